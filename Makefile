@@ -1,0 +1,45 @@
+# From a fresh clone: `make demo`. Needs Python 3.11 or newer (with venv) and make; everything else goes into .venv.
+# Another Python: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check docs bench bench-learning bench-peers clean
+
+demo: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+# Two processes with a thread each: the tests' models are too small to gain from more.
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+bench: $(READY)
+	$(BIN)/python benchmarks/throughput.py
+
+bench-learning: $(READY)
+	$(BIN)/python benchmarks/learning.py
+
+# PEERS is a folder with clones of the projects to compare with.
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/peers.py --peers "$(PEERS)"
+
+clean:
+	rm -rf .venv build .*_cache .hypothesis *.egg-info src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("make: error: Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

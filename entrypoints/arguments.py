@@ -1,0 +1,91 @@
+"""The argument parser of every verb: argparse, but forgiving in spelling and clear in its errors.
+
+Options may be written with dashes or underscores (--max-len, --max_len), and a value may begin with a dash.
+Every mistake is an InputError of one sentence.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from ahx.errors import InputError
+from ahx.suggest import did_you_mean
+
+HELP_WIDTH = 100
+
+# argparse's ways to say that a value is missing or of the wrong type.
+_NO_VALUE = re.compile(r"argument (\S+): expected .*argument")
+_WRONG_TYPE = re.compile(r"argument (\S+): invalid (\w+) value: (.*)")
+_MISSING = re.compile(r"the following arguments are required: (.*)")
+_TYPES = {"int": "a whole number", "float": "a number"}
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that takes both spellings of an option, suggests the nearest, and never exits on errors."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_formatter, **settings)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unexpected = self.parse_known_args(args, namespace)
+        if unexpected:
+            raise InputError(f"unexpected argument {unexpected[0]!r}; quote values with spaces, or see {self._help()}")
+        return parsed
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args(self._respelt(args or ()), namespace)
+
+    def _respelt(self, words: Sequence[str]) -> list[str]:
+        """The words, every option as it was declared, and tied to its value where that begins with a dash."""
+        options = dict(self._options())
+        declared = {spelling.replace("_", "-"): spelling for spelling in options}
+        respelt: list[str] = []
+        for at, word in enumerate(words):
+            if word == "--":
+                return [*respelt, *words[at:]]
+            before = options.get(respelt[-1]) if respelt else None
+            if word.startswith("--"):
+                option, equals, value = word.partition("=")
+                spelling = option if option in options else declared.get(option.replace("_", "-"))
+                if spelling is None:
+                    near = did_you_mean(option, options, f"{self._help()} lists the options")
+                    raise InputError(f"unknown option {option}{near}")
+                respelt.append(spelling + equals + value)
+            elif word.startswith("-") and word not in options and before is not None and before.nargs is None:
+                respelt[-1] += f"={word}"  # -1e-3, or a rule such as '-> A'
+            else:
+                respelt.append(word)
+        return respelt
+
+    def _options(self) -> Iterator[tuple[str, argparse.Action]]:
+        """All options of this parser and of its sub-parsers, as declared."""
+        for action in self._actions:
+            yield from ((spelling, action) for spelling in action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._options()
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
+            choices = [str(choice) for choice in action.choices]
+            raise InputError(
+                f"{name}: {str(value)!r} is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+            )
+
+    def error(self, message: str) -> NoReturn:
+        if match := _NO_VALUE.fullmatch(message):
+            message = f"{match[1]} needs a value"
+        elif match := _WRONG_TYPE.fullmatch(message):
+            message = f"{match[1]}: must be {_TYPES.get(match[2], match[2])} (got {match[3]})"
+        elif match := _MISSING.fullmatch(message):
+            message = f"still needed: {match[1]}"
+        raise InputError(f"{message}; see {self._help()}")
+
+    def _help(self) -> str:
+        return f"`{self.prog} --help`"

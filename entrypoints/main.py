@@ -1,0 +1,147 @@
+"""Train transformers from scratch to rewrite strings, and use them.
+
+`ahx VERB ...` is one module of this folder for each verb, imported when it is called. A verb's module has a docstring
+whose first line is its help, EXAMPLES to show, `configure(parser)` and `run(args) -> exit code`.
+"""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+
+from ahx.errors import AhxError, InputError, StorageError
+from ahx.suggest import did_you_mean
+from entrypoints.arguments import Parser
+
+VERBS = ("rules", "gen-data", "train", "eval", "interactive")
+
+EXAMPLES = [
+    "ahx rules apply 'A -> AA' ABA",
+    "ahx train --rule double_a --model_out runs/demo",
+    "ahx eval --model runs/demo --rule double_a",
+]
+
+# Failures of the machine, not of the program, and what to do about each.
+_STORAGE_FAILURES = {
+    errno.ENOSPC: "the disk is full; free some space and run the command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
+    errno.EACCES: "permission denied; choose another place, or change the permissions",
+    errno.EPERM: "permission denied; choose another place, or change the permissions",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOENT: "there is no such file or folder; check the path",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; check the path",
+    errno.EISDIR: "this is a folder, not a file; check the path",
+    errno.EIO: "the disk cannot be read or written; check it",
+}
+
+_INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)  # so that a reader that has gone away, or a full disk, is noticed here
+        return code
+    except AhxError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # `ahx rules | head`: the reader has enough
+        _drop_output()
+        return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno in _STORAGE_FAILURES:
+            if error.filename is None:
+                _drop_output()
+            place = f"{error.filename}: " if error.filename is not None else ""
+            return _fail(place + _STORAGE_FAILURES[error.errno], StorageError.exit_code)
+        return _bug()
+    except Exception:
+        return _bug()
+
+
+def verb_module(verb: str) -> ModuleType:
+    """The module that implements `verb`."""
+    return import_module(f"entrypoints.{verb.replace('-', '_')}")
+
+
+def verb_parser(verb: str) -> Parser:
+    """The parser of `verb`, with everything that `ahx VERB --help` shows."""
+    module = verb_module(verb)
+    summary = (module.__doc__ or "").strip().splitlines()[0]
+    parser = Parser(prog=f"ahx {verb}", description=summary, epilog=_examples(module.EXAMPLES))
+    module.configure(parser)
+    return parser
+
+
+def program_help() -> str:
+    """What `ahx --help` prints."""
+    width = max(len(verb) for verb in VERBS)
+    summaries = [(verb_module(verb).__doc__ or "").strip().splitlines()[0] for verb in VERBS]
+    verbs = "\n".join(f"  {verb:{width}}  {text}" for verb, text in zip(VERBS, summaries, strict=True))
+    return (
+        f"usage: ahx VERB [options]\n\n{(__doc__ or '').splitlines()[0]}\n\nverbs:\n{verbs}\n\n"
+        "options:\n  -h, --help  show this help and exit\n  --version   show the version and exit\n\n"
+        f"{_examples(EXAMPLES)}\n\nA verb without options shows its examples; `ahx VERB --help` lists its options.\n"
+    )
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(program_help(), end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"ahx {version('ahx-transformer')}")
+        return 0
+    verb = argv[0].replace("_", "-")
+    if verb not in VERBS:
+        kind = "option" if verb.startswith("-") else "verb"
+        raise InputError(f"unknown {kind} {argv[0]!r}{did_you_mean(verb, VERBS, 'the verbs are ' + ', '.join(VERBS))}")
+    parser = verb_parser(verb)
+    if _asks_for_usage(verb, argv[1:]):
+        print(_short_help(parser), end="")
+        return 0
+    try:
+        args = parser.parse_args(argv[1:])
+    except SystemExit as stop:  # argparse's --help
+        return int(stop.code or 0)
+    code: int = verb_module(verb).run(args)
+    return code
+
+
+def _asks_for_usage(verb: str, options: list[str]) -> bool:
+    """A verb alone is a question, unless it needs no options: `rules` lists, `train` may be set up by SM_HP_*."""
+    return not options and verb != "rules" and not (verb == "train" and any(v.startswith("SM_HP_") for v in os.environ))
+
+
+def _short_help(parser: Parser) -> str:
+    hint = f"`{parser.prog} --help` lists all options."
+    return f"{parser.format_usage()}\n{parser.description}\n\n{parser.epilog}\n\n{hint}\n"
+
+
+def _examples(lines: Sequence[str]) -> str:
+    return "examples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"ahx: error: {sentence}", file=sys.stderr)
+    return code
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere, or Python would complain again about it when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    return _fail("this is a bug in ahx, not in what you typed; please report it with the lines above", 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

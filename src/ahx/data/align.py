@@ -1,0 +1,137 @@
+"""Steps for pairs whose rule is unknown: which output symbols belong to which input symbol.
+
+If every input symbol always turns into the same number of output symbols, then the counts of symbols in the input
+predict the length of the output, linearly; so least squares finds the numbers. The output is then cut into one chunk
+per input symbol, read from the left or, as for string reversal, from the right.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import Literal
+
+import numpy as np
+
+from ahx.errors import InputError
+from ahx.rules.transducer import SILENT, STOP, Step
+
+Start = Literal["left", "right"]
+_FITTED_PAIRS = 4_000
+_MAX_SYMBOLS = 2_000  # least squares takes seconds beyond this
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Each input symbol, read from the `start` end, writes `lengths[symbol]` output symbols."""
+
+    start: Start
+    lengths: dict[str, int]
+
+    def __post_init__(self) -> None:
+        if self.start not in ("left", "right") or any(length < 0 for length in self.lengths.values()):
+            raise InputError(f"{self} is not an alignment; start is left or right, and lengths are 0 or more")
+
+    @property
+    def move(self) -> int:
+        """How the cursor moves once a symbol is dealt with."""
+        return 1 if self.start == "left" else -1
+
+    def fits(self, text: str, output: str) -> bool:
+        """Whether `output` has the length that this alignment expects of `text`."""
+        return all(s in self.lengths for s in text) and sum(map(self.lengths.__getitem__, text)) == len(output)
+
+    def chunks(self, text: str, output: str) -> Iterator[tuple[int, str]]:
+        """The places of `text` in the order in which they are read, each with what it writes.
+
+        Raises InputError when the output has another length than the alignment expects.
+        """
+        if not self.fits(text, output):
+            raise InputError(
+                f"{output[:40]!r} is not what {text[:40]!r} should give by length: "
+                f"each symbol gives {', '.join(f'{symbol}: {n}' for symbol, n in list(self.lengths.items())[:30])}"
+            )
+        at = 0
+        for place in range(len(text)) if self.start == "left" else range(len(text) - 1, -1, -1):
+            length = self.lengths[text[place]]
+            yield place, output[at : at + length]
+            at += length
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        """Write each chunk, counting in the state, and move on with its last symbol; then stop."""
+        steps: list[Step] = []
+        for _, chunk in self.chunks(text, output):
+            steps += [Step(symbol, 0, str(i)) for i, symbol in enumerate(chunk[:-1], 1)]
+            steps.append(Step(chunk[-1:] or SILENT, self.move))
+        return [*steps, Step(STOP)]
+
+
+def plain_steps(output: str) -> list[Step]:
+    """Just the symbols and a stop, for position schemes without a cursor."""
+    return [*(Step(symbol) for symbol in output), Step(STOP)]
+
+
+def infer_alignment(pairs: Iterable[tuple[str, str]]) -> Alignment | None:
+    """The alignment that holds for all `pairs`, or None when output lengths are no such function of the input.
+
+    The side is the one where chunks depend on the fewest surroundings: on the symbol alone, else (by conditional
+    entropy) on the symbol and its two neighbours. Left when there is no difference.
+    """
+    distinct = list(dict.fromkeys(pairs))
+    lengths = _symbol_lengths(distinct)
+    if lengths is None:
+        return None
+    left, right = Alignment("left", lengths), Alignment("right", lengths)
+    if not all(left.fits(text, output) for text, output in distinct):
+        return None
+    sample = distinct[:_FITTED_PAIRS]
+    if _uncertainty(left, sample) <= _uncertainty(right, sample):
+        return left
+    return right
+
+
+def _symbol_lengths(pairs: Sequence[tuple[str, str]]) -> dict[str, int] | None:
+    """How many output symbols each input symbol gives, by least squares over the first pairs that bring a new symbol,
+    and a sample of the others; None when the numbers are not whole."""
+    symbols: dict[str, int] = {}
+    sample: list[tuple[str, str]] = []
+    for i, (text, output) in enumerate(pairs):
+        new = set(text) - symbols.keys()
+        if i < _FITTED_PAIRS or new:
+            sample.append((text, output))
+            symbols.update((symbol, len(symbols) + j) for j, symbol in enumerate(sorted(new)))
+    if not symbols or len(symbols) > _MAX_SYMBOLS:
+        return None
+    counts = np.zeros((len(sample), len(symbols)))
+    for row, (text, _) in enumerate(sample):
+        for symbol, count in Counter(text).items():
+            counts[row, symbols[symbol]] = count
+    solution = np.linalg.lstsq(counts, np.array([float(len(output)) for _, output in sample]), rcond=None)[0]
+    rounded = np.rint(solution)
+    if (rounded < 0).any() or (np.abs(rounded - solution) > 0.01).any():
+        return None
+    return {symbol: int(rounded[column]) for symbol, column in sorted(symbols.items())}
+
+
+def _uncertainty(alignment: Alignment, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    """Bits by which a symbol leaves its chunk open, and bits left when its neighbours are known as well."""
+    by_symbol: dict[str, Counter[str]] = defaultdict(Counter)
+    by_window: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for text, output in pairs:
+        for place, chunk in alignment.chunks(text, output):
+            symbol = text[place]
+            by_symbol[symbol][chunk] += 1
+            by_window[text[place - 1 : place], symbol, text[place + 1 : place + 2]][chunk] += 1
+    alone = _conditional_entropy(by_symbol.values())
+    # A function of the symbol beats everything; otherwise only the wider window counts.
+    return (0.0 if alone == 0 else 1.0, _conditional_entropy(by_window.values()))
+
+
+def _conditional_entropy(groups: Iterable[Counter[str]]) -> float:
+    """Bits per chunk, given its group."""
+    bits, total = 0.0, 0
+    for counts in groups:
+        size = sum(counts.values())
+        bits -= sum(count * log2(count / size) for count in counts.values() if count < size)
+        total += size
+    return bits / total if total else 0.0

@@ -1,0 +1,115 @@
+"""Who shows the model each step: the rule's own machine, an alignment found in the data, or nobody."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+from ahx.data.align import Alignment, Start, infer_alignment, plain_steps
+from ahx.errors import CheckpointError, InputError
+from ahx.rules.rule import Rule
+from ahx.rules.transducer import Step, run, written
+
+_LOOKED_AT = 20_000
+
+
+class Teacher(Protocol):
+    """Turns an (input, output) pair into the steps that a model learns."""
+
+    @property
+    def kind(self) -> str:
+        """ "machine", "alignment" or "plain"."""
+
+    @property
+    def start(self) -> Start:
+        """The end of the input where the cursor stands at first."""
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        """The steps that write `output`, the last one a STOP. Raises InputError when they cannot."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What `teacher_from_json` reads."""
+
+
+@dataclass(frozen=True)
+class MachineTeacher:
+    """Follows the transducer of a rule."""
+
+    rule: Rule
+    kind = "machine"
+
+    @property
+    def start(self) -> Start:
+        machine = self.rule.machine()
+        return "left" if machine is None else machine.start
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        machine = self.rule.machine()
+        if machine is None:
+            raise InputError(f"the rule {self.rule.spec!r} has no machine to learn from; choose another --pos")
+        steps = list(run(machine, text))
+        if written(steps) != output:
+            raise InputError(
+                f"the rule {self.rule.spec!r} turns {text[:40]!r} into {written(steps)[:40]!r}, not {output[:40]!r}"
+            )
+        return steps
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+
+@dataclass(frozen=True)
+class AlignmentTeacher:
+    """Cuts the output into one chunk per input symbol."""
+
+    alignment: Alignment
+    kind = "alignment"
+
+    @property
+    def start(self) -> Start:
+        return self.alignment.start
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        return self.alignment.steps(text, output)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "start": self.alignment.start, "lengths": self.alignment.lengths}
+
+
+@dataclass(frozen=True)
+class PlainTeacher:
+    """Shows the output alone: no cursor."""
+
+    kind = "plain"
+    start: Start = "left"
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        return plain_steps(output)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+
+def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_cursor: bool) -> Teacher:
+    """The best teacher there is: the machine of `rule`, else an alignment of the first 20,000 pairs, else a plain one.
+
+    `use_cursor` says whether the model's position scheme follows the cursor; without, steps stay plain.
+    """
+    if not use_cursor:
+        return PlainTeacher()
+    if rule is not None and rule.machine() is not None:
+        return MachineTeacher(rule)
+    alignment = infer_alignment(islice(pairs, _LOOKED_AT))
+    return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
+
+
+def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teacher:
+    """The teacher that `to_json` described. Raises CheckpointError when `data` is no such description."""
+    match data:
+        case {"kind": "plain"}:
+            return PlainTeacher()
+        case {"kind": "machine"} if rule is not None and rule.machine() is not None:
+            return MachineTeacher(rule)
+        case {"kind": "alignment", "start": "left" | "right" as start, "lengths": dict(lengths)}:
+            return AlignmentTeacher(Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()}))
+    raise CheckpointError(f"{str(dict(data))[:80]} does not describe a teacher; the model's config.json is damaged")

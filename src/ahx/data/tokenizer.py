@@ -1,0 +1,96 @@
+"""From strings and steps to token numbers, and back.
+
+A sample is one row of tokens: `<` input `>` steps, the last of which is a stop. An input token is a bare symbol. An
+output token is a whole `Step`, (symbol, move, state): the model writes a symbol *and* says where it reads next.
+
+    double_a on AB:   <   A   B   >   (A, 0, "1")  (A, +1)  (B, +1)  (stop)
+
+Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
+"A" or about "move on" is shared by every token that has it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ahx.errors import InputError
+from ahx.rules.transducer import NEXT, SILENT, STOP, Step
+
+PAD, BEGIN, SEPARATOR = "<pad>", "<begin>", "<separator>"
+
+
+class Token(NamedTuple):
+    """An input symbol or mark (move is None), or an output step."""
+
+    symbol: str
+    move: int | None = None
+    state: str = ""
+
+
+class Tokenizer:
+    """A fixed vocabulary of tokens. Numbers 0, 1, 2 are padding, begin and separator."""
+
+    def __init__(self, tokens: Sequence[Token], start: str = "left") -> None:
+        self.tokens = [Token(*token) for token in tokens]
+        self.start = start  # the end of the input where the cursor stands after a separator
+        self._number = {token: number for number, token in enumerate(self.tokens)}
+        self.pad, self.begin, self.separator = (self._number[Token(mark)] for mark in (PAD, BEGIN, SEPARATOR))
+        self.stop = self._number[Token(*Step(STOP))]
+
+    @classmethod
+    def fit(cls, samples: Iterable[tuple[str, Sequence[Step]]], alphabet: str = "", start: str = "left") -> "Tokenizer":
+        """The vocabulary of `samples`, each an input and its steps, and of the symbols in `alphabet`."""
+        symbols, steps = set(alphabet), {Step(STOP)}
+        for text, taken in samples:
+            symbols.update(text)
+            steps.update(taken)
+        marks = [Token(mark) for mark in (PAD, BEGIN, SEPARATOR)]
+        return cls(marks + [Token(s) for s in sorted(symbols)] + [Token(*step) for step in sorted(steps)], start)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def alphabet(self) -> str:
+        """The symbols an input may use."""
+        return "".join(token.symbol for token in self.tokens[3:] if token.move is None)
+
+    def encode_input(self, text: str) -> list[int]:
+        """`<` text `>`. Raises InputError for a symbol outside the alphabet."""
+        try:
+            return [self.begin, *(self._number[Token(symbol)] for symbol in text), self.separator]
+        except KeyError as unknown:
+            symbol = unknown.args[0].symbol
+            raise InputError(
+                f"the symbol {symbol!r} in {text[:40]!r} is outside the alphabet {self.alphabet!r} "
+                "that this model was trained on; use only its symbols"
+            ) from None
+
+    def encode_steps(self, steps: Sequence[Step]) -> list[int]:
+        """Token numbers of `steps`. Raises InputError for a step that the vocabulary lacks."""
+        try:
+            return [self._number[Token(*step)] for step in steps]
+        except KeyError as unknown:
+            raise InputError(
+                f"the step {tuple(unknown.args[0])} is not in the vocabulary of {len(self)} tokens; "
+                "fit the tokenizer on data that contains it"
+            ) from None
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The string that output tokens spell: symbols since the last NEXT, up to the first STOP."""
+        symbols: list[str] = []
+        for number in numbers:
+            symbol = self.tokens[number].symbol
+            if symbol == STOP:
+                break
+            if symbol == NEXT:
+                symbols.clear()
+            elif symbol != SILENT:
+                symbols.append(symbol)
+        return "".join(symbols)
+
+    def to_json(self) -> dict[str, object]:
+        return {"start": self.start, "tokens": [list(token) for token in self.tokens]}
+
+    @classmethod
+    def from_json(cls, data: dict) -> "Tokenizer":
+        return cls([Token(*token) for token in data["tokens"]], data["start"])

@@ -1,0 +1,27 @@
+"""Errors that a user can mend: each is one sentence that names the value and the next step.
+
+    AhxError            anything below; the command line prints it without a traceback
+    ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
+    ├── StorageError    a file or folder cannot be read or written                        exit 1
+    └── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
+"""
+
+
+class AhxError(Exception):
+    """Base of all errors whose text is meant for the user."""
+
+    exit_code = 1
+
+
+class InputError(AhxError):
+    """What the user typed, or what a file of theirs says, cannot be used."""
+
+    exit_code = 2
+
+
+class StorageError(AhxError):
+    """A path cannot be read or written: missing, denied, full."""
+
+
+class CheckpointError(AhxError):
+    """A model folder is missing, truncated, or was not written by this project."""

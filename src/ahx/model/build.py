@@ -1,0 +1,75 @@
+"""A model for a vocabulary: what the tokens mean becomes features, roles and moves."""
+
+from ahx.data.tokenizer import BEGIN, PAD, SEPARATOR, Tokenizer
+from ahx.model.positions import BOUNDARY, CELL, STEP, TokenTable
+from ahx.model.transformer import TransformerConfig
+from ahx.rules.transducer import NEXT, SILENT, STOP
+
+_BOUNDARIES = {BEGIN, SEPARATOR, NEXT}
+_NO_CELLS = {PAD, STOP, SILENT}
+
+
+def token_table(tokenizer: Tokenizer) -> TokenTable:
+    """The role and the move of every token, for the coupled scheme."""
+    roles = [
+        BOUNDARY if token.symbol in _BOUNDARIES else STEP if token.symbol in _NO_CELLS else CELL
+        for token in tokenizer.tokens
+    ]
+    return TokenTable(tuple(roles), tuple(token.move or 0 for token in tokenizer.tokens), tokenizer.start == "right")
+
+
+def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
+    """The features of every token: its symbol, its move (or that it is input), its state.
+
+    Numbers are given in order of first appearance, so equal vocabularies have equal features.
+    """
+    numbers: dict[tuple[str, object], int] = {}
+    return tuple(
+        tuple(
+            numbers.setdefault(feature, len(numbers))
+            for feature in (("symbol", token.symbol), ("move", token.move), ("state", token.state))
+        )
+        for token in tokenizer.tokens
+    )
+
+
+def default_heads(n_layer: int, n_head: int) -> tuple[str, ...]:
+    """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence."""
+    n_sequence = max(1, n_head // 4)
+    first = "s" * n_sequence + "c" * (n_head - n_sequence)
+    return (first, *("c" * n_head for _ in range(n_layer - 1)))
+
+
+def window_offsets(reads: tuple[int, int]) -> tuple[int, ...]:
+    """Offsets of the coupled heads around the cursor, nearest first: what the rule's machine reads, and a little more."""
+    low, high = min(reads[0], -1), max(reads[1], 1)
+    return tuple(sorted(range(low, high + 1), key=lambda offset: (abs(offset), -offset)))
+
+
+def configure(
+    tokenizer: Tokenizer,
+    *,
+    pos: str,
+    n_layer: int,
+    n_head: int,
+    n_embd: int,
+    block_size: int,
+    dropout: float = 0.0,
+    heads: tuple[str, ...] = (),
+    reads: tuple[int, int] = (-1, 1),
+) -> TransformerConfig:
+    """The configuration of a model over `tokenizer`'s tokens. `reads` is what the rule's machine sees of its input."""
+    coupled = pos == "coupled"
+    return TransformerConfig(
+        vocab_size=len(tokenizer),
+        block_size=block_size,
+        n_layer=n_layer,
+        n_head=n_head,
+        n_embd=n_embd,
+        dropout=dropout,
+        pos=pos,
+        heads=heads or (default_heads(n_layer, n_head) if coupled else ()),
+        offsets=window_offsets(reads),
+        table=token_table(tokenizer) if coupled else None,
+        features=token_features(tokenizer),
+    )

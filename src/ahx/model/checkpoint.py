@@ -1,0 +1,253 @@
+"""Models on disk: a folder with `model.safetensors`, `config.json` and, to go on training, `training_state.pt`.
+
+A folder is written under a temporary name, flushed to disk and renamed: it is there whole or not at all, whatever
+is killed and whenever. `config.json` holds the SHA-256 of the files beside it, so that a truncated or exchanged file
+is noticed when it is read, not by odd answers later.
+
+    RUN/config.json, RUN/model.safetensors      the trained model
+    RUN/checkpoints/step-00000400/              the last few states of training
+    RUN/checkpoints/best.json                   which of them validated best
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import CheckpointError, StorageError
+from ahx.model.build import token_features, token_table
+from ahx.model.transformer import Transformer, TransformerConfig
+
+FORMAT = "ahx-transformer 1"
+WEIGHTS, CONFIG, TRAINING_STATE = "model.safetensors", "config.json", "training_state.pt"
+CHECKPOINTS, BEST = "checkpoints", "best.json"
+_DERIVED = ("vocab_size", "table", "features")  # what follows from the tokenizer is not stored twice
+
+
+class Saved(NamedTuple):
+    """A model read from disk, and everything its config.json says."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    config: dict[str, Any]
+    folder: Path
+
+
+def save(
+    folder: Path,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    about: Mapping[str, Any],
+    training_state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model into `folder`, which appears whole or not at all. `about` is added to config.json.
+
+    Raises StorageError when the disk is full or may not be written.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(partial, model, tokenizer, about, training_state)
+        _replace(partial, folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StorageError(_sentence("write the model to", folder, error)) from error
+
+
+def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any]) -> None:
+    """Write a model into a folder that exists and holds other files too: each file is replaced as a whole.
+
+    Weights come before the configuration with their hash, so a kill in between is noticed by `load`.
+    """
+    partial = folder / ".model.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(partial, model, tokenizer, about, None)
+        for name in (WEIGHTS, CONFIG):
+            os.replace(partial / name, folder / name)
+        partial.rmdir()
+        _flush(folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StorageError(_sentence("write the model to", folder, error)) from error
+
+
+def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
+    """Read a model from a run's folder or from one of its checkpoints.
+
+    A run that has no final model yet, or a broken one, gives its newest whole checkpoint. Raises CheckpointError.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise CheckpointError(f"there is no model at {folder}; train one with: ahx train --rule double_a --model_out {folder}")
+    if folder.is_file():
+        raise CheckpointError(f"{folder} is a file, but a model is a folder with {CONFIG} and {WEIGHTS}; name that folder")
+    try:
+        return load_folder(folder, device)
+    except CheckpointError as broken:
+        newest, _ = newest_whole(folder)
+        if newest is None:
+            raise broken
+        return load_folder(newest, device)
+
+
+def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
+    """Read exactly this folder. Raises CheckpointError when it is not a whole model of this project."""
+    config = read_config(folder)
+    check(folder, config, WEIGHTS)
+    try:
+        tokenizer = Tokenizer.from_json(config["tokenizer"])
+        architecture = dict(config["architecture"])
+        for name in ("heads", "offsets"):
+            architecture[name] = tuple(architecture[name])
+        model = Transformer(
+            TransformerConfig(
+                vocab_size=len(tokenizer),
+                table=token_table(tokenizer) if architecture["pos"] == "coupled" else None,
+                features=token_features(tokenizer),
+                **architecture,
+            )
+        )
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the model in {folder} does not fit its {CONFIG} ({str(error).splitlines()[0]}); use another checkpoint"
+        ) from error
+    return Saved(model.to(device).eval(), tokenizer, config, folder)
+
+
+def load_training_state(folder: Path) -> dict[str, Any]:
+    """What is needed to go on training from `folder`. Raises CheckpointError."""
+    config = read_config(folder)
+    check(folder, config, TRAINING_STATE)
+    state: dict[str, Any] = torch.load(folder / TRAINING_STATE, map_location="cpu", weights_only=True)
+    return state
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder. Raises CheckpointError when it is missing or is not ours."""
+    try:
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} is not a model: it has no {CONFIG}; name the folder that ahx train wrote") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{folder / CONFIG} cannot be read ({error}); use another checkpoint") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / CONFIG} was not written by this project (its format is not {FORMAT!r}); "
+            "name a folder that ahx train wrote"
+        )
+    return config
+
+
+def check(folder: Path, config: Mapping[str, Any], name: str) -> None:
+    """Compare a file with the hash that config.json has of it. Raises CheckpointError."""
+    expected = config.get("sha256", {}).get(name)
+    try:
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{folder / name} cannot be read ({error.strerror}); use another checkpoint") from error
+    if found != expected:
+        raise CheckpointError(f"{folder / name} is truncated or was changed (its SHA-256 differs); use another checkpoint")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(path for path in (run / CHECKPOINTS).glob("step-*") if path.is_dir())
+
+
+def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint of `run` that is whole, and a sentence about each newer one that is not."""
+    complaints = []
+    for folder in reversed(checkpoints(run)):
+        try:
+            config = read_config(folder)
+            for name in config.get("sha256", {}):
+                check(folder, config, name)
+            return folder, complaints
+        except CheckpointError as error:
+            complaints.append(str(error))
+    return None, complaints
+
+
+def mark_best(run: Path, name: str, about: Mapping[str, Any]) -> None:
+    """Note which checkpoint validated best."""
+    partial = run / CHECKPOINTS / f".{BEST}.partial"
+    partial.write_text(json.dumps({"checkpoint": name, **about}) + "\n", "utf-8")
+    os.replace(partial, run / CHECKPOINTS / BEST)
+
+
+def best(run: Path) -> str | None:
+    """The name of the checkpoint that validated best, if one is marked."""
+    try:
+        return str(json.loads((run / CHECKPOINTS / BEST).read_text("utf-8"))["checkpoint"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def prune(run: Path, keep: int) -> None:
+    """Delete all but the last `keep` checkpoints and the best."""
+    spared = best(run)
+    for folder in checkpoints(run)[:-keep]:
+        if folder.name != spared:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(
+    folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any], state: Mapping[str, Any] | None
+) -> None:
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # A view into the flat parameters would be refused as shared memory: each weight is written as a tensor of its own.
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save({name: tensor.clone() for name, tensor in weights.items()}))
+    written = [WEIGHTS]
+    if state is not None:
+        torch.save(dict(state), folder / TRAINING_STATE)
+        written.append(TRAINING_STATE)
+    architecture = {k: v for k, v in dataclasses.asdict(model.config).items() if k not in _DERIVED}
+    config = {
+        "format": FORMAT,
+        "architecture": architecture,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **about,
+        "tokenizer": tokenizer.to_json(),
+        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in written},
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for name in [*written, CONFIG]:
+        _flush(folder / name)
+    _flush(folder)
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    """Rename `partial` to `folder`; what stood there before goes away only when the new one is in its place."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(partial, folder)
+    _flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk keep a file, or the entries of a folder (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sentence(doing: str, path: Path, error: OSError) -> str:
+    return f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another folder with --model_out"

@@ -1,0 +1,73 @@
+"""Is the model right? Teacher-forced, in one pass.
+
+The model is shown the right output and asked, at every place at once, what it would write next. If the highest
+score is on the right token at every place, greedy decoding writes exactly this output: its first token is right, so it
+sees the right prefix for the second, and so on (induction). If some place is wrong, greedy decoding goes wrong at the
+first such place, for the same reason. So one pass gives the verdict of decoding token by token, up to rounding
+between kernels, and `tests/model` decodes for real to prove it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ahx.model.batches import Row, by_length, to_batch
+from ahx.model.transformer import Transformer
+
+
+class Scores(NamedTuple):
+    """The verdict on each of N rows."""
+
+    loss_N: np.ndarray  # mean cross-entropy of a row's output tokens, in nats
+    tokens_N: np.ndarray  # how many there are
+    wrong_N: np.ndarray  # place of the first wrong output token, -1 when all are right
+    margin_N: np.ndarray  # least lead of the right token's logit over the best other one; negative when wrong
+
+    @property
+    def exact_N(self) -> np.ndarray:
+        return self.wrong_N < 0
+
+    @property
+    def exact(self) -> float:
+        """The share of rows that are right from end to end."""
+        return float(self.exact_N.mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy per output token, in nats."""
+        return float((self.loss_N * self.tokens_N).sum() / self.tokens_N.sum())
+
+    @property
+    def margin(self) -> float:
+        return float(self.margin_N.min())
+
+
+@torch.inference_mode()
+def score(model: Transformer, rows: Sequence[Row], separator: int) -> Scores:
+    """The verdict on `rows`, each an input and its right output in tokens."""
+    was_training = model.training
+    model.eval()
+    device = model.norm.weight.device
+    n = len(rows)
+    scores = Scores(np.zeros(n), np.zeros(n, np.int64), np.full(n, -1), np.full(n, np.inf))
+    for group in by_length(rows):
+        batch = to_batch([rows[i] for i in group], separator, device)
+        logits_RV = model(batch.tokens_BT, batch.scored_R).float()
+        loss_R = F.cross_entropy(logits_RV, batch.target_R, reduction="none").cpu().numpy()
+        right_R = logits_RV.gather(1, batch.target_R[:, None])[:, 0]
+        logits_RV.scatter_(1, batch.target_R[:, None], float("-inf"))
+        margin_R = (right_R - logits_RV.amax(1)).cpu().numpy()
+        row_R = (batch.scored_R // batch.tokens_BT.shape[1]).cpu().numpy()
+        begin_B = np.searchsorted(row_R, np.arange(len(group)))  # scored places are in order of their rows
+        count_B = np.diff(np.append(begin_B, len(row_R)))
+        scores.tokens_N[group] = count_B
+        scores.loss_N[group] = np.add.reduceat(loss_R, begin_B) / count_B
+        scores.margin_N[group] = np.minimum.reduceat(margin_R, begin_B)
+        place_R = np.where(margin_R > 0, len(margin_R), np.arange(len(margin_R)) - begin_B[row_R])
+        first_B = np.minimum.reduceat(place_R, begin_B)
+        scores.wrong_N[group] = np.where(first_B == len(margin_R), -1, first_B)
+    model.train(was_training)
+    return scores

@@ -1,0 +1,99 @@
+"""What every rewriting system offers to the rest of the project."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+
+from ahx.errors import InputError
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Step, Transducer, run
+
+LENGTH_LIMIT = 10**8  # symbols in one string
+WORK_LIMIT = 10**10  # symbols in all strings of a run together: a few seconds of copying
+
+
+class Rule(ABC):
+    """A function from strings to strings, with the intermediate strings and the steps where it has them."""
+
+    #: the symbols of a typical input, in the order in which samples are drawn from them
+    alphabet: str
+
+    @property
+    @abstractmethod
+    def spec(self) -> str:
+        """The text that `ahx.rules.parse_rule` turns into this rule again."""
+
+    @abstractmethod
+    def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
+        """Every intermediate string, from `text` itself to the output.
+
+        Raises InputError when `text` has a symbol the rule cannot take, or when there is more to do after `limit` steps
+        (a step leads from one string to the next).
+        """
+
+    def apply(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> str:
+        """The output for `text`: the last string of the trace."""
+        output = text
+        for output in self.trace(text, limit):
+            pass
+        return output
+
+    def machine(self) -> Transducer | None:
+        """The transducer that computes the rule step by step, or None when none is known."""
+        return None
+
+    def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step] | None:
+        """The transducer's steps on `text`, or None when the rule has no transducer."""
+        machine = self.machine()
+        return None if machine is None else list(run(machine, text, limit))
+
+    def snippets(self) -> tuple[str, ...]:
+        """Strings that make something happen, such as left-hand sides: samplers plant them in random inputs."""
+        return ()
+
+    def summary(self, output: str) -> str:
+        """What is worth saying about an output, such as the number of ones on a busy beaver's tape; often nothing."""
+        return ""
+
+    def examples(self, n: int = 3) -> list[tuple[str, str]]:
+        """At most `n` (input, output) pairs to show; inputs that the rule refuses or does not finish are left out."""
+        pairs: list[tuple[str, str]] = []
+        for text in _short_strings(self.alphabet):
+            try:
+                pairs.append((text, self.apply(text, limit=10_000)))
+            except InputError:
+                continue
+            if len(pairs) == n:
+                break
+        return pairs
+
+
+def _short_strings(alphabet: str) -> Iterator[str]:
+    """A few short strings that use several symbols of the alphabet."""
+    for length in (3, 4, 5, 6, 7):
+        yield "".join(alphabet[(i * i + i // 2) % len(alphabet)] for i in range(length))
+
+
+def limited(strings: Iterable[str], limit: int) -> Iterator[str]:
+    """`strings`, the first of which is the input, as long as the run stays within bounds.
+
+    Raises InputError after `limit` steps, and when the strings become so long that memory or patience would run out.
+    """
+    given, work = "", 0
+    for done, string in enumerate(strings):
+        given = given if done else string
+        work += len(string)
+        if done > limit:
+            raise endless(given, limit)
+        if len(string) > LENGTH_LIMIT or work > WORK_LIMIT:
+            raise InputError(
+                f"the rule grew {given[:40]!r} to {len(string):,} symbols ({work:,} written in {done:,} steps) and was "
+                "stopped; use a shorter input, or fewer steps with `steps=`"
+            )
+        yield string
+
+
+def endless(text: str, limit: int) -> InputError:
+    """The error for a run on `text` that is not over after `limit` steps."""
+    return InputError(
+        f"the rule did not stop on {text[:40]!r} within {limit:,} steps; "
+        "give it a larger limit (--max-steps) or a rule that halts"
+    )

@@ -1,0 +1,137 @@
+"""Tag systems and lag systems: symbols are deleted in front, and a word is appended at the end.
+
+`tag: 2; a -> bc, ...` deletes the first 2 symbols and appends the word of the first one. `lag: 2; ab -> c, ...` chooses
+the word by the first 2 symbols but deletes only one. A run halts when too few symbols are left, or no rule fits.
+Sources: Post, "Formal reductions of the general combinatorial decision problem" (1943); Wang, "Tag systems and lag
+systems", Mathematische Annalen 1963.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
+from ahx.rules.passes import repeated, spelled
+from ahx.rules.rule import Rule, limited
+from ahx.rules.substitution import Productions
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
+
+MAX_WINDOW = 100
+
+
+@dataclass(frozen=True)
+class Tag(Rule):
+    """A tag or lag system: looks at `window` symbols, of which the first `keyed` choose the rule; deletes `deleted`."""
+
+    family: Literal["tag", "lag"]
+    window: int
+    productions: Productions
+    alphabet: str
+    max_steps: int | None = None
+
+    @classmethod
+    def read_tag(cls, source: Source) -> "Tag":
+        return cls._read("tag", source)
+
+    @classmethod
+    def read_lag(cls, source: Source) -> "Tag":
+        return cls._read("lag", source)
+
+    @classmethod
+    def _read(cls, family: Literal["tag", "lag"], source: Source) -> "Tag":
+        source.check_options("alphabet", "steps")
+        what = "symbols to delete" if family == "tag" else "symbols to look at"
+        example = "tag: 2; a -> bc, b -> a" if family == "tag" else "lag: 2; aa -> b, ab -> a"
+        if not source.words:
+            source.fail(len(source.text), f"expected the number of {what} first, as in {example}")
+        if len(source.words) > 1:
+            source.fail(source.words[1].at, f"expected an arrow, as in {example}")
+        window = source.number(source.words[0], 1, MAX_WINDOW)
+        productions = tuple(source.productions(left_length=1 if family == "tag" else window))
+        if not productions:
+            source.fail(len(source.text), f"expected at least one rule, as in {example}")
+        alphabet = source.alphabet(default_alphabet(*map("".join, productions)))
+        return cls(family, window, productions, alphabet, source.steps(None))
+
+    @property
+    def spec(self) -> str:
+        usual = default_alphabet(*map("".join, self.productions))
+        rules = ", ".join(written_rule(left, right) for left, right in self.productions)
+        return written_spec(
+            self.family,
+            [f"{self.window}; {rules}"],
+            steps=self.max_steps,
+            alphabet=None if self.alphabet == usual else self.alphabet,
+        )
+
+    @property
+    def keyed(self) -> int:
+        """How many symbols choose the rule."""
+        return 1 if self.family == "tag" else self.window
+
+    @property
+    def deleted(self) -> int:
+        """How many symbols are deleted in front."""
+        return self.window if self.family == "tag" else 1
+
+    def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
+        return limited(self._run(text), limit)
+
+    def _run(self, text: str) -> Iterator[str]:
+        yield text
+        words, done = dict(self.productions), 0
+        while done != self.max_steps and len(text) >= self.window and text[: self.keyed] in words:
+            text = text[self.deleted :] + words[text[: self.keyed]]
+            yield text
+            done += 1
+
+    def machine(self) -> Transducer | None:
+        return self._machine
+
+    @cached_property
+    def _machine(self) -> Transducer | None:
+        return repeated(Queue(self.window, self.keyed, self.deleted, self.productions), self.max_steps)
+
+    def snippets(self) -> tuple[str, ...]:
+        return tuple(left for left, _ in self.productions)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The transducer: each pass is one step.
+
+      ""     in front                                "h"     the run has halted, the rest is copied
+      "xI"   rule I was chosen, the rest is copied   "xI.J"  at the end, J letters of its word are written
+    """
+
+    window: int
+    keyed: int
+    deleted: int
+    productions: Productions
+    start: Literal["left"] = "left"
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        return 0, self.window - 1
+
+    @cached_property
+    def _rule_of(self) -> dict[str, int]:
+        return {left: i for i, (left, _) in enumerate(self.productions)}
+
+    def step(self, state: str, view: Sequence[str]) -> Step:
+        here = view[0]
+        if not state:
+            rule = None if RIGHT_EDGE in view else self._rule_of.get("".join(view[: self.keyed]))
+            if rule is not None:
+                return Step(SILENT, self.deleted, f"x{rule}")
+            state = "h"
+        if here != RIGHT_EDGE:
+            return Step(here, 1, state)
+        if state == "h":
+            return Step(STOP)
+        chosen, _, done = state.partition(".")
+        word = self.productions[int(chosen[1:])][1]
+        if int(done or 0) == len(word):
+            return Step(NEXT)
+        return spelled(word, int(done or 0), 0, f"{chosen}.", f"{chosen}.{len(word)}")

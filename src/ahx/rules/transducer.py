@@ -1,0 +1,90 @@
+"""A two-way transducer: the small machine behind a rewriting rule, and what the model learns to imitate.
+
+The machine has a cursor on the input, and a state. At each step it sees the few cells around the
+cursor and answers with a `Step`: a symbol to write (or nothing), how far the cursor moves, and the
+next state. `double_a` on "AB" takes four steps: write A and stay, write A and move on, write B and move on, stop.
+
+Why a model is taught steps rather than bare output: each step depends only on the state and on a
+window of fixed size, so what is learnt at length 10 holds at length 1,000.
+
+Theory: Engelfriet & Hoogeboom, "MSO definable string transductions and two-way finite-state
+transducers", ACM TOCL 2001. A bounded view is a convenience; it can be encoded in states.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from ahx.errors import InputError
+
+# Marks are longer than one character, so that no symbol of a user's alphabet can be mistaken for one.
+SILENT = ""  # a step that writes nothing
+STOP = "<stop>"  # the output is complete
+NEXT = "<next>"  # a configuration is complete; the machine now reads what it has just written
+LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # what a view shows beyond the ends of the input
+
+DEFAULT_STEP_LIMIT = 10_000_000
+
+
+class Step(NamedTuple):
+    """One answer of the machine."""
+
+    symbol: str  # one character, or SILENT, STOP, NEXT
+    move: int = 0  # cells the cursor moves to the right after writing
+    state: str = ""
+
+
+class Transducer(Protocol):
+    """A deterministic two-way transducer with a bounded view."""
+
+    @property
+    def start(self) -> Literal["left", "right"]:
+        """The end of the input where the cursor stands at first (the first or the last symbol)."""
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        """Least and greatest offset from the cursor that `step` sees."""
+
+    def step(self, state: str, view: Sequence[str]) -> Step:
+        """The answer in `state` ("" at the start), where view[j] is the cell at cursor + reads[0] + j."""
+
+
+def run(machine: Transducer, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[Step]:
+    """All steps of `machine` on `text`, the last one a STOP.
+
+    Raises InputError when the machine takes more than `limit` steps.
+    """
+    cells, state = text, ""
+    written: list[str] = []
+    cursor = 0 if machine.start == "left" else len(cells) - 1
+    low, high = machine.reads
+    for _ in range(limit):
+        view = [
+            LEFT_EDGE if i < 0 else RIGHT_EDGE if i >= len(cells) else cells[i]
+            for i in range(cursor + low, cursor + high + 1)
+        ]
+        step = machine.step(state, view)
+        yield step
+        if step.symbol == STOP:
+            return
+        state = step.state
+        if step.symbol == NEXT:
+            cells, written = "".join(written), []
+            cursor = 0 if machine.start == "left" else len(cells) - 1
+        else:
+            written.append(step.symbol)
+            cursor = min(max(cursor + step.move, -1), len(cells))
+    raise InputError(
+        f"the rule's transducer did not stop on {text[:40]!r} within {limit:,} steps; "
+        "give it a larger limit (--max-steps) or a rule that halts"
+    )
+
+
+def written(steps: Sequence[Step]) -> str:
+    """The output that `steps` spell: the symbols since the last NEXT."""
+    symbols: list[str] = []
+    for step in steps:
+        if step.symbol == NEXT:
+            symbols.clear()
+        elif step.symbol != STOP:
+            symbols.append(step.symbol)
+    return "".join(symbols)

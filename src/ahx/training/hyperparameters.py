@@ -1,0 +1,217 @@
+"""Every choice that a training run takes, in one place: names, defaults, ranges and the help text.
+
+The command line, run.toml, SM_HP_* variables and hyperparameters.json are all read through this model (settings.py),
+`ahx train --help` and docs/hyperparameters.md are made from it, and a run writes it into its config.json.
+Fields may also be spelled the way earlier versions did (`num_layers` for `n_layer`): see their `validation_alias`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from ahx.errors import InputError
+from ahx.training.wording import as_list, explain
+
+# Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
+Length = Annotated[int, Field(ge=1, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+# Locations are plain text: a Path would turn s3://bucket/key into s3:/bucket/key.
+Location = Annotated[str, Field(min_length=1)]
+
+#: Titles of the groups in which help and documentation list the fields, by the first field of each.
+SECTIONS = {
+    "rule": "What is learnt",
+    "pos": "The model",
+    "num_epochs": "How long",
+    "optimizer": "Optimisation",
+    "eval_interval": "Evaluation and checkpoints",
+    "device": "The machine",
+}
+
+
+def _usual_epoch(earlier: dict[str, Any]) -> int:
+    return 0 if earlier.get("infile") else 1600
+
+
+def _usual_warmup(earlier: dict[str, Any]) -> int:
+    return min(30, (earlier.get("max_steps") or 60) // 2)
+
+
+def _usual_folder(earlier: dict[str, Any]) -> str:
+    """runs/double_a; a rule that cannot be a folder's name is simplified and marked with a hash of its text."""
+    name = earlier.get("rule") or (earlier.get("infile") or "run").rstrip("/").rpartition("/")[2]
+    simple = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.")[:40]
+    return f"runs/{simple}" if simple == name else f"runs/{simple}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+class Hyperparameters(BaseModel):
+    """The choices of one training run. Frozen; unknown names and values out of range are refused.
+
+    Written in Python, a mistake raises pydantic's ValidationError; `from_json` and `settings.from_sources` raise
+    InputError with one sentence per mistake.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        loc_by_alias=False,
+        protected_namespaces=(),  # `model_in` and `model_out` are the names people know
+    )
+
+    rule: Annotated[Location | None, Field(validation_alias="problem")] = None
+    """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
+    infile: Location | None = None
+    """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
+    alphabet: Annotated[str, Field(min_length=1)] | None = None
+    """The symbols that inputs are drawn from; without it, the rule's own."""
+    min_len: Length = 1
+    """Length of the shortest input drawn from the rule, in symbols."""
+    max_len: Length = 10
+    """Length of the longest input drawn from the rule, in symbols."""
+
+    pos: Literal["auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi"] = "auto"
+    """How the model knows where a token stands; auto takes what generalises best for the rule."""
+    heads: str | None = None
+    """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
+    c the input around the cursor, g everything before; without it, what suits pos."""
+    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = 2
+    """Layers of the transformer."""
+    n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
+    """Attention heads of each layer."""
+    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = 48
+    """Width of the embedding and of every layer; a multiple of n_head."""
+    block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
+    """Longest row of tokens; 0 is as long as the data needs."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of activations that are dropped while training."""
+
+    num_epochs: Length = 10
+    """Epochs to train for."""
+    epoch_size: Count = Field(default_factory=_usual_epoch)
+    """Samples in an epoch; 0 is the whole file. Default: 1600 from a rule, 0 with infile."""
+    max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """Stop after this many steps (batches)."""
+    max_seconds: Positive | None = None
+    """Stop after this many seconds of training."""
+    min_loss: NotNegative = 0.0
+    """Stop when the validation loss, in nats per token, falls below this; 0 never does."""
+    until_exact: Count = 0
+    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not try."""
+
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
+    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = 32
+    """Samples in a batch, over all processes together."""
+    learning_rate: Positive = 3e-3
+    """Peak learning rate of AdamW."""
+    muon_learning_rate: Positive = 0.02
+    """Peak learning rate of Muon."""
+    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    warmup_steps: Count = Field(default_factory=_usual_warmup)
+    """Steps in which the learning rate rises from 0. Default: 30, or half of a smaller max_steps."""
+    weight_decay: NotNegative = 0.0
+    """Decoupled weight decay."""
+    grad_clip: NotNegative = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+
+    eval_interval: Positive = 1.0
+    """Epochs between evaluations; may be a fraction."""
+    checkpoint_interval: Positive = 1.0
+    """Epochs between checkpoints; may be a fraction."""
+    keep_checkpoints: Length = 3
+    """Newest checkpoints to keep; the best one is kept besides."""
+    val_samples: Length = 1000
+    """Validation samples to draw from the rule."""
+    model_in: Location | None = None
+    """Start from the weights of this run or model folder."""
+    model_out: Location = Field(default_factory=_usual_folder)
+    """Folder for checkpoints, metrics and the final model. Default: runs/ and the rule's name."""
+    resume: bool = False
+    """Go on from the last checkpoint in model_out, as if the run had never stopped."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N")] = (
+        "auto"
+    )
+    """Where to compute; auto takes a GPU when there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of activations; auto is bfloat16 on a GPU that has it, else float32."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    """CPU threads; 0 leaves torch's choice."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1337
+    """Start of all random numbers: the same seed gives the same run."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_not_one(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic would read `n_layer = true` as 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("not a number")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """What no field can know by itself; all that is wrong at once."""
+        wrong = []
+        if not self.rule and not self.infile:
+            wrong.append("rule: nothing to learn yet; give a rule (such as double_a) or an infile")
+        if self.until_exact and not self.rule:
+            wrong.append("until_exact: fresh samples need a rule; add the one that made the infile, or leave this out")
+        if not self.epoch_size and not self.infile:
+            wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
+        if self.min_len > self.max_len:
+            wrong.append(f"min_len ({self.min_len}) must not be greater than max_len ({self.max_len})")
+        if self.n_embd % self.n_head:
+            wrong.append(
+                f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head})"
+                f"; {self.n_embd + -self.n_embd % self.n_head} is the next"
+            )
+        elif self.pos == "rope" and self.n_embd // self.n_head % 2:
+            wrong.append(f"n_embd ({self.n_embd}) must be an even multiple of n_head ({self.n_head}) for pos rope")
+        if self.max_steps is not None and self.warmup_steps >= self.max_steps:
+            wrong.append(f"warmup_steps ({self.warmup_steps}) must be smaller than max_steps ({self.max_steps})")
+        if self.heads is not None:
+            wrong += self._wrong_heads(self.heads)
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return self
+
+    def _wrong_heads(self, heads: str) -> list[str]:
+        words = heads.split("/")
+        if len(words) != self.n_layer or any(len(word) != self.n_head for word in words):
+            return [f"heads: {heads!r} must be {self.n_layer} words (n_layer) of {self.n_head} letters (n_head)"]
+        if odd := sorted(set("".join(words)) - set("scg")):
+            return [f"heads: {odd[0]!r} in {heads!r} is not a kind of head; use the letters s, c and g"]
+        if "c" in heads and self.pos not in ("auto", "coupled"):
+            return [f"heads: {heads!r} has coupled heads (c), which need pos coupled (got {self.pos})"]
+        return []
+
+    def to_json(self) -> dict[str, object]:
+        """All fields, as JSON types: what `from_json` reads."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """The hyperparameters that `to_json` wrote. Raises InputError that lists everything wrong with `data`."""
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise InputError(as_list(explain(error, cls.model_fields))) from None
+
+
+def spellings() -> dict[str, str]:
+    """Every accepted spelling, the field's own name included, and the field it stands for."""
+    names = {name: name for name in Hyperparameters.model_fields}
+    aliases = {str(f.validation_alias): name for name, f in Hyperparameters.model_fields.items() if f.validation_alias}
+    return names | aliases

@@ -1,0 +1,171 @@
+"""The training loop: step, evaluate, keep, stop.
+
+Everything random is a function of the seed and the number of the step, never of what happened before: batches, dropout
+and evaluation draws. The state of training is therefore the weights, the optimiser's two moments and the step
+number; a run that is killed and resumed ends with the same bits as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from ahx.errors import AhxError
+from ahx.model import checkpoint
+from ahx.model.batches import Row
+from ahx.model.decoding import generate
+from ahx.model.scoring import score
+from ahx.model.transformer import Transformer
+from ahx.training.data import TrainingData
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.metrics import MetricsFile
+from ahx.training.progress import Example, Reporter
+from ahx.training.schedule import scale
+from ahx.training.signals import StopRequest
+from ahx.training.step import TrainingStep, scored_tokens
+
+N_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended."""
+
+    step: int
+    reason: str  # a sentence
+    metrics: dict[str, float | int]
+    signal: Signals | None = None
+
+
+class Loop:
+    """Trains `model` on `data` until one of the stopping conditions of `hp` is met, or a signal asks it to stop."""
+
+    def __init__(
+        self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, run: Path,
+        reporter: Reporter, about: dict[str, Any], stop: StopRequest,
+    ) -> None:  # fmt: skip
+        self.hp, self.data, self.model, self.train_step = hp, data, model, step
+        self.run, self.reporter, self.about, self.stop = run, reporter, about, stop
+        self.first = step.rank == 0
+        epoch = data.steps_per_epoch
+        self.total = hp.max_steps or hp.num_epochs * epoch
+        self.evaluate_every = max(1, round(hp.eval_interval * epoch))
+        self.checkpoint_every = max(1, round(hp.checkpoint_interval * epoch))
+        self.step = 0
+        self.seconds = 0.0  # of training so far, in all runs together
+        self.best = math.inf
+        self.metrics: dict[str, float | int] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs besides the weights."""
+        optimizer = self.train_step.optimizer.state()
+        return {"step": self.step, "seconds": self.seconds, "best": self.best, "optimizer": optimizer}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
+        self.train_step.optimizer.load_state(state["optimizer"])
+
+    def __call__(self) -> Outcome:
+        metrics_file = MetricsFile(self.run / "metrics.jsonl", self.step or None) if self.first else None
+        began, seconds_before = time.monotonic(), self.seconds
+        losses: list[torch.Tensor] = []
+        tokens, since = 0, time.monotonic()
+        reason = f"reached {self.total:,} steps" if self.step >= self.total else ""
+        while not reason:
+            rows = self.data.batch(self.step, self.hp.batch_size)
+            rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
+            losses.append(self.train_step(rows, self.step, rate))
+            tokens += sum(map(len, rows))
+            self.step += 1
+            self.seconds = seconds_before + time.monotonic() - began
+            ends = self.step >= self.total
+            if ends or self.step % self.evaluate_every == 0:
+                train_loss = float(torch.stack(losses).mean())
+                speed = tokens / (time.monotonic() - since)
+                self._refuse_nan(train_loss)
+                reason = self._evaluate(train_loss, speed, metrics_file)
+                losses, tokens, since = [], 0, time.monotonic()
+            elif self.first and self.step % 10 == 0:
+                self.reporter.step(self.step, float(losses[-1]), tokens / (time.monotonic() - since))
+            if ends:
+                reason = reason or f"reached {self.total:,} steps"
+            if self.hp.max_seconds and self.seconds >= self.hp.max_seconds and self.first:
+                reason = reason or f"reached {self.hp.max_seconds:g} seconds"
+            stopped, interrupted = self._agree(bool(reason), self.stop.signal is not None)
+            if interrupted:
+                self._checkpoint()
+                return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
+            if stopped:
+                reason = reason or "was ended by the first process"
+            if stopped or self.step % self.checkpoint_every == 0:
+                self._checkpoint()
+        return Outcome(self.step, reason, self.metrics)
+
+    def _agree(self, *flags: bool) -> tuple[bool, ...]:
+        """In a group of processes, what any of them says holds for all: they must leave the loop at the same step."""
+        if self.train_step.world == 1:
+            return flags
+        told = torch.tensor(flags, dtype=torch.int32, device=self.train_step.device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in told.tolist())
+
+    def _evaluate(self, train_loss: float, speed: float, file: MetricsFile | None) -> str:
+        """Validate, report, and say why to stop ("" to go on). Only the first process of a group does."""
+        if file is None:
+            return ""
+        hp, data = self.hp, self.data
+        scores = score(self.model, data.validation_rows, data.tokenizer.separator)
+        self.metrics = {
+            "step": self.step,
+            "epoch": self.step / data.steps_per_epoch,
+            "train_loss": train_loss,
+            "val_loss": scores.loss,
+            "val_exact": scores.exact,
+            "val_margin": scores.margin,
+            "tokens_per_second": speed,
+            "seconds": self.seconds,
+        }
+        self.best = min(self.best, scores.loss)
+        file.write(self.metrics)
+        self.reporter.evaluation(self.metrics, self._examples())
+        if hp.min_loss and scores.loss < hp.min_loss:
+            return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
+        if hp.until_exact and scores.exact == 1.0:
+            rows = data.fresh_rows(hp.until_exact, self.step)
+            right = int(score(self.model, rows, data.tokenizer.separator).exact_N.sum())
+            self.reporter.say(f"{right:,} of {len(rows):,} fresh samples are exact")
+            if right == len(rows):
+                return f"all of {len(rows):,} fresh samples are exact"
+        return ""
+
+    def _examples(self) -> list[Example]:
+        """The first few validation samples, really decoded."""
+        data = self.data
+        pairs, rows = data.validation_pairs[:N_EXAMPLES], data.validation_rows[:N_EXAMPLES]
+        prompts = [data.tokenizer.encode_input(text) for text, _ in pairs]
+        limits = [2 * (len(row) - len(prompt)) + 8 for row, prompt in zip(rows, prompts, strict=True)]
+        outputs = generate(self.model, prompts, data.tokenizer.stop, limits)
+        return [Example(x, data.tokenizer.decode(o), y) for (x, y), o in zip(pairs, outputs, strict=True)]
+
+    def _refuse_nan(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise AhxError(
+                f"the loss became {loss} before step {self.step}; start again with a smaller learning_rate "
+                f"(now {self.hp.learning_rate:g}) or go on from the last checkpoint with --resume"
+            )
+
+    def _checkpoint(self) -> None:
+        if not self.first:
+            return
+        name = f"step-{self.step:08d}"
+        about = {**self.about, "step": self.step, "metrics": self.metrics}
+        checkpoint.save(self.run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
+        if self.metrics.get("step") == self.step and self.metrics["val_loss"] <= self.best:
+            checkpoint.mark_best(self.run, name, {"val_loss": self.metrics["val_loss"]})
+        checkpoint.prune(self.run, self.hp.keep_checkpoints)

@@ -1,0 +1,43 @@
+"""What training measures, as one line for people and log readers and as JSON for programs."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+#: What SageMaker is to read from the log: each name with the pattern that finds its value in an evaluation's line.
+#: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+METRIC_DEFINITIONS = [
+    {"Name": name, "Regex": rf"\b{name}=([0-9.eE+-]+);"}
+    for name in ("step", "epoch", "train_loss", "val_loss", "val_exact", "val_margin", "tokens_per_second")
+]
+
+
+def metric_line(metrics: Mapping[str, float | int]) -> str:
+    """`name=value;` for every metric: integers as they are, others with six significant digits."""
+    return " ".join(f"{k}={v};" if isinstance(v, int) else f"{k}={v:.6g};" for k, v in metrics.items())
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one line for each evaluation. A resumed run drops what came after the point it resumes from."""
+
+    def __init__(self, path: Path, resumed_step: int | None) -> None:
+        self.path = path
+        kept = []
+        if resumed_step is not None and path.exists():
+            kept = [line for line in path.read_text("utf-8").splitlines() if _step(line) <= resumed_step]
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(line + "\n" for line in kept), "utf-8")
+        os.replace(partial, path)
+
+    def write(self, metrics: Mapping[str, object]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+
+def _step(line: str) -> float:
+    """The step of a line; a line cut short by a kill counts as later than all."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,96 @@
+"""What a person sees of training: a live line on a terminal, plain lines elsewhere, nothing in helper processes."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from ahx.training.metrics import metric_line
+
+
+class Example(NamedTuple):
+    """A test case: an input, what the model made of it, and what is right."""
+
+    text: str
+    output: str
+    expected: str
+
+    def __str__(self) -> str:
+        verdict = "ok" if self.output == self.expected else f"WRONG, expected {short(self.expected)}"
+        return f"  {short(self.text)} -> {short(self.output)}  {verdict}"
+
+
+def short(text: str, most: int = 60) -> str:
+    """`text` for one line of output; an empty string is shown as quotes."""
+    return (text if len(text) <= most else text[: most - 3] + "...") or "''"
+
+
+class Reporter(Protocol):
+    def say(self, sentence: str) -> None: ...
+    def step(self, step: int, loss: float, tokens_per_second: float) -> None: ...
+    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silent:
+    """For the processes of a group that are not the first."""
+
+    def say(self, sentence: str) -> None:
+        pass
+
+    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
+        pass
+
+    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Plain(Silent):
+    """Lines without control characters, for logs and pipes."""
+
+    def say(self, sentence: str) -> None:
+        print(sentence, flush=True)
+
+    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
+        print(metric_line(metrics), *map(str, examples), sep="\n", flush=True)
+
+
+class Live(Silent):
+    """A progress line that stays at the bottom of the terminal, with the evaluations above it."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.status = ""
+        self.progress = Progress(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            transient=True,
+        )
+        self.task = self.progress.add_task("", total=total)
+        self.progress.start()
+
+    def say(self, sentence: str) -> None:
+        self.progress.console.print(sentence, markup=False, highlight=False)
+
+    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
+        text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tokens/s"
+        self.progress.update(self.task, completed=step, description=text)
+
+    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
+        self.status = f"  val_loss {metrics['val_loss']:.4f}  exact {metrics['val_exact']:.2%}"
+        self.say(metric_line(metrics))
+        for example in examples:
+            style = None if example.output == example.expected else "red"
+            self.progress.console.print(str(example), style=style, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def reporter(total: int, terminal: bool, first: bool) -> Reporter:
+    """The way to report for this process and this kind of output."""
+    return Silent() if not first else Live(total) if terminal else Plain()

@@ -1,0 +1,230 @@
+"""A training run from its hyperparameters to a model on disk: put together here, trained in loop.py."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+import ahx
+from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.model import checkpoint
+from ahx.model.build import configure
+from ahx.model.transformer import Transformer
+from ahx.training.data import TrainingData, prepare
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.loop import Loop, Outcome
+from ahx.training.memory import keep_memory
+from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
+from ahx.training.progress import Reporter, reporter
+from ahx.training.signals import StopRequest
+from ahx.training.step import CompiledStep, TrainingStep
+
+# What may differ between a run and its resumption without making it another run.
+_MAY_CHANGE = {
+    "num_epochs", "max_steps", "max_seconds", "min_loss", "until_exact", "eval_interval", "checkpoint_interval",
+    "keep_checkpoints", "resume", "device", "compile", "threads", "model_in", "model_out", "precision",
+}  # fmt: skip
+
+
+def train(hp: Hyperparameters) -> int:
+    """Train as `hp` says; the exit code: 0, or 128 + n when signal n asked to stop (the shell's convention)."""
+    outcome = run(hp)
+    return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def run(hp: Hyperparameters) -> Outcome:
+    """Train as `hp` says and write the model to hp.model_out. Raises AhxError."""
+    keep_memory()
+    with StopRequest() as stop, _process_group() as rank:
+        device = choose_device(hp.device, rank)
+        data = prepare(hp)
+        if hp.threads or device.type == "cpu":
+            torch.set_num_threads(hp.threads or usual_threads(hp, data.longest_row))
+        folder = _folder(hp, rank == 0)
+        if dist.is_initialized():
+            dist.barrier()  # the first process has made the folder
+        model, resumed = _model(hp, data, folder)
+        model = model.to(device)
+        step = _step(hp, data, model, device)
+        total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
+        report = reporter(total, sys.stdout.isatty(), rank == 0)
+        try:
+            loop = Loop(hp, data, model, step, folder, report, _about(hp, data), stop)
+            if resumed is not None:
+                loop.restore(checkpoint.load_training_state(resumed))
+            _introduce(report, hp, data, model, device, loop, resumed)
+            outcome = loop()
+            if rank == 0:
+                _conclude(report, hp, data, model, folder, outcome)
+        finally:
+            report.close()
+    return outcome
+
+
+def choose_device(name: str, rank: int = 0) -> torch.device:
+    """The device called `name`; auto is a GPU of this process's own where there is one. Raises InputError."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}: this machine has no CUDA GPU that torch can use; take --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"device {name!r}: this machine has no Apple GPU that torch can use; take --device cpu")
+    if name == "cuda":
+        name = f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
+    elif kind == "cuda" and int(name.partition(":")[2]) >= torch.cuda.device_count():
+        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0")
+    return torch.device(name)
+
+
+def usual_threads(hp: Hyperparameters, row: int) -> int:
+    """CPU threads that pay: one for small models, where sharing an operation costs more than it saves."""
+    work = hp.batch_size * row * hp.n_embd**2  # multiplications of the smallest matrix product of a layer
+    available = int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads())
+    return available if work > 50_000_000 else 1
+
+
+class _process_group:
+    """The group that torchrun starts (RANK and WORLD_SIZE are set), or this process alone; gives its rank."""
+
+    def __enter__(self) -> int:
+        self.grouped = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        if self.grouped:
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return dist.get_rank() if self.grouped else 0
+
+    def __exit__(self, *_: object) -> None:
+        if self.grouped:
+            dist.destroy_process_group()
+
+
+def _folder(hp: Hyperparameters, first: bool) -> Path:
+    """The run's folder, made if need be. Checkpoints of an older run that is not resumed are moved aside."""
+    folder = Path(hp.model_out)
+    if first:
+        try:
+            if not hp.resume and checkpoint.checkpoints(folder):
+                _set_aside(folder)
+            (folder / checkpoint.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot make the folder {folder}: {error.strerror}; choose another with --model_out"
+            raise StorageError(reason) from error
+    return folder
+
+
+def _set_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder / f"{checkpoint.CHECKPOINTS}.{number}").exists():
+        number += 1
+    os.rename(folder / checkpoint.CHECKPOINTS, aside)
+    print(f"ahx: note: the checkpoints of an earlier run were moved to {aside}", file=sys.stderr)
+
+
+def _model(hp: Hyperparameters, data: TrainingData, folder: Path) -> tuple[Transformer, Path | None]:
+    """The model to train and, for a resumed run, the checkpoint it goes on from."""
+    if hp.resume:
+        newest, complaints = checkpoint.newest_whole(folder)
+        for complaint in complaints:
+            print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
+        if newest is not None:
+            saved = checkpoint.load_folder(newest)
+            _same_run(hp, data, saved)
+            return saved.model, newest
+    if hp.model_in:
+        saved = checkpoint.load(hp.model_in)
+        if saved.tokenizer.to_json() != data.tokenizer.to_json():
+            raise CheckpointError(
+                f"{hp.model_in} was trained with another vocabulary ({len(saved.tokenizer)} tokens, "
+                f"these data need {len(data.tokenizer)}); train on the same alphabet and rule, or without --model_in"
+            )
+        return saved.model, None
+    torch.manual_seed(hp.seed)
+    config = configure(
+        data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
+        block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
+        heads=tuple(hp.heads.split("/")) if hp.heads else (), reads=data.reads,
+    )  # fmt: skip
+    return Transformer(config), None
+
+
+def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) -> None:
+    """Refuse to go on with other hyperparameters: the result would be neither run's."""
+    before, now = saved.config.get("hyperparameters", {}), hp.to_json()
+    differ = [f"{k} was {before.get(k)!r}, now {v!r}" for k, v in now.items() if k not in _MAY_CHANGE and before.get(k) != v]
+    if saved.tokenizer.to_json() != data.tokenizer.to_json():
+        differ.append("the vocabulary has changed")
+    if differ:
+        raise InputError(
+            f"cannot resume {hp.model_out} with other settings: {'; '.join(differ)}. "
+            "Use the old ones, or train into another --model_out"
+        )
+
+
+def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device) -> TrainingStep:
+    flat = FlatParameters(model)
+    settings = OptimizerSettings(hp.learning_rate, hp.muon_learning_rate, hp.weight_decay, hp.optimizer == "muon")
+    half = hp.precision == "bfloat16" or (
+        hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
+    optimizer = Optimizer(flat, settings)
+    if not hp.compile:
+        return TrainingStep(model, flat, optimizer, data.tokenizer.separator, **arguments)
+    if dist.is_initialized():
+        raise InputError("compile works in one process only; leave out --compile, or torchrun")
+    return CompiledStep(model, flat, optimizer, data.tokenizer.separator, length=data.longest_row, **arguments)
+
+
+def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
+    """What config.json says beyond the architecture."""
+    return {
+        "version": ahx.__version__,
+        "torch": torch.__version__,
+        "rule": data.rule.spec if data.rule else None,
+        "teacher": data.teacher.to_json(),
+        "hyperparameters": hp.to_json(),
+    }
+
+
+def _introduce(
+    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device, loop: Loop,
+    resumed: Path | None,
+) -> None:  # fmt: skip
+    for note in data.notes:
+        report.say(note)
+    n = sum(p.numel() for p in model.parameters())
+    heads = "/".join(model.config.heads) if data.pos == "coupled" else f"{model.config.n_head} heads"
+    report.say(
+        f"{n:,} parameters in {model.config.n_layer} layers ({heads}), {len(data.tokenizer)} tokens, positions {data.pos}, "
+        f"{loop.total:,} steps of {hp.batch_size} samples on {device}"
+        + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
+    )
+    if resumed is not None:
+        report.say(f"going on from step {loop.step:,} ({resumed})")
+    if hp.compile:
+        report.say("compiling the first step; this takes from seconds to minutes")
+
+
+def _conclude(
+    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, folder: Path, outcome: Outcome
+) -> None:
+    if outcome.signal is not None:
+        again = " ".join(["ahx train", *_arguments(hp), "--resume"])
+        report.say(f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept. Go on with: {again}")
+        return
+    about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
+    checkpoint.save_flat(folder, model, data.tokenizer, about)
+    exact = outcome.metrics.get("val_exact")
+    verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
+    report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {folder}")
+
+
+def _arguments(hp: Hyperparameters) -> list[str]:
+    """The options that make these hyperparameters again."""
+    import shlex
+
+    chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
+    return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]

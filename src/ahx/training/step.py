@@ -1,0 +1,98 @@
+"""One step of training: loss, gradients, clipping, update. Eager, or all of it compiled into one graph."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from ahx.model.batches import Batch, Row, to_batch
+from ahx.model.transformer import Transformer
+from ahx.training.optimizers import FlatParameters, Optimizer
+
+
+class TrainingStep:
+    """Learns from one batch of rows at a time.
+
+    In a group of processes each takes every n-th row of the same batch. Losses are divided by the number of scored
+    tokens in the *whole* batch and gradients are summed over the processes, so n processes take the step that one
+    would have taken. All gradients lie in one tensor: a single all-reduce is all that data parallelism needs here.
+    """
+
+    def __init__(
+        self, model: Transformer, flat: FlatParameters, optimizer: Optimizer, separator: int,
+        grad_clip: float = 1.0, autocast: bool = False, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.model, self.flat, self.optimizer = model, flat, optimizer
+        self.separator, self.grad_clip, self.autocast, self.seed = separator, grad_clip, autocast, seed
+        self.device = flat.values.device
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+    def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
+        """Take step number `step` on `rows`; the mean loss per token before it, as a tensor."""
+        self.model.train()
+        if self.model.config.dropout:
+            # Dropout depends on the step, not on what happened before it: a resumed run drops the same.
+            torch.manual_seed(hash((self.seed, step, self.rank)) % 2**63)
+        total = scored_tokens(rows, self.separator)
+        self.flat.gradients.zero_()
+        if own := rows[self.rank :: self.world]:
+            loss = self.loss(to_batch(own, self.separator, self.device)) / total
+            loss.backward()
+            loss = loss.detach()
+        else:
+            loss = torch.zeros((), device=self.device)
+        if self.world > 1:
+            dist.all_reduce(self.flat.gradients)
+            dist.all_reduce(loss)
+        self.flat.clip(self.grad_clip)
+        self.optimizer.step(scale)
+        return loss
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Summed cross-entropy of a batch's output tokens, in nats."""
+        with torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext():
+            logits_RV = self.model(batch.tokens_BT, batch.scored_R)
+        return F.cross_entropy(logits_RV.float(), batch.target_R, reduction="sum")
+
+
+class CompiledStep(TrainingStep):
+    """The same step as one compiled graph: forward, backward, clipping and update.
+
+    The first step takes from seconds to minutes; after that small models run about twice as fast. Graphs want fixed
+    shapes, so all batches are padded to `length` tokens and every place is scored, with weight 0 outside the output.
+    """
+
+    def __init__(self, *args: object, length: int, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.length = length
+        self.graph: Callable[..., Tensor] = torch.compile(self._step, fullgraph=True, dynamic=False)
+
+    def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
+        self.model.train()
+        batch = to_batch(rows, self.separator, self.device, self.length)
+        target_BT = torch.full_like(batch.tokens_BT, -100)
+        target_BT.view(-1)[batch.scored_R] = batch.target_R
+        scales = self.optimizer.scales(scale)
+        return self.graph(batch.tokens_BT, target_BT, scales)
+
+    def _step(self, tokens_BT: Tensor, target_BT: Tensor, scales: Tensor) -> Tensor:
+        names = self.flat.names
+        values = dict(zip(names, (p.detach() for p in self.flat.parameters), strict=True))
+
+        def mean_loss(parameters: dict[str, Tensor]) -> Tensor:
+            logits_BTV = torch.func.functional_call(self.model, parameters, (tokens_BT,))
+            return F.cross_entropy(logits_BTV.flatten(0, 1).float(), target_BT.flatten(), ignore_index=-100)
+
+        gradients, loss = torch.func.grad_and_value(mean_loss)(values)
+        self.flat.gradients.copy_(torch.cat([gradients[name].flatten() for name in names]))
+        self.flat.clip(self.grad_clip)
+        self.optimizer.update(scales)
+        return loss
+
+
+def scored_tokens(rows: Sequence[Row], separator: int) -> int:
+    """How many output tokens `rows` have."""
+    return sum(len(row) - 1 - list(row).index(separator) for row in rows)
