@@ -78,6 +78,9 @@ class Parser(argparse.ArgumentParser):
                 f"{name}: {str(value)!r} is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
             )
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        print(message, end="", file=file)  # argparse's own ignores a full disk and a reader that has gone away
+
     def error(self, message: str) -> NoReturn:
         if match := _NO_VALUE.fullmatch(message):
             message = f"{match[1]} needs a value"

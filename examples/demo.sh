@@ -1,22 +1,15 @@
 #!/usr/bin/env bash
-# From a rule to a model that applies it exactly: about half a minute on one CPU core. `make demo` runs this.
+# The whole story in three commands: data, training, evaluation. `make demo` runs it with the project's environment.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-run=runs/demo
 
-# The rule writes every A twice and copies everything else.
-ahx rules show double_a
+# 10,000 pairs such as ABA,AABAA, a tenth of them set aside for validation.
+ahx gen-data --rule double_a --num-samples 10000 --max-len 10 data/da
 
-# Examples in a file, for looking at; training below draws its own.
-ahx gen-data --rule double_a --num-samples 1000 --max-len 10 runs/demo-data
-head -n 5 runs/demo-data_train.txt
+# A transformer that has never seen the rule. It stops as soon as 10,000 fresh strings all come out right.
+ahx train --rule double_a --until-exact 10000 --model-out runs/demo
 
-# Train on fresh inputs of at most 10 symbols, until 10,000 new ones are all rewritten exactly.
-ahx train --rule double_a --until-exact 10000 --model-out "$run"
+# 10,000 fresh strings of the training lengths, then strings up to twenty times as long.
+ahx eval --model runs/demo --lengths
 
-# How exact is it on inputs it has never seen, up to 20 times as long as any in training?
-ahx eval --model "$run" --rule double_a --num-samples 10000 --max-len 10
-ahx eval --model "$run" --rule double_a --lengths 10,20,50,100,200
-
-# Use it.
-echo ABA | ahx interactive --model "$run"
+# And by hand:
+echo ABBA | ahx interactive --model runs/demo

@@ -14,7 +14,7 @@ TRAIN = [
     ("--qux 4", "unknown option --qux; `ahx train --help` lists the options"),
     ("--n 4", "unknown option --n; `ahx train --help` lists the options"),
     ("double_a", "unexpected argument 'double_a'; quote values with spaces, or see `ahx train --help`"),
-    ("--rule A -> AA", "unexpected argument 'AA'; quote values with spaces, or see `ahx train --help`"),
+    ("--rule A -> AA", "unexpected argument '->'; quote values with spaces, or see `ahx train --help`"),
     ("--rule", "--rule needs a value; see `ahx train --help`"),
     ("--rule --n_layer 4", "--rule needs a value; see `ahx train --help`"),
     # Types and ranges

@@ -136,7 +136,8 @@ def test_a_sagemaker_container_needs_no_options(
 
 
 def test_the_line_sagemakers_toolkit_types(trained: list[Hyperparameters]) -> None:
-    assert cli.main("train --compile True --n_layer 4 --resume False --rule double_a".split()) == 0
+    line = "--compile True --n_layer 4 --resume False --rule double_a"
+    assert cli.main(["train", *line.split()]) == 0
     assert trained == [Hyperparameters(rule="double_a", n_layer=4, compile=True)]
 
 
@@ -148,14 +149,14 @@ def ahx(*words: str, **settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=60, check=False, **settings)  # type: ignore[call-overload, no-any-return]
 
 
-@pytest.mark.parametrize("line", [["--help"], ["--version"], ["trian"]])
-def test_simple_questions_load_no_large_package(line: list[str]) -> None:
-    code = (
-        "import sys; from entrypoints.main import main; main(sys.argv[1:]); "
-        "sys.exit(', '.join({'torch', 'pydantic', 'rich'} & set(sys.modules)))"
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--version", 0), ("--verison", 2)])
+def test_simple_questions_load_no_large_package(option: str, code: int) -> None:
+    script = (
+        "import sys; from entrypoints.main import main; code = main(sys.argv[1:]); "
+        "sys.exit(', '.join({'torch', 'pydantic', 'rich'} & set(sys.modules)) or code)"
     )
-    done = ahx("-c", code, *line, stdout=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr
+    done = ahx("-c", script, option, stdout=subprocess.DEVNULL)
+    assert done.returncode == code, done.stderr
 
 
 def test_a_reader_that_has_enough_is_no_error() -> None:

@@ -91,15 +91,18 @@ def infer_alignment(pairs: Iterable[tuple[str, str]]) -> Alignment | None:
 
 
 def _symbol_lengths(pairs: Sequence[tuple[str, str]]) -> dict[str, int] | None:
-    """How many output symbols each input symbol gives, by least squares over the first pairs that bring a new symbol,
-    and a sample of the others; None when the numbers are not whole."""
+    """How many output symbols each input symbol gives, or None when the numbers are not whole.
+
+    Least squares over the first pairs and all later ones that bring a new symbol.
+    """
     symbols: dict[str, int] = {}
     sample: list[tuple[str, str]] = []
     for i, (text, output) in enumerate(pairs):
         new = set(text) - symbols.keys()
         if i < _FITTED_PAIRS or new:
             sample.append((text, output))
-            symbols.update((symbol, len(symbols) + j) for j, symbol in enumerate(sorted(new)))
+            for symbol in sorted(new):
+                symbols[symbol] = len(symbols)
     if not symbols or len(symbols) > _MAX_SYMBOLS:
         return None
     counts = np.zeros((len(sample), len(symbols)))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files import reason
-from ahx.data.spans import Ints, codes_of
+from ahx.data.spans import Codes, Ints, codes_of, inside
 from ahx.errors import InputError, StorageError
 
 BLOCK_BYTES = 1 << 20
@@ -29,7 +30,7 @@ _NEWLINE, _COMMA = 10, 44
 class Block:
     """Some lines of a file. Line i is codes[start[i]:comma[i]], a comma, codes[comma[i]+1:end[i]]."""
 
-    codes: npt.NDArray[np.uint32]
+    codes: Codes
     start: Ints
     comma: Ints
     end: Ints
@@ -38,14 +39,33 @@ class Block:
     def __len__(self) -> int:
         return len(self.start)
 
+    @cached_property
+    def input_lengths(self) -> Ints:
+        """Symbols in each input."""
+        return self.comma - self.start
+
+    @cached_property
+    def output_lengths(self) -> Ints:
+        """Symbols in each output."""
+        return self.end - self.comma - 1
+
+    @cached_property
+    def inputs(self) -> Codes:
+        """All inputs, end to end."""
+        return self.codes[inside(self.start, self.comma, len(self.codes))]
+
+    @cached_property
+    def outputs(self) -> Codes:
+        """All outputs, end to end."""
+        return self.codes[inside(self.comma + 1, self.end, len(self.codes))]
+
     def select(self, rows: npt.NDArray[np.bool_]) -> "Block":
         """The lines where `rows` is true."""
         return Block(self.codes, self.start[rows], self.comma[rows], self.end[rows], self.number[rows])
 
     def pairs(self) -> list[tuple[str, str]]:
         """The lines as (input, output)."""
-        # Code points of four bytes each, so that numpy's offsets are the string's.
-        text = self.codes.tobytes().decode("utf-32-le")
+        text = self.codes.tobytes().decode("ascii" if self.codes.itemsize == 1 else "utf-32-le")
         spans = zip(self.start.tolist(), self.comma.tolist(), self.end.tolist(), strict=True)
         return [(text[start:comma], text[comma + 1 : end]) for start, comma, end in spans]
 
@@ -142,7 +162,7 @@ def _parse(data: bytes, first_line: int, problems: Problems) -> Block:
     special = data.startswith(b"#") or any(mark in data for mark in (b"\r", b"\0", b"\n#"))
     if not special:
         try:
-            codes = codes_of(data.decode("utf-8"))
+            codes = _codes(data)
         except UnicodeDecodeError:
             pass
         else:
@@ -160,12 +180,16 @@ def _parse(data: bytes, first_line: int, problems: Problems) -> Block:
         else:
             good.append(line.decode("utf-8") + "\n")
             numbers.append(number)
-    block = _split(codes_of("".join(good)), 0)
+    block = _split(_codes("".join(good).encode("utf-8")), 0)
     assert block is not None, "lines that passed every check have one comma each"
     return Block(block.codes, block.start, block.comma, block.end, np.array(numbers, dtype=np.int64))
 
 
-def _split(codes: npt.NDArray[np.uint32], first_line: int) -> Block | None:
+def _codes(data: bytes) -> Codes:
+    return np.frombuffer(data, dtype=np.uint8) if data.isascii() else codes_of(data.decode("utf-8"))
+
+
+def _split(codes: Codes, first_line: int) -> Block | None:
     """Lines that have exactly one comma each, or None when some line has not."""
     end, comma = np.flatnonzero(codes == _NEWLINE), np.flatnonzero(codes == _COMMA)
     start = np.concatenate(([0], end[:-1] + 1)) if len(end) else end

@@ -65,7 +65,7 @@ def resolve_infile(infile: str | os.PathLike[str]) -> tuple[Path, Path | None]:
 
 def hash_inputs(block: Block) -> Hashes:
     """A hash of every input of `block`."""
-    return hash_spans(block.codes, block.start, block.comma - block.start)
+    return hash_spans(block.inputs, block.input_lengths)
 
 
 def leak(train_path: str | os.PathLike[str], val_path: str | os.PathLike[str]) -> float:

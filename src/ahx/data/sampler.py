@@ -1,11 +1,12 @@
 """Random input strings: every length equally likely, and strings on which a rule has something to do."""
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
+import numpy.typing as npt
 
-from ahx.data.spans import Ints, codes_of, offsets_of, text_of, within
+from ahx.data.spans import Ints, codes_of, offsets_of, places_of, text_of
 from ahx.errors import InputError
 
 _PLANTED_SHARE = 0.5
@@ -49,25 +50,27 @@ class Sampler:
                 rows = np.flatnonzero(planted > times)
                 self._plant(rng, codes, offsets[rows], lengths[rows])
         text, ends = text_of(codes), offsets.tolist()
-        return [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+        return [text[start:end] for start, end in pairwise(ends)]
 
     def count(self) -> int:
         """The number of distinct strings."""
         k = len(self.alphabet)
         if k == 1:
             return self.max_len - self.min_len + 1
-        return (k ** (self.max_len + 1) - k**self.min_len) // (k - 1)
+        return int((k ** (self.max_len + 1) - k**self.min_len) // (k - 1))
 
     def every(self) -> Iterator[str]:
         """Every distinct string, short ones first."""
         for length in range(self.min_len, self.max_len + 1):
             yield from map("".join, product(self.alphabet, repeat=length))
 
-    def _plant(self, rng: np.random.Generator, codes: np.ndarray, starts: Ints, lengths: Ints) -> None:
+    def _plant(self, rng: np.random.Generator, codes: npt.NDArray[np.uint32], starts: Ints, lengths: Ints) -> None:
         """Write one random snippet into each of the strings of `codes` that begin at `starts`."""
         which = rng.integers(0, len(self.snippets), len(starts))
         room = np.maximum(lengths - self._snippet_lengths[which], 0)
         places = rng.integers(0, room + 1)
-        string, place = within(np.minimum(self._snippet_lengths[which], lengths))
+        taken = np.minimum(self._snippet_lengths[which], lengths)
+        place = places_of(taken)
         snippet_starts = offsets_of(self._snippet_lengths)[which]
-        codes[(starts + places)[string] + place] = self._snippet_codes[snippet_starts[string] + place]
+        planted = self._snippet_codes[np.repeat(snippet_starts, taken) + place]
+        codes[np.repeat(starts + places, taken) + place] = planted

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]  # code points; bytes where all are ASCII
 
 # Strings whose hash falls in the lowest share are kept for validation; see `held_out`.
 VALIDATION_FRACTION = 0.1
@@ -37,11 +38,23 @@ def offsets_of(lengths: Ints) -> Ints:
     return offsets
 
 
-def within(lengths: Ints) -> tuple[Ints, Ints]:
-    """For every element of spans laid end to end: the number of its span, and its place in it."""
+def places_of(lengths: Ints) -> Ints:
+    """0, 1, ... for every span, laid end to end: each element's place in its span."""
     offsets = offsets_of(lengths)
-    span = np.repeat(np.arange(len(lengths)), lengths)
-    return span, np.arange(offsets[-1]) - offsets[span]
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+
+
+def inside(starts: Ints, ends: Ints, size: int) -> npt.NDArray[np.bool_]:
+    """Which of `size` elements lie in a span from a start to before its end; spans ascend and do not overlap."""
+    # A run of False up to each start, a run of True up to each end: far cheaper than an index for every element.
+    bounds = np.empty(2 * len(starts) + 2, dtype=np.int64)
+    bounds[0], bounds[1:-1:2], bounds[2:-1:2], bounds[-1] = 0, starts, ends, size
+    return np.repeat(np.arange(len(bounds) - 1) % 2 == 1, np.diff(bounds))
+
+
+def totals_of(values: Ints, lengths: Ints) -> Ints:
+    """The sum of each span's values."""
+    return np.diff(offsets_of(values)[offsets_of(lengths)])
 
 
 def mix(values: Hashes) -> Hashes:
@@ -53,15 +66,15 @@ def mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def hash_spans(codes: npt.NDArray[np.uint32], starts: Ints, lengths: Ints) -> Hashes:
-    """A 64-bit hash of each span, the same on every machine, in every version: data splits depend on it.
+def hash_spans(codes: Codes, lengths: Ints) -> Hashes:
+    """A 64-bit hash of each of the strings that are laid end to end in `codes`.
 
-    The sum of one pseudo-random number per (place, code point), as in Zobrist hashing.
+    It is the same on every machine and in every version, because data splits depend on it: the sum of one pseudo-random
+    number per (place, code point), as in Zobrist hashing.
     """
-    span, place = within(lengths)
     # Distinct (place, code point) pairs give distinct keys, so a sum of mixed keys identifies the string.
-    keys = codes[starts[span] + place].astype(np.uint64) + (place.astype(np.uint64) << _CODE_BITS)
-    sums = np.zeros(len(span) + 1, dtype=np.uint64)
+    keys = (places_of(lengths).astype(np.uint64) << _CODE_BITS) + codes.astype(np.uint64)
+    sums = np.zeros(len(keys) + 1, dtype=np.uint64)
     np.cumsum(mix(keys), out=sums[1:])
     offsets = offsets_of(lengths)
     return mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
@@ -70,7 +83,7 @@ def hash_spans(codes: npt.NDArray[np.uint32], starts: Ints, lengths: Ints) -> Ha
 def hash_texts(texts: Sequence[str]) -> Hashes:
     """`hash_spans` of a list of strings."""
     lengths = np.fromiter((len(text) for text in texts), dtype=np.int64, count=len(texts))
-    return hash_spans(codes_of("".join(texts)), offsets_of(lengths)[:-1], lengths)
+    return hash_spans(codes_of("".join(texts)), lengths)
 
 
 def held_out(hashes: Hashes, fraction: float = VALIDATION_FRACTION) -> npt.NDArray[np.bool_]:

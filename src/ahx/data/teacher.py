@@ -55,7 +55,7 @@ class MachineTeacher:
         return steps
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind}
+        return {"kind": self.kind, "rule": self.rule.spec}
 
 
 @dataclass(frozen=True)

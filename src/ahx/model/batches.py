@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Row = Sequence[int]
+from ahx.data.dataset import Row
+
 
 
 class Batch(NamedTuple):

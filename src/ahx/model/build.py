@@ -41,7 +41,7 @@ def default_heads(n_layer: int, n_head: int) -> tuple[str, ...]:
 
 
 def window_offsets(reads: tuple[int, int]) -> tuple[int, ...]:
-    """Offsets of the coupled heads around the cursor, nearest first: what the rule's machine reads, and a little more."""
+    """Offsets of the coupled heads around the cursor, nearest first: what the machine reads, and -1 and +1 anyway."""
     low, high = min(reads[0], -1), max(reads[1], 1)
     return tuple(sorted(range(low, high + 1), key=lambda offset: (abs(offset), -offset)))
 
@@ -56,7 +56,7 @@ def configure(
     block_size: int,
     dropout: float = 0.0,
     heads: tuple[str, ...] = (),
-    reads: tuple[int, int] = (-1, 1),
+    reads: tuple[int, int] = (0, 0),
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens. `reads` is what the rule's machine sees of its input."""
     coupled = pos == "coupled"

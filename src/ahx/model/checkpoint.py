@@ -90,9 +90,13 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
     """
     folder = Path(path)
     if not folder.exists():
-        raise CheckpointError(f"there is no model at {folder}; train one with: ahx train --rule double_a --model_out {folder}")
+        raise CheckpointError(
+            f"there is no model at {folder}; train one with: ahx train --rule double_a --model_out {folder}"
+        )
     if folder.is_file():
-        raise CheckpointError(f"{folder} is a file, but a model is a folder with {CONFIG} and {WEIGHTS}; name that folder")
+        raise CheckpointError(
+            f"{folder} is a file, but a model is a folder with {CONFIG} and {WEIGHTS}; name that folder"
+        )
     try:
         return load_folder(folder, device)
     except CheckpointError as broken:
@@ -140,7 +144,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{folder} is not a model: it has no {CONFIG}; name the folder that ahx train wrote") from None
+        raise CheckpointError(
+            f"{folder} is not a model: it has no {CONFIG}; name the folder that ahx train wrote"
+        ) from None
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{folder / CONFIG} cannot be read ({error}); use another checkpoint") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -159,7 +165,9 @@ def check(folder: Path, config: Mapping[str, Any], name: str) -> None:
     except OSError as error:
         raise CheckpointError(f"{folder / name} cannot be read ({error.strerror}); use another checkpoint") from error
     if found != expected:
-        raise CheckpointError(f"{folder / name} is truncated or was changed (its SHA-256 differs); use another checkpoint")
+        raise CheckpointError(
+            f"{folder / name} is truncated or was changed (its SHA-256 differs); use another checkpoint"
+        )
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -169,7 +177,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
     """The newest checkpoint of `run` that is whole, and a sentence about each newer one that is not."""
-    complaints = []
+    complaints: list[str] = []
     for folder in reversed(checkpoints(run)):
         try:
             config = read_config(folder)
@@ -250,4 +258,6 @@ def _flush(path: Path) -> None:
 
 
 def _sentence(doing: str, path: Path, error: OSError) -> str:
-    return f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another folder with --model_out"
+    return (
+        f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another folder with --model_out"
+    )

@@ -1,12 +1,13 @@
 """Where a token stands, and what each attention head may therefore look at.
 
-`transformer.py` asks this file one question per batch of tokens: the `Pattern`. Seven answers can be chosen by name:
+`transformer.py` asks this file one question per batch of tokens: the `Pattern`. Six answers can be chosen by name:
 
     none        no position at all; the causal mask alone lets a decoder count (Haviv et al. 2022, arXiv 2203.16634)
     learned     a trained vector per absolute position, added to the token's (GPT-2)
     rope        queries and keys turned by an angle that grows with position (Su et al. 2021, arXiv 2104.09864)
     alibi       scores lowered in proportion to distance (Press et al. 2021, arXiv 2108.12409)
-    hard-alibi  half of the heads see only the last 1, 2, 3 ... tokens, the others all (Jelassi et al. 2024, arXiv 2402.01032)
+    hard-alibi  half of the heads see only the last 1, 2, 3 ... tokens, the others all
+                (Jelassi et al. 2024, arXiv 2402.01032)
     coupled     position coupling: an output token's position *is* the place in the input it is made from
                 (Cho et al. 2024, arXiv 2405.20671), here with windows of a few keys around that place
 
@@ -57,8 +58,8 @@ class Coupling(nn.Module):
     """Follows the cursor through rows of tokens.
 
     A row is cut into segments at its boundary tokens: `<` input `>` output. The cursor of a segment moves over the
-    cells of the segment before it. A cell is a token that carries a symbol; boundaries count as the cells at either end.
-    Steps that write nothing are no cells, which is why cells are numbered and `place` tells where each one stands.
+    cells of the segment before it. A cell is a token that carries a symbol; boundaries count as the cells at either
+    end. Steps that write nothing are no cells, which is why cells are numbered and `place` tells where each one stands.
     """
 
     role: Tensor

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ahx.model.batches import Row, by_length, to_batch
+from ahx.data.dataset import Row
+from ahx.model.batches import by_length, to_batch
 from ahx.model.transformer import Transformer
 
 

@@ -11,6 +11,7 @@ A legend for the names of tensors; the suffix gives the shape:
     C  channels = H * D         K  keys in a window           R  tokens that are scored
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,6 +63,8 @@ class Embedding(nn.Module):
     of "A" serves every token that has an A (factorised embeddings). With one feature a token this is a plain table.
     """
 
+    incidence_VF: Tensor
+
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         V = config.vocab_size
@@ -109,9 +112,7 @@ class Attention(nn.Module):
                 bias_HK[torch.arange(b - a), torch.arange(b - a) % K] = 4.0
                 self.bias[f"{kind}{a}"] = nn.Parameter(bias_HK)
 
-    def forward(
-        self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None
-    ) -> Tensor:
+    def forward(self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None) -> Tensor:
         B, T, C = x_BTC.shape
         # (B, T, 3C) -> three times (B, T, H, D): head h owns the channels from h * D to (h + 1) * D
         q_BTHD, k_BTHD, v_BTHD = self.qkv(x_BTC).view(B, T, 3, C // self.D, self.D).unbind(2)
@@ -126,25 +127,27 @@ class Attention(nn.Module):
                 mix = global_attention(q, k, v, pattern, self.dropout if self.training else 0.0, reference)
             else:
                 keys_BTK = pattern.sequence_BTK if kind == "s" else pattern.coupled_BTK
+                assert keys_BTK is not None, f"the pattern has no keys for heads of kind {kind!r}"
                 attend = windowed_attention_reference if reference else windowed_attention
                 mix = attend(q, k, v, keys_BTK, self.bias[f"{kind}{a}"])
             mixed.append(mix.reshape(B, T, -1))  # (B, T, H, D) -> (B, T, H * D): heads side by side
-        return self.out(torch.cat(mixed, dim=2) if len(mixed) > 1 else mixed[0])
+        out_BTC: Tensor = self.out(torch.cat(mixed, dim=2) if len(mixed) > 1 else mixed[0])
+        return out_BTC
 
 
 def global_attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, dropout: float, reference: bool) -> Tensor:
     """Softmax over all earlier tokens: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D)."""
     q_BHTD, k_BHSD, v_BHSD = (y.transpose(1, 2) for y in (q, k, v))  # heads become part of the batch
-    causal = pattern.bias_HTS is None
+    bias_HTS = pattern.bias_HTS
     if reference:
-        T, S = q.shape[1], k.shape[1]
-        score_BHTS = q_BHTD @ k_BHSD.transpose(2, 3) * q.shape[3] ** -0.5
-        hidden_TS = torch.ones(T, S, dtype=torch.bool, device=q.device).triu(1)
-        bias = torch.zeros_like(hidden_TS, dtype=q.dtype).masked_fill(hidden_TS, float("-inf"))
-        mix_BHTD = (score_BHTS + (bias if causal else pattern.bias_HTS)).softmax(3) @ v_BHSD
+        if bias_HTS is None:
+            future_TS = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).triu(1)
+            bias_HTS = torch.zeros_like(future_TS, dtype=q.dtype).masked_fill(future_TS, float("-inf"))
+        score_BHTS = q_BHTD @ k_BHSD.transpose(2, 3) / math.sqrt(q.shape[3])
+        mix_BHTD = (score_BHTS + bias_HTS).softmax(3) @ v_BHSD
     else:
         mix_BHTD = F.scaled_dot_product_attention(
-            q_BHTD, k_BHSD, v_BHSD, attn_mask=pattern.bias_HTS, dropout_p=dropout, is_causal=causal
+            q_BHTD, k_BHSD, v_BHSD, attn_mask=bias_HTS, dropout_p=dropout, is_causal=bias_HTS is None
         )
     return mix_BHTD.transpose(1, 2)
 
@@ -159,7 +162,7 @@ def windowed_attention(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tensor, bias_H
     rows = (keys_BTK.clamp_min(0) + torch.arange(B, device=k.device).view(B, 1, 1) * S).flatten()
     k_BTKHD = k.reshape(B * S, H * D).index_select(0, rows).view(*keys_BTK.shape, H, D)
     v_BTKHD = v.reshape(B * S, H * D).index_select(0, rows).view(*keys_BTK.shape, H, D)
-    score_BTKH = (q[:, :, None] * k_BTKHD).sum(4) * D**-0.5 + bias_HK.T
+    score_BTKH = (q[:, :, None] * k_BTKHD).sum(4) / math.sqrt(D) + bias_HK.T
     score_BTKH = score_BTKH.masked_fill((keys_BTK < 0)[..., None], float("-inf"))  # excluded, not merely disliked
     return (score_BTKH.softmax(2)[..., None] * v_BTKHD).sum(2)
 
@@ -173,7 +176,7 @@ def windowed_attention_reference(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tens
     mask_BHTS = torch.full((B, H, T, S + 1), float("-inf"), dtype=q.dtype, device=q.device)
     at_BHTK = keys_BTK.where(keys_BTK >= 0, S)[:, None].expand(B, H, T, K)
     mask_BHTS = mask_BHTS.scatter(3, at_BHTK, bias_HK[None, :, None].expand(B, H, T, K))[..., :S]
-    score_BHTS = torch.einsum("bthd,bshd->bhts", q, k) * D**-0.5
+    score_BHTS = torch.einsum("bthd,bshd->bhts", q, k) / math.sqrt(D)
     return torch.einsum("bhts,bshd->bthd", (score_BHTS + mask_BHTS).softmax(3), v)
 
 
@@ -186,7 +189,8 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(4 * config.n_embd, config.n_embd, bias=False)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        return self.narrow(F.gelu(self.widen(x_BTC)))
+        out_BTC: Tensor = self.narrow(F.gelu(self.widen(x_BTC)))
+        return out_BTC
 
 
 class Block(nn.Module):
@@ -204,9 +208,7 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
         self.dropout = config.dropout
 
-    def forward(
-        self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None
-    ) -> Tensor:
+    def forward(self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None) -> Tensor:
         x_BTC = x_BTC + self.drop(self.attention(self.norm_attention(x_BTC), pattern, reference, memory))
         return x_BTC + self.drop(self.feed_forward(self.norm_feed_forward(x_BTC)))
 
@@ -229,7 +231,7 @@ class Transformer(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Small random matrices; the two that write to the residual stream start smaller, as there are 2 n_layer of them
+        """Small random matrices; those that write to the residual stream start smaller, as there are 2 n_layer of them
         (GPT-2). The head starts at zero: at first every token is equally likely."""
         for name, parameter in self.named_parameters():
             if name.endswith(("out.weight", "narrow.weight")):
@@ -262,7 +264,8 @@ class Transformer(nn.Module):
             return x
         if self.config.block_size < tokens.shape[1]:
             raise ValueError(f"a row of {tokens.shape[1]} tokens is longer than block_size {self.config.block_size}")
-        return x + self.positions(at)
+        position: Tensor = self.positions(at)
+        return x + position
 
     def score(self, x: Tensor) -> Tensor:
         """Logits from the vectors that leave the last block: (..., C) -> (..., V)."""

@@ -1,0 +1,41 @@
+"""Rewriting systems: every rule is a function from strings to strings that shows its work.
+
+    parse_rule("A -> AA").apply("ABA")      'AABAA'
+
+`parse_rule` reads the rule language (docs/rules.md), one file per family gives it a meaning, and `transducer` has the
+small machines whose steps a model is taught.
+"""
+
+from ahx.rules.parse import FAMILIES, parse_rule
+from ahx.rules.presets import Preset, presets
+from ahx.rules.rule import Rule
+from ahx.rules.transducer import (
+    DEFAULT_STEP_LIMIT,
+    LEFT_EDGE,
+    NEXT,
+    RIGHT_EDGE,
+    SILENT,
+    STOP,
+    Step,
+    Transducer,
+    run,
+    written,
+)
+
+__all__ = [
+    "DEFAULT_STEP_LIMIT",
+    "FAMILIES",
+    "LEFT_EDGE",
+    "NEXT",
+    "RIGHT_EDGE",
+    "SILENT",
+    "STOP",
+    "Preset",
+    "Rule",
+    "Step",
+    "Transducer",
+    "parse_rule",
+    "presets",
+    "run",
+    "written",
+]

@@ -23,6 +23,8 @@ BOUNDARIES = ("0", "1", "cyclic")
 class CellularAutomaton(Rule):
     """Rule `number` (0 to 255), applied `generations` times."""
 
+    family = "ca"
+
     number: int
     boundary: str
     alphabet: str

@@ -18,6 +18,8 @@ from ahx.suggest import did_you_mean
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPTION_ALIASES = {"n": "steps"}
 
+ONLY_MARKOV = "only Markov algorithms (markov: ...) have final rules `->.`; put a space after ->"
+
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+)
       | (?P<separator>[,;\n])
@@ -56,6 +58,7 @@ class Source:
     def __init__(self, text: str, begin: int = 0) -> None:
         """Reads `text` from character `begin` on. Raises InputError for a quote that is never closed."""
         self.text = text
+        self.begin = begin
         self.entries: list[Entry] = []
         self.words: list[Word] = []
         self.options: dict[str, Word] = {}  # the values
@@ -123,7 +126,7 @@ class Source:
             left, right = self.symbols(entry.left), self.symbols(entry.right)
             at = entry.left[0].at if entry.left else entry.at
             if entry.final:
-                self.fail(entry.at + 2, "only Markov algorithms (markov: ...) have final rules `->.`; put a space after ->")
+                self.fail(entry.at + 2, ONLY_MARKOV)
             if not left and not empty_left:
                 self.fail(at, "expected a symbol before the arrow, as in A -> AA")
             if left_length is not None and len(left) != left_length:

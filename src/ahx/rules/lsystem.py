@@ -19,6 +19,8 @@ from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
 class LSystem(Rule):
     """Rewrites every symbol, `generations` times; symbols without a rule stay."""
 
+    family = "lsystem"
+
     productions: Productions
     alphabet: str
     generations: int = 1

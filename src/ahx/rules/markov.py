@@ -25,6 +25,8 @@ class Production(NamedTuple):
 class Markov(Rule):
     """A Markov algorithm, run for `max_steps` steps or to its end (None)."""
 
+    family = "markov"
+
     productions: tuple[Production, ...]
     alphabet: str
     max_steps: int | None = None

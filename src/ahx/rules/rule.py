@@ -13,6 +13,8 @@ WORK_LIMIT = 10**10  # symbols in all strings of a run together: a few seconds o
 class Rule(ABC):
     """A function from strings to strings, with the intermediate strings and the steps where it has them."""
 
+    #: the family's name in the rule language
+    family: str = "python"
     #: the symbols of a typical input, in the order in which samples are drawn from them
     alphabet: str
 

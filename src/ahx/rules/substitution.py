@@ -22,6 +22,8 @@ Productions = tuple[tuple[str, str], ...]  # (left side, right side), in the ord
 class Substitution(Rule):
     """Rewrites every left side by its right side, from left to right, `passes` times."""
 
+    family = "substitution"
+
     productions: Productions
     alphabet: str
     passes: int = 1

@@ -22,37 +22,39 @@ MAX_WINDOW = 100
 
 @dataclass(frozen=True)
 class Tag(Rule):
-    """A tag or lag system: looks at `window` symbols, of which the first `keyed` choose the rule; deletes `deleted`."""
+    """A tag system: deletes the first `window` symbols, and appends the word that the first of them has."""
 
-    family: Literal["tag", "lag"]
+    family = "tag"
+    example = "tag: 2; a -> bc, b -> a"
+
     window: int
     productions: Productions
     alphabet: str
     max_steps: int | None = None
 
     @classmethod
-    def read_tag(cls, source: Source) -> "Tag":
-        return cls._read("tag", source)
-
-    @classmethod
-    def read_lag(cls, source: Source) -> "Tag":
-        return cls._read("lag", source)
-
-    @classmethod
-    def _read(cls, family: Literal["tag", "lag"], source: Source) -> "Tag":
+    def read(cls, source: Source) -> "Tag":
         source.check_options("alphabet", "steps")
-        what = "symbols to delete" if family == "tag" else "symbols to look at"
-        example = "tag: 2; a -> bc, b -> a" if family == "tag" else "lag: 2; aa -> b, ab -> a"
         if not source.words:
-            source.fail(len(source.text), f"expected the number of {what} first, as in {example}")
+            source.fail(source.begin, f"expected a number of symbols first, as in {cls.example}")
         if len(source.words) > 1:
-            source.fail(source.words[1].at, f"expected an arrow, as in {example}")
+            source.fail(source.words[1].at, f"expected an arrow, as in {cls.example}")
         window = source.number(source.words[0], 1, MAX_WINDOW)
-        productions = tuple(source.productions(left_length=1 if family == "tag" else window))
+        productions = tuple(source.productions(left_length=cls._keyed(window)))
         if not productions:
-            source.fail(len(source.text), f"expected at least one rule, as in {example}")
+            source.fail(len(source.text), f"expected at least one rule, as in {cls.example}")
         alphabet = source.alphabet(default_alphabet(*map("".join, productions)))
-        return cls(family, window, productions, alphabet, source.steps(None))
+        return cls(window, productions, alphabet, source.steps(None))
+
+    @staticmethod
+    def _keyed(window: int) -> int:
+        """How many symbols choose the rule."""
+        return 1
+
+    @property
+    def deleted(self) -> int:
+        """How many symbols are deleted in front."""
+        return self.window
 
     @property
     def spec(self) -> str:
@@ -65,24 +67,14 @@ class Tag(Rule):
             alphabet=None if self.alphabet == usual else self.alphabet,
         )
 
-    @property
-    def keyed(self) -> int:
-        """How many symbols choose the rule."""
-        return 1 if self.family == "tag" else self.window
-
-    @property
-    def deleted(self) -> int:
-        """How many symbols are deleted in front."""
-        return self.window if self.family == "tag" else 1
-
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         return limited(self._run(text), limit)
 
     def _run(self, text: str) -> Iterator[str]:
         yield text
-        words, done = dict(self.productions), 0
-        while done != self.max_steps and len(text) >= self.window and text[: self.keyed] in words:
-            text = text[self.deleted :] + words[text[: self.keyed]]
+        words, keyed, done = dict(self.productions), self._keyed(self.window), 0
+        while done != self.max_steps and len(text) >= self.window and text[:keyed] in words:
+            text = text[self.deleted :] + words[text[:keyed]]
             yield text
             done += 1
 
@@ -91,18 +83,34 @@ class Tag(Rule):
 
     @cached_property
     def _machine(self) -> Transducer | None:
-        return repeated(Queue(self.window, self.keyed, self.deleted, self.productions), self.max_steps)
+        return repeated(Queue(self.window, self._keyed(self.window), self.deleted, self.productions), self.max_steps)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(left for left, _ in self.productions)
 
 
 @dataclass(frozen=True)
+class Lag(Tag):
+    """A lag system: looks at the first `window` symbols, deletes one, and appends the word that they have."""
+
+    family = "lag"
+    example = "lag: 2; aa -> b, ab -> a"
+
+    @staticmethod
+    def _keyed(window: int) -> int:
+        return window
+
+    @property
+    def deleted(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
 class Queue:
     """The transducer: each pass is one step.
 
-      ""     in front                                "h"     the run has halted, the rest is copied
-      "xI"   rule I was chosen, the rest is copied   "xI.J"  at the end, J letters of its word are written
+    ""     in front                                "h"     the run has halted, the rest is copied
+    "xI"   rule I was chosen, the rest is copied   "xI.J"  at the end, J letters of its word are written
     """
 
     window: int

@@ -8,7 +8,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.model.batches import Batch, Row, to_batch
+from ahx.data.dataset import Row
+from ahx.model.batches import Batch, to_batch
 from ahx.model.transformer import Transformer
 from ahx.training.optimizers import FlatParameters, Optimizer
 

@@ -1,0 +1,70 @@
+"""Generate training and validation data for a rule.
+
+Writes OUT_train.txt and OUT_val.txt with one `input,output` per line. No validation input occurs in training, and the
+same options give the same bytes. Lines are distinct as long as there are enough strings; then training lines repeat.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EXAMPLES = [
+    "ahx gen-data --rule double_a data/da",
+    "ahx gen-data --rule 'A -> AA, B -> ' --num-samples 20000 --max-len 12 --alphabet ABC data/mine",
+    "ahx gen-data --rule reverse --alphabet 01 --min-len 3 --seed 7 --val-fraction 0.2 data/reverse",
+]
+
+_WORTH_A_BAR = 200_000  # lines; fewer are written before a bar could be read
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The rule, how many samples of what length, and where they go."""
+    add = parser.add_argument
+    add("--rule", "--problem", required=True, metavar="RULE", help="A preset such as double_a, or a rule: 'A -> AA'.")
+    add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together (100000).")
+    add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols (10).")
+    add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols (1).")
+    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs, such as AB (those of the rule).")
+    add("--seed", type=int, default=0, metavar="N", help="Another seed draws other samples (0).")
+    add("--val-fraction", type=float, default=0.1, metavar="SHARE", help="Share of lines for validation (0.1).")
+    add("outfile", metavar="OUT", help="Where to write: OUT_train.txt and OUT_val.txt.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write both files and say what is in them. Returns the exit code."""
+    from ahx.data.generate import generate
+    from ahx.data.sampler import Sampler
+    from ahx.rules import parse_rule
+
+    rule = parse_rule(args.rule)
+    alphabet = rule.alphabet if args.alphabet is None else args.alphabet
+    sampler = Sampler(alphabet, args.min_len, args.max_len, rule.snippets())
+    with _progress(args.num_samples) as on_progress:
+        made = generate(
+            rule,
+            sampler,
+            args.outfile,
+            args.num_samples,
+            seed=args.seed,
+            val_fraction=args.val_fraction,
+            on_progress=on_progress,
+        )
+    if made.note:
+        print(f"Note: {made.note}.")
+    print(f"Wrote {made.train_path} ({made.train_lines:,} lines) and {made.val_path} ({made.val_lines:,} lines).")
+    return 0
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of lines just done; it draws a bar when there is time to see one."""
+    if total < _WORTH_A_BAR or not sys.stderr.isatty():
+        yield lambda lines: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing lines", total=total)
+        yield lambda lines: bar.advance(task, lines)

@@ -1,0 +1,97 @@
+"""The two ways to use a model by hand: a conversation on a terminal, and a pipe that gets answers only."""
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from ahx.errors import InputError
+from ahx.evaluation.render import describe
+from ahx.evaluation.report import first_difference
+from ahx.evaluation.rewriter import Rewriter, Rewriting
+
+_GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+_HISTORY_LINES = 1000
+
+
+def answer_lines(rewriter: Rewriter, lines: Iterable[str]) -> int:
+    """Print the answer to each line; errors go to stderr. Returns 1 if there were any, else 0."""
+    code = 0
+    for number, line in enumerate(lines, 1):
+        text = line.removesuffix("\n").removesuffix("\r")
+        if number == 1:
+            text = text.removeprefix("\ufeff")
+        try:
+            print(rewriter(text).output, flush=True)
+        except InputError as error:
+            print(f"ahx: error: line {number:,}: {error}", file=sys.stderr, flush=True)
+            code = 1
+    return code
+
+
+def converse(rewriter: Rewriter) -> int:
+    """Ask for strings until Ctrl-D or `quit`, and answer them. Returns the exit code, 0."""
+    history = _History()
+    trained = rewriter.trained
+    known = f"learnt {trained.rule.spec!r}" if trained.rule else "was trained on a file"
+    leave = "Ctrl-D" if _is_input(rewriter, "quit") else "quit or Ctrl-D"
+    print(f"{trained.folder} {known}. Type a string over {trained.tokenizer.alphabet!r}; {leave} to leave.")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    while True:
+        try:
+            text = input("> ")
+            if text == "quit" and not _is_input(rewriter, text):
+                break
+            if text:
+                print(marked(rewriter(text), colour))
+        except InputError as error:
+            print(error)
+        except KeyboardInterrupt:  # gives up the line, or the answer, not the conversation
+            print()
+        except EOFError:
+            print()
+            break
+    history.save()
+    return 0
+
+
+def marked(rewriting: Rewriting, colour: bool) -> str:
+    """The output and, where the rule is known, whether it is right."""
+    output, expected = rewriting
+    if expected is None:
+        return output
+    if output == expected:
+        verdict, shade = "right", _GREEN
+    else:
+        where = describe(expected, output, first_difference(expected, output))
+        verdict, shade = f"wrong, {where}; the rule gives {expected or 'the empty string'}", _RED
+    return f"{output}  {shade}{verdict}{_PLAIN}" if colour else f"{output}  {verdict}"
+
+
+def _is_input(rewriter: Rewriter, text: str) -> bool:
+    """Whether the model has tokens for all of `text`."""
+    return set(text) <= set(rewriter.trained.tokenizer.alphabet)
+
+
+class _History:
+    """Line editing, and the lines of earlier conversations. Where there is no readline or no such folder: nothing."""
+
+    def __init__(self) -> None:
+        base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        self.path = Path(base) / "ahx" / "history"
+        try:
+            import readline  # `input` has line editing from now on
+        except ImportError:
+            self.readline = None
+            return
+        self.readline = readline
+        readline.set_history_length(_HISTORY_LINES)
+        with suppress(OSError):
+            readline.read_history_file(self.path)
+
+    def save(self) -> None:
+        if self.readline is not None:
+            with suppress(OSError):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.readline.write_history_file(self.path)

@@ -1,0 +1,50 @@
+"""Judge a stream of samples, of any length, in bounded memory."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from ahx.evaluation.judging import Pair, judge
+from ahx.evaluation.report import Failure, Report
+from ahx.evaluation.trained import Trained
+
+# A chunk is large enough for full batches of every length, and small enough to hold in memory as tokens.
+_CHUNK_SAMPLES, _CHUNK_SYMBOLS = 8192, 1_000_000
+
+
+def evaluate(
+    trained: Trained,
+    samples: Iterable[Pair],
+    *,
+    decode: bool = False,
+    max_new_tokens: int | None = None,
+    n_failures: int = 5,
+) -> Report:
+    """How many of `samples` (input, right output) the model rewrites exactly; see judging.py for what that means.
+
+    The report holds the first `n_failures` failures in the order of the samples.
+    """
+    report = Report()
+    for chunk in _chunks(samples):
+        began = time.perf_counter()
+        verdicts = judge(trained, chunk, decode=decode, max_new_tokens=max_new_tokens)
+        report.seconds += time.perf_counter() - began
+        for (text, output), verdict in zip(chunk, verdicts, strict=True):
+            report.by_length[len(text)].add(verdict)
+            if not verdict.right:
+                report.reasons[verdict.reason] += 1
+                if len(report.failures) < n_failures:
+                    report.failures.append(Failure(text, output, verdict.got, verdict.reason))
+    return report
+
+
+def _chunks(samples: Iterable[Pair]) -> Iterator[list[Pair]]:
+    chunk: list[Pair] = []
+    symbols = 0
+    for pair in samples:
+        chunk.append(pair)
+        symbols += len(pair[0]) + len(pair[1])
+        if len(chunk) == _CHUNK_SAMPLES or symbols >= _CHUNK_SYMBOLS:
+            yield chunk
+            chunk, symbols = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,130 @@
+"""Is the model right? One verdict per sample, and what it rests on.
+
+A sample is an input and its right output, both strings. The model is right if and only if greedy decoding, given the
+input, writes exactly the right output and stops, within a limit of tokens.
+
+Nobody has to decode to know that most answers are right. The teacher turns the sample into the steps that spell the
+output. If the model, shown these steps, prefers the right one at every place, decoding writes these very steps (see
+`ahx.model.scoring`), and they spell the right output: right, in one pass. The converse does not hold. A model that
+strays from the teacher's path may still spell the same string (it moves first and writes later, say), so a failure on
+the path proves nothing about the string. Therefore everything that is not proved right is decoded for real:
+
+- samples that stray from the path, or stay on it by less than rounding (`DOUBTFUL` logits);
+- samples without a path: the teacher cannot spell this output (a line of a file that contradicts the rule), or the
+  steps are not in the vocabulary.
+
+So verdicts are those of decoding, always. A good model is judged at the speed of one pass, a bad one at that of
+decoding. Two kinds of sample are wrong without asking: inputs with symbols that the model has no token for, and rows
+that a learned position scheme has no room for.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ahx.errors import InputError
+from ahx.evaluation.trained import Trained
+from ahx.evaluation.writing import token_limit, write
+from ahx.model.scoring import score
+from ahx.rules.transducer import Step
+
+Pair = tuple[str, str]
+
+# Cached decoding and whole rows differ by about 1e-5 logits in float32: a lead below this is decided by decoding.
+DOUBTFUL = 1e-3
+
+#: Why a sample is wrong. The first obstacle is named: it explains the rest.
+REASONS = {
+    "alphabet": "the input has a symbol that the model has no token for",
+    "block_size": "input and output need more tokens than the model's learned positions (block_size) allow",
+    "teacher": "the right output is not what the model was taught to write for this input",
+    "vocabulary": "the right output needs a step that the model has no token for",
+    "no_stop": "the model did not stop within the limit of new tokens",
+    "wrong": "the model wrote another string",
+}
+
+
+class Verdict(NamedTuple):
+    """The judgement of one sample."""
+
+    reason: str = ""  # a key of REASONS; empty when the model is right
+    got: str | None = None  # what the model wrote; None when it is wrong without having been asked
+    tokens: int = 0  # output tokens that were teacher-forced; 0 when there was no path, or with decode
+    loss: float = 0.0  # their cross-entropy together, in nats
+    margin: float = math.inf  # the least lead of the right one over the best other, in logits
+
+    @property
+    def right(self) -> bool:
+        return not self.reason
+
+
+class _Question(NamedTuple):
+    """A sample in tokens."""
+
+    at: int
+    prompt: list[int]
+    path: list[int]  # the teacher's steps; empty when there is an obstacle
+    limit: int
+    obstacle: str  # "teacher", "vocabulary" or none
+
+
+def judge(
+    trained: Trained, pairs: Sequence[Pair], *, decode: bool = False, max_new_tokens: int | None = None
+) -> list[Verdict]:
+    """The verdict on each of `pairs`. With `decode`, every answer is decoded and nothing is teacher-forced.
+
+    `max_new_tokens` limits each answer; the default is `writing.token_limit`, which grows with the right answer.
+    """
+    verdicts = [Verdict()] * len(pairs)
+    questions = []
+    for at, (text, output) in enumerate(pairs):
+        asked = _ask(trained, at, text, output, max_new_tokens)
+        if isinstance(asked, _Question):
+            questions.append(asked)
+        else:
+            verdicts[at] = asked
+    on_path = [] if decode else [question for question in questions if question.path]
+    if on_path:
+        rows = [question.prompt + question.path for question in on_path]
+        scores = score(trained.model, rows, trained.tokenizer.separator)
+        loss_N, margins = scores.loss_N * scores.tokens_N, scores.margin_N.tolist()
+        for question, n, loss, margin in zip(on_path, scores.tokens_N.tolist(), loss_N.tolist(), margins, strict=True):
+            verdicts[question.at] = Verdict("", pairs[question.at][1], n, loss, margin)
+    # `not >` so that a margin that is no number counts as doubtful too
+    unsure = [q for q in questions if decode or not q.path or not verdicts[q.at].margin > DOUBTFUL]
+    prompts, limits = [question.prompt for question in unsure], [question.limit for question in unsure]
+    answers = write(trained.model, trained.tokenizer, prompts, limits)
+    for question, answer in zip(unsure, answers, strict=True):
+        if answer.stopped and answer.text == pairs[question.at][1]:
+            reason = ""
+        else:
+            reason = question.obstacle or ("wrong" if answer.stopped else "no_stop")
+        verdicts[question.at] = verdicts[question.at]._replace(reason=reason, got=answer.text)
+    return verdicts
+
+
+def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int | None) -> _Question | Verdict:
+    """The sample in tokens, or the verdict on a sample that cannot be put in tokens."""
+    try:
+        prompt = trained.tokenizer.encode_input(text)
+    except InputError:
+        return Verdict("alphabet")
+    steps: list[Step] | None = None
+    path, obstacle = [], ""
+    try:
+        steps = trained.teacher.steps(text, output)
+    except InputError:
+        obstacle = "teacher"
+    else:
+        try:
+            path = trained.tokenizer.encode_steps(steps)
+        except InputError:
+            obstacle = "vocabulary"
+    # Without a path, the shortest right row is still as long as the strings: one token a symbol, and a stop.
+    room = trained.block_size
+    if room is not None and len(prompt) + (len(path) or len(output) + 1) > room:
+        return Verdict("block_size")
+    # A limit of the user's may be too small for the path: then decoding would not get to its end.
+    usual = token_limit(len(text) + len(output), None if steps is None else len(steps))
+    limit = usual if max_new_tokens is None else max_new_tokens
+    return _Question(at, prompt, path if len(path) <= limit else [], limit, obstacle)

@@ -1,0 +1,177 @@
+"""A report as text for people, and as JSON for programs."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ahx.evaluation.judging import REASONS
+from ahx.evaluation.report import Failure, Report, Tally, total
+
+_MOST_ROWS = 20
+_WIDTH = 72  # symbols of a string that are shown
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How much of the evaluated file also stands in a training file."""
+
+    train: str
+    share: float  # 0 to 1, of the lines
+
+
+@dataclass(frozen=True)
+class Group:
+    """The samples of some input lengths."""
+
+    min_len: int
+    max_len: int
+    tally: Tally
+
+    @property
+    def label(self) -> str:
+        return str(self.min_len) if self.min_len == self.max_len else f"{self.min_len}-{self.max_len}"
+
+
+def by_length(report: Report) -> list[Group]:
+    """One group for each input length that occurs."""
+    return [Group(length, length, tally) for length, tally in sorted(report.by_length.items())]
+
+
+def as_json(
+    about: Mapping[str, Any], report: Report, groups: Sequence[Group], decode: bool, leak: Leak | None
+) -> dict[str, Any]:
+    """What `ahx eval --json` prints; names and meanings stay. Shares are 0 to 1; null is "not measured".
+
+    `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are of the samples
+    that were teacher-forced, so with decode they are null. A failure's position counts symbols from 0.
+    """
+    return {
+        **about,
+        "mode": "decoded" if decode else "teacher_forced",
+        **_numbers(report.total),
+        "leak": None if leak is None else {"train": leak.train, "share": leak.share},
+        "by_length": [{"min_len": g.min_len, "max_len": g.max_len, **_numbers(g.tally)} for g in groups],
+        "failure_reasons": dict(report.reasons),
+        "failures": [
+            {"input": f.text, "expected": f.expected, "got": f.got, "position": f.position, "reason": f.reason}
+            for f in report.failures
+        ],
+        "seconds": report.seconds,
+        "samples_per_second": _finite(report.samples_per_second),
+    }
+
+
+def _numbers(tally: Tally) -> dict[str, Any]:
+    return {
+        "samples": tally.samples,
+        "exact": tally.exact,
+        "exact_share": _finite(tally.share),
+        "loss": _finite(tally.loss),
+        "min_margin": _finite(tally.margin),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity and no "not a number"."""
+    return value if math.isfinite(value) else None
+
+
+def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, leak: Leak | None) -> str:
+    """What `ahx eval` prints."""
+    tally = report.total
+    lines = [title, ""]
+    lines.append(f"  exact match    {_count(tally)}  {percent(tally)}")
+    if not decode:
+        lines.append(f"  loss           {_number(tally.loss, '.3g')} nats per token")
+        lines.append(f"  least margin   {_number(tally.margin, '.2f')} logits")
+    if leak is not None:
+        lines.append(f"  leak           {leak.share:.2%} of the inputs also occur in {leak.train}")
+    how = "decoded token by token" if decode else "teacher-forced, failures decoded"
+    speed = _number(report.samples_per_second, ",.0f")
+    lines.append(f"  speed          {speed} samples/s ({report.seconds:.2f} s, {how})")
+    lines += ["", *_table(groups, decode)]
+    if report.reasons:
+        lines += ["", "why samples failed:"]
+        lines += [f"  {count:>9,}  {REASONS[reason]}" for reason, count in report.reasons.most_common()]
+    if report.failures:
+        lines += ["", "the first failure:" if len(report.failures) == 1 else "the first failures:"]
+        for failure in report.failures:
+            lines += ["", *_lines_of(failure)]
+    return "\n".join(lines)
+
+
+def percent(tally: Tally) -> str:
+    """The share that is exact, rounded down: 100.00 % means all."""
+    if not tally.samples:
+        return "-"
+    return f"{tally.exact * 10_000 // tally.samples / 100:.2f} %"
+
+
+def _count(tally: Tally) -> str:
+    return f"{tally.exact:,} / {tally.samples:,}"
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def _table(groups: Sequence[Group], decode: bool) -> Iterator[str]:
+    head = ["length", "exact match", "", "loss", "least margin"][: 3 if decode else 5]
+    rows = [head]
+    for group in _fewer(groups):
+        tally = group.tally
+        row = [group.label, _count(tally), percent(tally), _number(tally.loss, ".3g"), _number(tally.margin, ".2f")]
+        rows.append(row[: len(head)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _fewer(groups: Sequence[Group]) -> Sequence[Group]:
+    """Neighbouring lengths put together where there are too many for a table."""
+    if len(groups) <= _MOST_ROWS:
+        return groups
+    size = -(-len(groups) // _MOST_ROWS)
+    parts = [groups[at : at + size] for at in range(0, len(groups), size)]
+    return [Group(part[0].min_len, part[-1].max_len, total(g.tally for g in part)) for part in parts]
+
+
+def _lines_of(failure: Failure) -> Iterator[str]:
+    at = failure.position
+    yield f"  input     {excerpt(failure.text, min(at or 0, len(failure.text)))}"
+    yield f"  expected  {excerpt(failure.expected, at or 0)}"
+    if failure.got is None or at is None:
+        yield f"  got       nothing: {REASONS[failure.reason]}"
+        return
+    yield f"  got       {excerpt(failure.got, at)}"
+    yield f"            {' ' * caret(at)}^ {describe(failure.expected, failure.got, at)}"
+
+
+def describe(expected: str, got: str, at: int) -> str:
+    """What is wrong at place `at`, the first where the two strings differ."""
+    if got == expected:
+        return "right so far, but the model did not stop"
+    if at == len(got):
+        return f"symbol {at + 1:,} and what follows is missing"
+    if at == len(expected):
+        return f"symbol {at + 1:,} should not be there: the output ends before it"
+    return f"symbol {at + 1:,} should be {expected[at]!r}"
+
+
+def excerpt(text: str, at: int) -> str:
+    """The part of `text` around place `at` that fits a line; control characters become visible."""
+    first = _first_shown(at)
+    shown = text[first : first + _WIDTH]
+    before, after = "..." if first else "", "..." if len(text) > first + _WIDTH else ""
+    return before + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown) + after
+
+
+def caret(at: int) -> int:
+    """The column of place `at` in `excerpt`, from 0."""
+    first = _first_shown(at)
+    return at - first + (3 if first else 0)
+
+
+def _first_shown(at: int) -> int:
+    return 0 if at < _WIDTH - 12 else at - _WIDTH // 2

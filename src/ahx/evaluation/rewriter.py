@@ -1,0 +1,78 @@
+"""Ask a trained model to rewrite one string, and say whether it is right where the rule is known."""
+
+from typing import NamedTuple
+
+import torch
+
+from ahx.errors import InputError
+from ahx.evaluation.trained import Trained
+from ahx.evaluation.writing import token_limit, write
+
+_RULE_STEPS = 1_000_000  # a rule that needs more than this on a typed string is not waited for
+
+
+class Rewriting(NamedTuple):
+    """The model's output for one input, and the rule's, or None where no rule is known or it has no answer."""
+
+    output: str
+    expected: str | None
+
+
+class Rewriter:
+    """Rewrites strings with `trained`: greedily at temperature 0, otherwise drawn, the same way for the same seed."""
+
+    def __init__(
+        self, trained: Trained, temperature: float = 0.0, max_new_tokens: int | None = None, seed: int | None = None
+    ) -> None:
+        self.trained, self.temperature, self.max_new_tokens = trained, temperature, max_new_tokens
+        self.generator = torch.Generator(device=trained.model.norm.weight.device)
+        if seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(seed)
+
+    def __call__(self, text: str) -> Rewriting:
+        """Raises InputError for a symbol the model does not know, a string it has no room for, and an answer that does
+        not end within the limit of new tokens."""
+        trained = self.trained
+        prompt = trained.tokenizer.encode_input(text)
+        limit = self.max_new_tokens or token_limit(len(text), self._steps(text))
+        room = trained.block_size
+        if room is not None and len(prompt) >= room:
+            raise InputError(
+                f"{text[:40]!r} has {len(text):,} symbols, but the model has positions for {room:,} tokens "
+                "(block_size), input and output together; use a shorter string, or train with a larger block_size"
+            )
+        limited_by_room = room is not None and room - len(prompt) < limit
+        if room is not None:
+            limit = min(limit, room - len(prompt))
+        answer = write(trained.model, trained.tokenizer, [prompt], [limit], self.temperature, self.generator)[0]
+        if not answer.stopped:
+            remedy = (
+                "the model has no positions beyond (block_size); use a shorter string"
+                if limited_by_room
+                else "allow more with --max-new-tokens, or train the model further"
+            )
+            raise InputError(
+                f"the model did not end its answer to {text[:40]!r} within {limit:,} tokens "
+                f"(it begins {answer.text[:40]!r}); {remedy}"
+            )
+        return Rewriting(answer.text, self._expected(text))
+
+    def _expected(self, text: str) -> str | None:
+        if self.trained.rule is None:
+            return None
+        try:
+            return self.trained.rule.apply(text, _RULE_STEPS)
+        except InputError:
+            return None
+
+    def _steps(self, text: str) -> int | None:
+        """How many tokens the right answer takes, where the model was taught by the rule's machine."""
+        if self.trained.rule is None or self.trained.teacher.kind != "machine":
+            return None
+        try:
+            steps = self.trained.rule.steps(text, _RULE_STEPS)
+        except InputError:
+            return None
+        return None if steps is None else len(steps)

@@ -1,0 +1,89 @@
+"""What a model is evaluated on: the lines of a file, or fresh strings of a rule, at and beyond the training length."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile
+from ahx.data.sampler import Sampler
+from ahx.errors import InputError, StorageError
+from ahx.evaluation.judging import Pair
+from ahx.evaluation.trained import Trained
+from ahx.rules import Rule
+
+#: How many samples to draw at inputs up to so many times as long as in training; long ones take longer.
+SAMPLES_BY_MULTIPLE = ((1, 10_000), (2, 300), (5, 100), (10, 50), (20, 20))
+
+# Training draws from (seed, 0), (seed, 1), ...; evaluation has a stream of its own.
+_STREAM = tuple(b"evaluation")
+_DRAWN_SYMBOLS = 1_000_000  # input symbols drawn at once
+
+
+class Series(NamedTuple):
+    """Samples to draw: `n` inputs of `min_len` to `max_len` symbols."""
+
+    min_len: int
+    max_len: int
+    n: int
+
+
+def lengths_to_try(text: str, trained_on: tuple[int, int] | None, n: int | None) -> list[Series]:
+    """The series that `--lengths` asks for: a list such as "10,20", or the usual multiples of the training length.
+
+    `trained_on` are the least and greatest training length; without a list the first series has just these, the others
+    one length each. A list needs no `trained_on`. `n` overrides the usual numbers of samples. Raises InputError.
+    """
+    if not text:
+        if trained_on is None:
+            raise InputError("--lengths: say which, such as --lengths 10,20,50")
+        least, greatest = trained_on
+        series = [Series(greatest * k, greatest * k, n or usual) for k, usual in SAMPLES_BY_MULTIPLE]
+        return [series[0]._replace(min_len=least), *series[1:]]
+    lengths = []
+    for word in text.split(","):
+        if not word.strip().isdecimal():
+            raise InputError(f"--lengths: {word!r} is not a length; write them like 10,20,50")
+        lengths.append(int(word))
+    longest = trained_on[1] if trained_on else min(lengths)
+    return [Series(length, length, n or _usual(length, longest)) for length in dict.fromkeys(lengths)]
+
+
+def _usual(length: int, training_length: int) -> int:
+    for multiple, n in SAMPLES_BY_MULTIPLE:
+        if length <= multiple * training_length:
+            return n
+    return SAMPLES_BY_MULTIPLE[-1][1]
+
+
+def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]:
+    """Fresh samples of `rule`, drawn a batch at a time. Raises InputError for an impossible alphabet or length."""
+    sampler = Sampler(alphabet, series.min_len, series.max_len, rule.snippets())
+    rng = np.random.default_rng((seed, *_STREAM, series.min_len, series.max_len))
+    batch = max(1, _DRAWN_SYMBOLS // max(1, series.max_len))
+    left = series.n
+    while left:
+        texts = sampler.draw(rng, min(batch, left))
+        left -= len(texts)
+        for text in texts:
+            yield text, rule.apply(text)
+
+
+def data_file(path: str) -> Path:
+    """The file that `path` stands for: itself, or the validation file of a pair, as data/da is of data/da_val.txt."""
+    exact, val = Path(path), Path(path + VAL_SUFFIX)
+    return val if val.is_file() and not exact.is_file() else exact
+
+
+def training_file(trained: Trained, data: Path) -> Path | None:
+    """The file to look in for lines of `data` that are not new to the model; None when there is none.
+
+    That is the file the model was trained on, where that is still there, else the training file beside `data`.
+    """
+    if infile := trained.hyperparameters.get("infile"):
+        with suppress(StorageError):
+            return resolve_infile(infile)[0]
+    beside = data.with_name(data.name.removesuffix(VAL_SUFFIX) + TRAIN_SUFFIX)
+    return beside if data.name.endswith(VAL_SUFFIX) and beside.is_file() else None

@@ -1,0 +1,69 @@
+"""A trained model with all that is needed to ask it questions and to know the right answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ahx.data.teacher import Teacher, teacher_from_json
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import AhxError, InputError
+from ahx.model import checkpoint
+from ahx.model.transformer import Transformer
+from ahx.rules import Rule, parse_rule
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model from disk, the teacher that showed it its steps, and the rule it learnt where that is known."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    teacher: Teacher
+    rule: Rule | None
+    hyperparameters: Mapping[str, Any]  # as Hyperparameters.to_json wrote them
+    folder: Path
+
+    @property
+    def block_size(self) -> int | None:
+        """The most tokens a row may have, or None where the position scheme sets no limit."""
+        return self.model.config.block_size if self.model.positions is not None else None
+
+    def training_lengths(self) -> tuple[int, int]:
+        """Least and greatest input length that training drew, in symbols.
+
+        Raises InputError for a model that was trained on a file: its lengths are not on record.
+        """
+        if self.hyperparameters.get("infile") or "max_len" not in self.hyperparameters:
+            raise InputError(
+                f"{self.folder} was trained on a file, so its training length is not known; "
+                "say which lengths to try with --max-len or --lengths 10,20"
+            )
+        return int(self.hyperparameters["min_len"]), int(self.hyperparameters["max_len"])
+
+
+def load_trained(path: str | Path, device: torch.device | str = "cpu") -> Trained:
+    """Read the model in the run folder `path`.
+
+    A rule that can no longer be read (a Python function that was moved) is missed only where it is needed. Raises
+    CheckpointError, and InputError when the model's teacher is such a rule.
+    """
+    saved = checkpoint.load(path, device)
+    description = saved.config.get("teacher") or {}
+    rule = None
+    if saved.config.get("rule"):
+        try:
+            rule = parse_rule(saved.config["rule"])
+        except AhxError:
+            if description.get("kind") == "machine":
+                raise
+    return Trained(
+        model=saved.model,
+        tokenizer=saved.tokenizer,
+        teacher=teacher_from_json(description, rule),
+        rule=rule,
+        hyperparameters=saved.config.get("hyperparameters") or {},
+        folder=saved.folder,
+    )

@@ -1,0 +1,105 @@
+"""From text to a rule: finds out which family a text belongs to, and lets that family read it.
+
+The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`. See docs/rules.md.
+"""
+
+import os
+import re
+from collections.abc import Callable
+
+from ahx.errors import InputError, StorageError
+from ahx.rules.cellular import CellularAutomaton
+from ahx.rules.language import Source
+from ahx.rules.lsystem import LSystem
+from ahx.rules.markov import Markov
+from ahx.rules.presets import presets
+from ahx.rules.python_function import PythonFunction
+from ahx.rules.rule import Rule
+from ahx.rules.substitution import Substitution
+from ahx.rules.tag import Lag, Tag
+from ahx.rules.turing import TuringMachine
+from ahx.rules.turing_table import LIKE_A_TABLE
+from ahx.rules.two_way import TwoWay
+from ahx.suggest import did_you_mean
+
+FAMILIES: dict[str, Callable[[Source], Rule]] = {
+    "substitution": Substitution.read,
+    "lsystem": LSystem.read,
+    "markov": Markov.read,
+    "tag": Tag.read,
+    "lag": Lag.read,
+    "ca": CellularAutomaton.read,
+    "turing": TuringMachine.read,
+    "transducer": TwoWay.read,
+}
+
+_NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(?=[;,\n]|$)")
+_FUNCTION = re.compile(r"\s*([A-Za-z_][\w.]*):[A-Za-z_]\w*\s*(?=[;,\n]|$)")
+_FAMILY = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*")
+_COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s))\#[^\n]*""", re.MULTILINE)
+
+
+def parse_rule(spec: str) -> Rule:
+    """The rule that `spec` describes.
+
+    Raises InputError for a text that is no rule, with a caret under the offending character; StorageError for a file
+    that cannot be read.
+
+    >>> parse_rule("A -> AA, B -> ").apply("ABA")
+    'AAAA'
+    """
+    text = spec.strip()
+    if not text:
+        raise InputError("the rule is empty; name a preset such as double_a, or write a rule such as 'A -> AA'")
+    if text.startswith("@"):
+        return _parse(_read_file(text[1:]))
+    if "->" not in text and "\n" not in text and _preset_text(text) is None and os.path.isfile(text):
+        return _parse(_read_file(text))
+    return _parse(text)
+
+
+def _read_file(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+    except OSError as error:
+        raise StorageError(f"cannot read the rule file {path!r}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the rule file {path!r} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    # Comments become spaces, so that an error still points at the right column.
+    text = _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
+    if not text.strip():
+        raise InputError(f"the rule file {path!r} holds no rule; write one such as A -> AA into it")
+    return text.rstrip()
+
+
+def _preset_text(text: str) -> str | None:
+    """`text` with the name of a preset in front replaced by the preset's own text; None when there is none."""
+    name = _NAME.match(text)
+    preset = presets().get(name[1]) if name else None
+    if name is None or preset is None:
+        return None
+    rest = text[name.end() :].lstrip(";, \t\n")
+    return f"{preset.text}; {rest}" if rest else preset.text
+
+
+def _parse(text: str) -> Rule:
+    text = _preset_text(text) or text
+    if (function := _FUNCTION.match(text)) and function[1] not in FAMILIES:
+        return PythonFunction.read(Source(text))
+    if family := _FAMILY.match(text):
+        if family[1] not in FAMILIES:
+            known = "the families are " + ", ".join(FAMILIES)
+            hint = did_you_mean(family[1], FAMILIES, otherwise=known)
+            Source(text, len(text)).fail(family.start(1), f"there is no family {family[1]!r}{hint}")
+        return FAMILIES[family[1]](Source(text, family.end()))
+    source = Source(text)
+    if source.entries:
+        return Substitution.read(source)
+    at = source.words[0].at if source.words else 0
+    if source.words and LIKE_A_TABLE.match(source.words[0].text):
+        return TuringMachine.read(source)
+    if name := _NAME.match(text):
+        hint = did_you_mean(name[1], presets(), otherwise="`ahx rules` lists the presets")
+        source.fail(at, f"there is no preset or file {name[1]!r}{hint}")
+    return source.fail(at, "expected a preset such as double_a, a rule such as A -> AA, a file, or module:function")

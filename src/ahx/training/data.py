@@ -1,0 +1,128 @@
+"""What a run trains on: fresh samples of a rule, or files; with the teacher, the vocabulary and the validation set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ahx.data.dataset import Pair, Row, RuleSamples, open_files
+from ahx.data.sampler import Sampler
+from ahx.data.teacher import MachineTeacher, Teacher, choose_teacher
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import InputError
+from ahx.rules import parse_rule
+from ahx.rules.rule import Rule
+from ahx.training.hyperparameters import Hyperparameters
+
+#: A rule's vocabulary and its longest row are read off so many samples.
+_PROBED = 4_000
+#: Where no cursor can be followed, this scheme learns best at the lengths of training (docs/LOG.md).
+_WITHOUT_CURSOR = "hard-alibi"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything the loop asks of data. `batch(step, batch_size)` depends on nothing but its arguments and the seed."""
+
+    rule: Rule | None
+    teacher: Teacher
+    tokenizer: Tokenizer
+    pos: str
+    batch: Callable[[int, int], Sequence[Row]]
+    steps_per_epoch: int
+    validation_pairs: Sequence[Pair]
+    longest_row: int
+    fresh: Callable[[int, int], Sequence[Pair]] | None
+    notes: tuple[str, ...]
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        """Offsets from the cursor, least and greatest, that the teacher's machine sees."""
+        machine = self.rule.machine() if self.rule is not None and isinstance(self.teacher, MachineTeacher) else None
+        return machine.reads if machine is not None else (0, 0)
+
+    def rows(self, pairs: Sequence[Pair]) -> list[Row]:
+        return [encode(self.tokenizer, self.teacher, *pair) for pair in pairs]
+
+
+def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Row:
+    """The row of one sample. Raises InputError for what the vocabulary or the teacher cannot express."""
+    return tokenizer.encode_input(text) + tokenizer.encode_steps(teacher.steps(text, output))
+
+
+def prepare(hp: Hyperparameters) -> TrainingData:
+    """The data that `hp` names. Raises InputError or StorageError before anything is trained."""
+    rule = parse_rule(hp.rule) if hp.rule else None
+    sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
+    use_cursor = hp.pos in ("auto", "coupled")
+    if hp.infile:
+        data = _from_files(hp, rule, sampler, use_cursor)
+    else:
+        assert rule is not None and sampler is not None  # Hyperparameters asks for one of the two
+        data = _from_rule(hp, rule, sampler, use_cursor)
+    if hp.pos == "coupled" and data.teacher.kind == "plain":
+        raise InputError(
+            f"pos coupled needs to know which input symbol each output symbol comes from, and nothing tells for "
+            f"{hp.rule or hp.infile!r}; take --pos {_WITHOUT_CURSOR}"
+        )
+    if data.pos == "learned" and 0 < hp.block_size < data.longest_row:
+        raise InputError(
+            f"block_size ({hp.block_size}) is too small: the longest row has {data.longest_row} tokens "
+            "(begin, input, separator, output, stop); give at least that many, or 0"
+        )
+    return data
+
+
+def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bool) -> TrainingData:
+    rng = np.random.default_rng((hp.seed, 0xF17))
+    # Runs of one symbol are the likeliest to give the longest outputs, and random strings hardly ever are runs.
+    texts = sampler.draw(rng, _PROBED) + [symbol * hp.max_len for symbol in sampler.alphabet]
+    pairs = [(text, rule.apply(text)) for text in texts]
+    teacher = choose_teacher(rule, pairs, use_cursor)
+    steps = [(text, teacher.steps(text, output)) for text, output in pairs]
+    tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start)
+    samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
+    return TrainingData(
+        rule=rule,
+        teacher=teacher,
+        tokenizer=tokenizer,
+        pos=_scheme(hp, teacher),
+        batch=samples.batch,
+        steps_per_epoch=-(-hp.epoch_size // hp.batch_size),
+        validation_pairs=samples.validation(hp.val_samples),
+        longest_row=max(len(text) + len(taken) + 2 for text, taken in steps),
+        fresh=samples.fresh,
+        notes=(samples.note,) if samples.note else (),
+    )
+
+
+def _from_files(hp: Hyperparameters, rule: Rule | None, sampler: Sampler | None, use_cursor: bool) -> TrainingData:
+    samples = open_files(hp.infile or "", rule=rule, use_cursor=use_cursor, seed=hp.seed)
+    fresh = RuleSamples(rule, samples.teacher, samples.tokenizer, sampler, hp.seed).fresh if rule and sampler else None
+    notes = [samples.note] if samples.note else []
+    if samples.teacher.kind == "alignment":
+        lengths = samples.teacher.to_json()["lengths"]
+        notes.append(f"found in the data: symbols give outputs of fixed length ({_shown(lengths)})")
+    return TrainingData(
+        rule=rule,
+        teacher=samples.teacher,
+        tokenizer=samples.tokenizer,
+        pos=_scheme(hp, samples.teacher),
+        batch=samples.batch,
+        steps_per_epoch=-(-hp.epoch_size // hp.batch_size) or samples.steps_per_epoch(hp.batch_size),
+        validation_pairs=samples.validation(hp.val_samples),
+        longest_row=samples.longest_row,
+        fresh=fresh,
+        notes=tuple(notes),
+    )
+
+
+def _scheme(hp: Hyperparameters, teacher: Teacher) -> str:
+    if hp.pos != "auto":
+        return hp.pos
+    return _WITHOUT_CURSOR if teacher.kind == "plain" else "coupled"
+
+
+def _shown(lengths: dict[str, int], most: int = 8) -> str:
+    first = ", ".join(f"{symbol}: {length}" for symbol, length in list(lengths.items())[:most])
+    return first + (", ..." if len(lengths) > most else "")

@@ -1,0 +1,191 @@
+"""Whole runs: what they leave on disk, how they stop, and that a killed one is resumed to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from ahx.errors import AhxError, CheckpointError, InputError
+from ahx.model import checkpoint
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.metrics import METRIC_DEFINITIONS, metric_line
+from ahx.training.run import run
+
+SMALL = {
+    "rule": "double_a", "n_embd": 16, "n_head": 2, "max_len": 6, "epoch_size": 128, "max_steps": 12, "val_samples": 20,
+    "checkpoint_interval": 0.75, "warmup_steps": 2, "dropout": 0.1, "threads": 1, "device": "cpu",
+}  # fmt: skip
+
+
+def settings(folder: Path, **others: object) -> Hyperparameters:
+    return Hyperparameters.model_validate({**SMALL, "model_out": str(folder), **others})
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / checkpoint.WEIGHTS).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run(settings(folder))
+    return folder
+
+
+def test_a_run_leaves_a_model_its_metrics_and_the_last_checkpoints(uninterrupted: Path) -> None:
+    saved = checkpoint.load(uninterrupted)
+    assert saved.config["rule"] == "double_a" or saved.config["rule"].startswith("A -> AA")
+    assert saved.config["step"] == 12
+    lines = [json.loads(line) for line in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert [folder.name for folder in checkpoint.checkpoints(uninterrupted)][-1] == "step-00000012"
+    assert checkpoint.best(uninterrupted) in {folder.name for folder in checkpoint.checkpoints(uninterrupted)}
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    outcome = run(settings(tmp_path, max_steps=200, n_embd=32, dropout=0.0, until_exact=300))
+    assert "exact" in outcome.reason
+    assert outcome.step < 200
+
+
+@pytest.mark.parametrize("at", [1, 5, 9, 14, 20, 27])
+def test_a_run_killed_at_any_disk_operation_is_resumed_to_the_same_bits(
+    at: int, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    count = 0
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise Killed
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(Killed):
+            run(settings(tmp_path))
+    run(settings(tmp_path, resume=True))
+    assert weights(tmp_path) == weights(uninterrupted)
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [4, 8, 12]
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    pairs = [f"--{name}={value}" for name, value in {**SMALL, "max_steps": 400, "model_out": folder}.items()]
+    return [sys.executable, "-m", "entrypoints.main", "train", *pairs, *options]
+
+
+def wait_for(folder: Path, pattern: str) -> None:
+    for _ in range(600):
+        if list(folder.glob(pattern)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{pattern} did not appear in {folder}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_a_random_moment_loses_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    once = subprocess.run(command(tmp_path / "once"), capture_output=True, text=True, check=True)
+    assert "\x1b" not in once.stdout
+    process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "killed", "checkpoints/step-0000001*")
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + number
+        assert "--resume" in output.splitlines()[-1]
+    subprocess.run(command(tmp_path / "killed", "--resume"), capture_output=True, check=True)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "once")
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    options = ["--max_steps", "30", "--dropout", "0"]
+    subprocess.run(command(tmp_path / "one", *options), check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    subprocess.run([*torchrun, *command(tmp_path / "two", *options)[2:]], check=True, capture_output=True, timeout=120)
+    one, two = (safetensors.torch.load_file(tmp_path / name / checkpoint.WEIGHTS) for name in ("one", "two"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+    losses = [
+        [json.loads(line)["train_loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_stops_when_the_validation_loss_is_small_enough(tmp_path: Path) -> None:
+    outcome = run(settings(tmp_path, min_loss=50.0))
+    assert outcome.step == 4
+    assert "below 50" in outcome.reason
+
+
+def test_stops_after_the_seconds_it_was_given(tmp_path: Path) -> None:
+    outcome = run(settings(tmp_path, max_seconds=1e-6))
+    assert outcome.step == 1
+
+
+def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
+    with pytest.raises(InputError, match=r"n_embd was 16, now 32.*--model_out"):
+        run(settings(uninterrupted, resume=True, n_embd=32))
+
+
+def test_a_new_run_moves_older_checkpoints_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(settings(tmp_path, max_steps=4))
+    run(settings(tmp_path, max_steps=4, seed=2))
+    assert (tmp_path / "checkpoints.1" / "step-00000004").is_dir()
+    assert "checkpoints.1" in capsys.readouterr().err
+
+
+def test_starts_from_the_weights_of_another_run(uninterrupted: Path, tmp_path: Path) -> None:
+    run(settings(tmp_path / "a", model_in=str(uninterrupted), max_steps=1, warmup_steps=0, learning_rate=1e-12, muon_learning_rate=1e-12))
+    before, after = (checkpoint.load(folder).model.state_dict() for folder in (uninterrupted, tmp_path / "a"))
+    for name in before:
+        torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-9)
+    with pytest.raises(CheckpointError, match="vocabulary"):
+        run(settings(tmp_path / "b", rule="reverse", model_in=str(uninterrupted)))
+
+
+def test_an_older_checkpoint_serves_when_the_newest_is_broken(
+    uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(settings(tmp_path))
+    newest = checkpoint.checkpoints(tmp_path)[-1] / checkpoint.TRAINING_STATE
+    newest.write_bytes(newest.read_bytes()[:100])
+    run(settings(tmp_path, resume=True))
+    assert "going back" in capsys.readouterr().err
+    assert weights(tmp_path) == weights(uninterrupted)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AhxError, match=r"the loss became nan.*learning_rate"):
+        run(settings(tmp_path, learning_rate=1e30, muon_learning_rate=1e30, grad_clip=0.0, warmup_steps=0))
+
+
+def test_compiled_training_follows_the_same_curve(uninterrupted: Path, tmp_path: Path) -> None:
+    plain = run(settings(tmp_path / "plain", dropout=0.0, optimizer="adamw"))
+    compiled = run(settings(tmp_path / "compiled", dropout=0.0, optimizer="adamw", compile=True))
+    assert compiled.metrics["val_loss"] == pytest.approx(plain.metrics["val_loss"], rel=1e-3)
+
+
+def test_the_metric_patterns_read_the_line_that_is_printed() -> None:
+    import re
+
+    values = {"step": 50, "epoch": 1.0, "train_loss": 1e-7, "val_loss": 0.25, "val_exact": 1.0, "val_margin": -3.5, "tokens_per_second": 12345.678}
+    line = metric_line(values)
+    for definition in METRIC_DEFINITIONS:
+        found = re.search(definition["Regex"], line)
+        assert found is not None, definition
+        assert float(found[1]) == pytest.approx(values[definition["Name"]], rel=1e-5)
