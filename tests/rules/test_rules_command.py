@@ -73,7 +73,7 @@ def test_show_takes_any_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "show", "string:capwords; alphabet=ab"]) == 0
     printed = capsys.readouterr().out
     assert "family      python\n" in printed
-    assert "example     aba -> Aba\n" in printed
+    assert "example     abb -> Abb\n" in printed
     assert "transducer  none;" in printed
 
 

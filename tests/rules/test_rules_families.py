@@ -39,7 +39,8 @@ def test_the_transducer_computes_the_rule(spec: str) -> None:
         except InputError:  # a Turing machine that does not halt on this tape
             continue
         steps = rule.steps(text)
-        assert steps is not None and written(steps) == output, text
+        assert steps is not None
+        assert written(steps) == output, text
         assert steps[-1].symbol == STOP
         assert [s.symbol for s in steps].count(STOP) == 1
         assert list(rule.trace(text))[-1] == output

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +57,7 @@ def test_training_learns(tmp_path: Path) -> None:
     assert outcome.step < 200
 
 
-@pytest.mark.parametrize("at", [1, 5, 9, 14, 20, 27])
+@pytest.mark.parametrize("at", [1, 5, 8, 13, 18, 22])
 def test_a_run_killed_at_any_disk_operation_is_resumed_to_the_same_bits(
     at: int, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +176,8 @@ def test_a_loss_that_is_not_a_number_ends_the_run_with_a_sentence(tmp_path: Path
         run(settings(tmp_path, learning_rate=1e30, muon_learning_rate=1e30, grad_clip=0.0, warmup_steps=0))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own, while it compiles
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_training_follows_the_same_curve(uninterrupted: Path, tmp_path: Path) -> None:
     plain = run(settings(tmp_path / "plain", dropout=0.0, optimizer="adamw"))
     compiled = run(settings(tmp_path / "compiled", dropout=0.0, optimizer="adamw", compile=True))
@@ -181,8 +185,6 @@ def test_compiled_training_follows_the_same_curve(uninterrupted: Path, tmp_path:
 
 
 def test_the_metric_patterns_read_the_line_that_is_printed() -> None:
-    import re
-
     values = {"step": 50, "epoch": 1.0, "train_loss": 1e-7, "val_loss": 0.25, "val_exact": 1.0, "val_margin": -3.5, "tokens_per_second": 12345.678}
     line = metric_line(values)
     for definition in METRIC_DEFINITIONS:

@@ -1,6 +1,8 @@
 """A training run from its hyperparameters to a model on disk: put together here, trained in loop.py."""
 
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,8 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
         return TrainingStep(model, flat, optimizer, data.tokenizer.separator, **arguments)
     if dist.is_initialized():
         raise InputError("compile works in one process only; leave out --compile, or torchrun")
+    if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
+        raise InputError("compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile")
     return CompiledStep(model, flat, optimizer, data.tokenizer.separator, length=data.longest_row, **arguments)
 
 
@@ -224,7 +228,5 @@ def _conclude(
 
 def _arguments(hp: Hyperparameters) -> list[str]:
     """The options that make these hyperparameters again."""
-    import shlex
-
     chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
     return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]
