@@ -167,7 +167,6 @@ def test_the_busy_beaver_with_five_states_halts() -> None:
         ("ca: 30; steps=101", "1", "did not stop on '1' within 100 steps"),
         ("transducer: q > -> next q", "", "did not stop on '' within 100 steps"),
         ("1RA1RA_1LA1LA", "", "did not stop on '' within 100 steps"),
-        ("lsystem: A -> AA; n=60", "A", "grew 'A' to 134,217,728 symbols"),
         ("ca: 30", "01a", "'a' in '01a' is not a cell"),
         ("increment", "12", "no entry for the state read1 on the symbol '2'"),
         ("transducer: q A -> A R q", "A", "no entry for the state q at the right end"),
@@ -179,6 +178,22 @@ def test_the_busy_beaver_with_five_states_halts() -> None:
 def test_runs_that_cannot_be_finished(spec: str, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence.replace("?", r"\?")):
         parse_rule(spec).apply(text, limit=100)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("lsystem: A -> AA; n=60", "would make 131,072 symbols of 'AAAA"),
+        ("A -> ABA; n=60", "would make 131,071 symbols of 'ABAB"),
+        ("markov: A -> AA", "made 1,414 symbols of 'A' .1,000,405 written in 1,413 steps"),
+        ("tag: 1; A -> AA", "made 1,414 symbols of 'A'"),
+    ],
+)
+def test_runs_that_grow_too_long(spec: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ahx.rules.rule.LENGTH_LIMIT", 100_000)
+    monkeypatch.setattr("ahx.rules.rule.WORK_LIMIT", 1_000_000)
+    with pytest.raises(InputError, match=sentence):
+        parse_rule(spec).apply("A")
 
 
 def test_a_run_of_exactly_the_limit_is_finished() -> None:

@@ -72,6 +72,7 @@ def test_default_alphabets(spec: str, alphabet: str) -> None:
         ("^markv: A -> B", "no family 'markv'; did you mean markov?"),
         ("^xyz: A -> B", "the families are substitution, lsystem"),
         ("^doubel_a", "no preset or file 'doubel_a'; did you mean double_a?"),
+        ("^no/such.rule", "there is no such file"),
         ("^qqqq", "`ahx rules` lists the presets"),
         ("lsystem: ^AB -> A", "expected one symbol before the arrow, not 2"),
         ("lsystem:^", "expected a rule for at least one symbol"),

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
 from ahx.rules.passes import repeated
-from ahx.rules.rule import Rule, limited
+from ahx.rules.rule import Rule, check_growth, limited
 from ahx.rules.substitution import LeftToRight, Productions
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
 
@@ -52,6 +52,7 @@ class LSystem(Rule):
         yield text
         table = str.maketrans(dict(self.productions))
         for _ in range(self.generations):
+            check_growth(text, self.productions)
             text = text.translate(table)
             yield text
 

@@ -102,4 +102,6 @@ def _parse(text: str) -> Rule:
     if name := _NAME.match(text):
         hint = did_you_mean(name[1], presets(), otherwise="`ahx rules` lists the presets")
         source.fail(at, f"there is no preset or file {name[1]!r}{hint}")
+    if len(source.words) == 1 and re.search(r"[./\\]", text):
+        source.fail(at, "there is no such file; check the path")
     return source.fail(at, "expected a preset such as double_a, a rule such as A -> AA, a file, or module:function")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from ahx.errors import InputError
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Step, Transducer, run
 
+_LESS = "use a shorter input, or fewer steps with `steps=`"
 LENGTH_LIMIT = 10**8  # symbols in one string
 WORK_LIMIT = 10**10  # symbols in all strings of a run together: a few seconds of copying
 
@@ -87,10 +88,19 @@ def limited(strings: Iterable[str], limit: int) -> Iterator[str]:
             raise endless(given, limit)
         if len(string) > LENGTH_LIMIT or work > WORK_LIMIT:
             raise InputError(
-                f"the rule grew {given[:40]!r} to {len(string):,} symbols ({work:,} written in {done:,} steps) and was "
-                "stopped; use a shorter input, or fewer steps with `steps=`"
+                f"the rule made {len(string):,} symbols of {given[:40]!r} ({work:,} written in {done:,} steps) and was "
+                f"stopped; {_LESS}"
             )
         yield string
+
+
+def check_growth(text: str, productions: Iterable[tuple[str, str]]) -> None:
+    """Raises InputError when rewriting all of `text` at once would make a string too long to hold in memory."""
+    if len(text) < LENGTH_LIMIT // 1000:
+        return  # then only a right side of a thousand symbols could do harm, and `limited` stops it one pass later
+    length = len(text) + sum(text.count(left) * (len(right) - len(left)) for left, right in productions)
+    if length > LENGTH_LIMIT:
+        raise InputError(f"the rule would make {length:,} symbols of {text[:40]!r}...; {_LESS}")
 
 
 def endless(text: str, limit: int) -> InputError:

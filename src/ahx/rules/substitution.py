@@ -12,7 +12,7 @@ from typing import Literal
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
 from ahx.rules.passes import repeated, spelled, starts_with
-from ahx.rules.rule import Rule, limited
+from ahx.rules.rule import Rule, check_growth, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer
 
 Productions = tuple[tuple[str, str], ...]  # (left side, right side), in the order of the rule's text
@@ -57,6 +57,7 @@ class Substitution(Rule):
         rights = dict(self.productions)
         pattern = re.compile("|".join(re.escape(left) for left in rights))  # the first alternative that fits is taken
         for _ in range(self.passes):
+            check_growth(text, self.productions)
             text = pattern.sub(lambda found: rights[found[0]], text)
             yield text
 

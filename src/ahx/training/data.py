@@ -17,7 +17,7 @@ from ahx.training.hyperparameters import Hyperparameters
 #: A rule's vocabulary and its longest row are read off so many samples.
 _PROBED = 4_000
 #: Where no cursor can be followed, this scheme learns best at the lengths of training (docs/LOG.md).
-_WITHOUT_CURSOR = "hard-alibi"
+_WITHOUT_CURSOR = "alibi"
 
 
 @dataclass(frozen=True)
