@@ -152,7 +152,16 @@ def test_a_new_run_moves_older_checkpoints_aside(tmp_path: Path, capsys: pytest.
 
 
 def test_starts_from_the_weights_of_another_run(uninterrupted: Path, tmp_path: Path) -> None:
-    run(settings(tmp_path / "a", model_in=str(uninterrupted), max_steps=1, warmup_steps=0, learning_rate=1e-12, muon_learning_rate=1e-12))
+    run(
+        settings(
+            tmp_path / "a",
+            model_in=str(uninterrupted),
+            max_steps=1,
+            warmup_steps=0,
+            learning_rate=1e-12,
+            muon_learning_rate=1e-12,
+        )
+    )
     before, after = (checkpoint.load(folder).model.state_dict() for folder in (uninterrupted, tmp_path / "a"))
     for name in before:
         torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-9)
@@ -185,7 +194,15 @@ def test_compiled_training_follows_the_same_curve(uninterrupted: Path, tmp_path:
 
 
 def test_the_metric_patterns_read_the_line_that_is_printed() -> None:
-    values = {"step": 50, "epoch": 1.0, "train_loss": 1e-7, "val_loss": 0.25, "val_exact": 1.0, "val_margin": -3.5, "tokens_per_second": 12345.678}
+    values = {
+        "step": 50,
+        "epoch": 1.0,
+        "train_loss": 1e-7,
+        "val_loss": 0.25,
+        "val_exact": 1.0,
+        "val_margin": -3.5,
+        "tokens_per_second": 12345.678,
+    }
     line = metric_line(values)
     for definition in METRIC_DEFINITIONS:
         found = re.search(definition["Regex"], line)

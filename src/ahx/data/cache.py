@@ -40,7 +40,8 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 _TOKENS, _OFFSETS, _META = "tokens.u16", "offsets.i64", "meta.json"
 _BUILDING = ".building-"
 _ABANDONED_S = 24 * 3600.0
-_ROWS_BEFORE_RELEASE = 1000  # each may have mapped two runs of pages
+_ROWS_BEFORE_RELEASE = 256  # each maps up to a few hundred KiB around it
+_SMALL_BYTES = 64_000_000  # such a cache may stay mapped as a whole
 
 
 class TokenCache:
@@ -67,7 +68,7 @@ class TokenCache:
         spans = zip(self._offsets[index].tolist(), self._offsets[index + 1].tolist(), strict=True)
         rows = [self._tokens[start:end].copy() for start, end in spans]
         self._read += len(rows)
-        if self._read >= _ROWS_BEFORE_RELEASE:
+        if self._read >= _ROWS_BEFORE_RELEASE and self._tokens.nbytes + self._offsets.nbytes > _SMALL_BYTES:
             self._release()
         return rows
 

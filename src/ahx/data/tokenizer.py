@@ -9,8 +9,8 @@ Tokens are composite, so the model embeds each as the sum of its features (see `
 "A" or about "move on" is shared by every token that has it.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.transducer import NEXT, SILENT, STOP, Step
@@ -92,5 +92,5 @@ class Tokenizer:
         return {"start": self.start, "tokens": [list(token) for token in self.tokens]}
 
     @classmethod
-    def from_json(cls, data: dict) -> "Tokenizer":
+    def from_json(cls, data: Mapping[str, Any]) -> "Tokenizer":
         return cls([Token(*token) for token in data["tokens"]], data["start"])

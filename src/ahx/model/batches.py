@@ -10,7 +10,6 @@ from torch import Tensor
 from ahx.data.dataset import Row
 
 
-
 class Batch(NamedTuple):
     """`tokens_BT` and, for each of the R scored places in the flattened B * T, the token that should come next."""
 

@@ -58,7 +58,8 @@ def prepare(hp: Hyperparameters) -> TrainingData:
     if hp.infile:
         data = _from_files(hp, rule, sampler, use_cursor)
     else:
-        assert rule is not None and sampler is not None  # Hyperparameters asks for one of the two
+        assert rule is not None  # Hyperparameters asks for one of the two
+        assert sampler is not None
         data = _from_rule(hp, rule, sampler, use_cursor)
     if hp.pos == "coupled" and data.teacher.kind == "plain":
         raise InputError(

@@ -26,7 +26,7 @@ from ahx.training.metrics import MetricsFile
 from ahx.training.progress import Example, Reporter
 from ahx.training.schedule import scale
 from ahx.training.signals import StopRequest
-from ahx.training.step import TrainingStep, scored_tokens
+from ahx.training.step import TrainingStep
 
 N_EXAMPLES = 5
 #: "Exact" asks for this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
@@ -141,9 +141,8 @@ class Loop:
         if hp.until_exact and data.fresh is not None and scores.exact == 1.0:
             rows = data.rows(data.fresh(hp.until_exact, self.step))
             fresh = score(self.model, rows, data.tokenizer.separator)
-            self.reporter.say(
-                f"{int(fresh.exact_N.sum()):,} of {len(rows):,} fresh samples are exact, least margin {fresh.margin:.2f}"
-            )
+            right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} fresh samples are exact"
+            self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
             if fresh.margin >= SAFE_MARGIN:
                 return f"all of {len(rows):,} fresh samples are exact"
         return ""

@@ -50,7 +50,7 @@ class FlatParameters:
 
     def clip(self, most: float) -> Tensor:
         """Scale the gradient down to the norm `most` (0 leaves it); returns the norm before (Pascanu et al. 2013)."""
-        norm = self.gradients.norm()
+        norm: Tensor = self.gradients.norm()
         if most > 0:
             self.gradients.mul_((most / (norm + 1e-6)).clamp_max(1.0))
         return norm

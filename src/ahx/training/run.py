@@ -155,7 +155,9 @@ def _model(hp: Hyperparameters, data: TrainingData, folder: Path) -> tuple[Trans
 def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) -> None:
     """Refuse to go on with other hyperparameters: the result would be neither run's."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
-    differ = [f"{k} was {before.get(k)!r}, now {v!r}" for k, v in now.items() if k not in _MAY_CHANGE and before.get(k) != v]
+    differ = [
+        f"{k} was {before.get(k)!r}, now {v!r}" for k, v in now.items() if k not in _MAY_CHANGE and before.get(k) != v
+    ]
     if saved.tokenizer.to_json() != data.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
@@ -178,7 +180,9 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
     if dist.is_initialized():
         raise InputError("compile works in one process only; leave out --compile, or torchrun")
     if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
-        raise InputError("compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile")
+        raise InputError(
+            "compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile"
+        )
     return CompiledStep(model, flat, optimizer, data.tokenizer.separator, length=data.longest_row, **arguments)
 
 
@@ -202,8 +206,8 @@ def _introduce(
     n = sum(p.numel() for p in model.parameters())
     heads = "/".join(model.config.heads) if data.pos == "coupled" else f"{model.config.n_head} heads"
     report.say(
-        f"{n:,} parameters in {model.config.n_layer} layers ({heads}), {len(data.tokenizer)} tokens, positions {data.pos}, "
-        f"{loop.total:,} steps of {hp.batch_size} samples on {device}"
+        f"{n:,} parameters in {model.config.n_layer} layers ({heads}), {len(data.tokenizer)} tokens, "
+        f"positions {data.pos}, {loop.total:,} steps of {hp.batch_size} samples on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
     )
     if resumed is not None:
@@ -217,7 +221,9 @@ def _conclude(
 ) -> None:
     if outcome.signal is not None:
         again = " ".join(["ahx train", *_arguments(hp), "--resume"])
-        report.say(f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept. Go on with: {again}")
+        report.say(
+            f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept. Go on with: {again}"
+        )
         return
     about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
     checkpoint.save_flat(folder, model, data.tokenizer, about)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ class TrainingStep:
         self.flat.gradients.zero_()
         if own := rows[self.rank :: self.world]:
             loss = self.loss(to_batch(own, self.separator, self.device)) / total
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
             loss = loss.detach()
         else:
             loss = torch.zeros((), device=self.device)
@@ -87,6 +88,7 @@ class CompiledStep(TrainingStep):
             logits_BTV = torch.func.functional_call(self.model, parameters, (tokens_BT,))
             return F.cross_entropy(logits_BTV.flatten(0, 1).float(), target_BT.flatten(), ignore_index=-100)
 
+        loss: Tensor
         gradients, loss = torch.func.grad_and_value(mean_loss)(values)
         self.flat.gradients.copy_(torch.cat([gradients[name].flatten() for name in names]))
         self.flat.clip(self.grad_clip)
@@ -96,4 +98,4 @@ class CompiledStep(TrainingStep):
 
 def scored_tokens(rows: Sequence[Row], separator: int) -> int:
     """How many output tokens `rows` have."""
-    return sum(len(row) - 1 - list(row).index(separator) for row in rows)
+    return sum(len(row) - 1 - int((np.asarray(row) == separator).argmax()) for row in rows)
