@@ -27,7 +27,6 @@ EXAMPLES = [
 ]
 
 _USUAL_SAMPLES = 10_000
-_LONGEST = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.report import merged
     from ahx.evaluation.samples import draw
     from ahx.evaluation.trained import load_trained
-    from ahx.training.run import choose_device
 
-    trained = load_trained(args.model, choose_device(args.device))
+    trained = load_trained(args.model, args.device)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
     leak = None
@@ -97,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         import json
 
-        print(json.dumps(as_json(about, report, groups, args.decode, leak), ensure_ascii=False))
+        print(json.dumps(as_json(about, report, groups, args.decode, leak)))
     else:
         print(as_text(f"{trained.folder} on {source}", report, groups, args.decode, leak))
     return int(args.require_exact and report.total.exact < report.total.samples)
@@ -112,8 +110,6 @@ def _check(args: argparse.Namespace) -> None:
         name = "--" + option.replace("_", "-")
         if value is not None and value < least:
             raise InputError(f"{name}: must be at least {least} (got {value})")
-        if value is not None and option.endswith("_len") and value > _LONGEST:
-            raise InputError(f"{name}: must be at most {_LONGEST:,} (got {value})")
     if args.seed < 0:
         raise InputError(f"--seed: must be at least 0 (got {args.seed})")
     if args.alphabet == "":
@@ -160,9 +156,11 @@ def _rule(trained: "Trained", given: str | None) -> "Rule":
 
 
 def _alphabet(trained: "Trained", rule: "Rule") -> str:
-    """The symbols of training; those of `rule` where it is another one."""
-    same = trained.rule is not None and trained.rule.spec == rule.spec
-    return (same and trained.hyperparameters.get("alphabet")) or rule.alphabet
+    """The symbols of training; for another rule, those of its own symbols that the model knows."""
+    if trained.rule is not None and trained.rule.spec == rule.spec:
+        return trained.hyperparameters.get("alphabet") or rule.alphabet
+    known = trained.tokenizer.alphabet
+    return "".join(symbol for symbol in rule.alphabet if symbol in known) or rule.alphabet
 
 
 def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":

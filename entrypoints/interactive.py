@@ -43,9 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.conversation import answer_lines, converse
     from ahx.evaluation.rewriter import Rewriter
     from ahx.evaluation.trained import load_trained
-    from ahx.training.run import choose_device
 
-    trained = load_trained(args.model, choose_device(args.device))
+    trained = load_trained(args.model, args.device)
     rewriter = Rewriter(trained, args.temperature, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         return converse(rewriter)

@@ -26,9 +26,14 @@ def evaluate(
     report = Report()
     for chunk in _chunks(samples):
         began = time.perf_counter()
-        verdicts = judge(trained, chunk, decode=decode, max_new_tokens=max_new_tokens)
+        # Short strings repeat; the same sample has the same verdict, so it is judged once (in each chunk).
+        distinct = list(dict.fromkeys(chunk))
+        verdicts = dict(
+            zip(distinct, judge(trained, distinct, decode=decode, max_new_tokens=max_new_tokens), strict=True)
+        )
         report.seconds += time.perf_counter() - began
-        for (text, output), verdict in zip(chunk, verdicts, strict=True):
+        for text, output in chunk:
+            verdict = verdicts[text, output]
             report.by_length[len(text)].add(verdict)
             if not verdict.right:
                 report.reasons[verdict.reason] += 1

@@ -44,7 +44,8 @@ def as_json(
     """What `ahx eval --json` prints; names and meanings stay. Shares are 0 to 1; null is "not measured".
 
     `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are of the samples
-    that were teacher-forced, so with decode they are null. A failure's position counts symbols from 0.
+    that were teacher-forced, so with decode they are null. A failure's position counts symbols from 0. Samples that
+    repeat are judged once; samples_per_second counts them all.
     """
     return {
         **about,
@@ -89,7 +90,7 @@ def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, l
         lines.append(f"  leak           {leak.share:.2%} of the inputs also occur in {leak.train}")
     how = "decoded token by token" if decode else "teacher-forced, failures decoded"
     speed = _number(report.samples_per_second, ",.0f")
-    lines.append(f"  speed          {speed} samples/s ({report.seconds:.2f} s, {how})")
+    lines.append(f"  speed          {speed} samples/s ({report.seconds:.2f} s; {how}; repeated ones judged once)")
     lines += ["", *_table(groups, decode)]
     if report.reasons:
         lines += ["", "why samples failed:"]

@@ -17,6 +17,9 @@ from ahx.rules import Rule
 #: How many samples to draw at inputs up to so many times as long as in training; long ones take longer.
 SAMPLES_BY_MULTIPLE = ((1, 10_000), (2, 300), (5, 100), (10, 50), (20, 20))
 
+#: Symbols of the longest input to draw: far beyond use, it keeps a slip of the finger from exhausting the memory.
+LONGEST_INPUT = 1_000_000
+
 # Training draws from (seed, 0), (seed, 1), ...; evaluation has a stream of its own.
 _STREAM = tuple(b"evaluation")
 _DRAWN_SYMBOLS = 1_000_000  # input symbols drawn at once
@@ -60,6 +63,8 @@ def _usual(length: int, training_length: int) -> int:
 
 def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]:
     """Fresh samples of `rule`, drawn a batch at a time. Raises InputError for an impossible alphabet or length."""
+    if series.max_len > LONGEST_INPUT:
+        raise InputError(f"inputs of {series.max_len:,} symbols are too long to draw; the most is {LONGEST_INPUT:,}")
     sampler = Sampler(alphabet, series.min_len, series.max_len, rule.snippets())
     rng = np.random.default_rng((seed, *_STREAM, series.min_len, series.max_len))
     batch = max(1, _DRAWN_SYMBOLS // max(1, series.max_len))

@@ -1,11 +1,10 @@
 """A trained model with all that is needed to ask it questions and to know the right answers."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
@@ -13,6 +12,9 @@ from ahx.errors import AhxError, InputError
 from ahx.model import checkpoint
 from ahx.model.transformer import Transformer
 from ahx.rules import Rule, parse_rule
+from ahx.training.run import choose_device
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,15 @@ class Trained:
         return int(self.hyperparameters["min_len"]), int(self.hyperparameters["max_len"])
 
 
-def load_trained(path: str | Path, device: torch.device | str = "cpu") -> Trained:
-    """Read the model in the run folder `path`.
+def load_trained(path: str | Path, device: str = "cpu") -> Trained:
+    """Read the model in the run folder `path` onto a device: auto, cpu, mps, cuda or cuda:N.
 
     A rule that can no longer be read (a Python function that was moved) is missed only where it is needed. Raises
-    CheckpointError, and InputError when the model's teacher is such a rule.
+    CheckpointError, and InputError for an unknown device, or when the model's teacher is such a rule.
     """
-    saved = checkpoint.load(path, device)
+    if not _DEVICE.fullmatch(device):
+        raise InputError(f"--device: must be auto, cpu, mps, cuda or cuda:N (got {device!r})")
+    saved = checkpoint.load(path, choose_device(device))
     description = saved.config.get("teacher") or {}
     rule = None
     if saved.config.get("rule"):

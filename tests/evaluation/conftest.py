@@ -1,0 +1,59 @@
+"""Small models: one that is right, and imperfect ones, of both kinds of position scheme."""
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from ahx.evaluation.trained import Trained, load_trained
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.run import run
+
+SMALL = {
+    "rule": "A -> AA, B -> ; alphabet=ABC", "n_embd": 32, "n_head": 2, "max_len": 6, "max_steps": 60,
+    "epoch_size": 1920, "val_samples": 50, "threads": 1, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learnt A -> AA, B -> nothing, over ABC, with inputs of 1 to 6 symbols."""
+    folder = tmp_path_factory.mktemp("runs") / "right"
+    run(Hyperparameters.model_validate({**SMALL, "model_out": str(folder)}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def learned_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with learned positions: by far not done, and at most block_size tokens long."""
+    folder = tmp_path_factory.mktemp("runs") / "learned"
+    hyperparameters = {**SMALL, "pos": "learned", "alphabet": "AC", "max_len": 4, "model_out": str(folder)}
+    run(Hyperparameters.model_validate(hyperparameters))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(folder: Path) -> Trained:
+    return load_trained(folder)
+
+
+def noisy(trained: Trained, amount: float) -> Trained:
+    """The same model with random errors in the weights of its head, so that it is right only now and then."""
+    model = copy.deepcopy(trained.model)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        weight = model.head.weight_FC
+        weight += amount * weight.std() * torch.randn(weight.shape, generator=generator)
+    return dataclasses.replace(trained, model=model)
+
+
+@pytest.fixture(scope="session")
+def imperfect(trained: Trained) -> Trained:
+    return noisy(trained, 2.5)
+
+
+@pytest.fixture(scope="session")
+def imperfect_learned(learned_folder: Path) -> Trained:
+    return load_trained(learned_folder)

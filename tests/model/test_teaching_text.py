@@ -1,0 +1,22 @@
+"""transformer.py is to be read from top to bottom by someone who has watched one lecture: it stays short and plain."""
+
+import ast
+import inspect
+import sys
+
+from ahx.model import transformer
+
+
+def test_the_transformer_fits_on_a_few_pages():
+    assert len(inspect.getsource(transformer).splitlines()) <= 300
+
+
+def test_the_transformer_needs_torch_the_standard_library_and_positions():
+    imported = set()
+    for node in ast.walk(ast.parse(inspect.getsource(transformer))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or ".")
+    others = {name for name in imported if name.partition(".")[0] not in {"torch", *sys.stdlib_module_names}}
+    assert others == {"ahx.model.positions"}
