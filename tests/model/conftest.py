@@ -1,11 +1,13 @@
 """A small vocabulary with everything in it, random rows, and models of every position scheme with random weights."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from ahx.data.tokenizer import Tokenizer
+from ahx.model import checkpoint
 from ahx.model.build import configure
 from ahx.model.transformer import Transformer
 from ahx.rules.transducer import NEXT, SILENT, Step
@@ -92,3 +94,24 @@ def pad(rows: list[list[int]]) -> torch.Tensor:
 @pytest.fixture(scope="session", name="pad")
 def pad_fixture() -> Callable[[list[list[int]]], torch.Tensor]:
     return pad
+
+
+@pytest.fixture(scope="session")
+def training_state() -> dict[str, object]:
+    """The kinds of values that training keeps."""
+    return {"step": 3, "best": float("inf"), "optimizer": {"mean": torch.arange(5.0), "steps": 3}}
+
+
+@pytest.fixture
+def model(make_model: MakeModel) -> Transformer:
+    return make_model("coupled+global", dtype=torch.float32)
+
+
+@pytest.fixture
+def run(tmp_path: Path, model: Transformer, tokenizer: Tokenizer, training_state: dict[str, object]) -> Path:
+    """A run with checkpoints of steps 1, 2 and 3."""
+    for step in (1, 2, 3):
+        with torch.no_grad():
+            model.norm.weight.fill_(step)
+        checkpoint.save(tmp_path / "checkpoints" / f"step-{step:08d}", model, tokenizer, {"step": step}, training_state)
+    return tmp_path

@@ -1,48 +1,23 @@
-"""Models on disk: what is written is read back, and what is broken is refused with a sentence."""
+"""Models on disk: what is written is read back, and neither kills nor full disks do harm."""
 
 import errno
-import json
 import os
-import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from ahx.errors import CheckpointError, StorageError
+from ahx.errors import StorageError
 from ahx.model import checkpoint
-from ahx.model.checkpoint import CONFIG, TRAINING_STATE, WEIGHTS
+from ahx.model.checkpoint import CONFIG, WEIGHTS
 
 ABOUT = {"rule": "double_a", "step": 3}
-STATE = {"step": 3, "best": float("inf"), "optimizer": {"mean": torch.arange(5.0), "steps": 3}}
 
 
-@pytest.fixture
-def model(make_model):
-    return make_model("coupled+global", dtype=torch.float32)
-
-
-@pytest.fixture
-def run(tmp_path, model, tokenizer) -> Path:
-    """A run with checkpoints of steps 1, 2 and 3."""
-    for step in (1, 2, 3):
-        with torch.no_grad():
-            model.norm.weight.fill_(step)
-        checkpoint.save(tmp_path / "checkpoints" / f"step-{step:08d}", model, tokenizer, {"step": step}, STATE)
-    return tmp_path
-
-
-def _edit(folder: Path, change: Callable[[dict], object]) -> None:
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
-    change(config)
-    (folder / CONFIG).write_text(json.dumps(config), "utf-8")
-
-
-def test_what_is_saved_is_read_back(scheme, tmp_path, make_model, make_rows, pad, tokenizer):
+def test_what_is_saved_is_read_back(scheme, tmp_path, make_model, make_rows, pad, tokenizer, training_state):
     model = make_model(scheme, dtype=torch.float32)
-    checkpoint.save(tmp_path / "m", model, tokenizer, ABOUT, STATE)
+    checkpoint.save(tmp_path / "m", model, tokenizer, ABOUT, training_state)
     saved = checkpoint.load(tmp_path / "m")
     assert saved.model.config == model.config
     assert saved.tokenizer.to_json() == tokenizer.to_json()
@@ -86,140 +61,10 @@ def test_a_model_is_replaced_as_a_whole(tmp_path, model, tokenizer):
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-# ---------------------------------------------------------------- what is broken
+# Kills and full disks.
 
 
-def _truncate(name: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-7])
-
-
-def _exchange_symbols(config: dict) -> None:
-    tokens = config["tokenizer"]["tokens"]
-    tokens[3], tokens[4] = tokens[4], tokens[3]
-
-
-BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "truncated weights": (_truncate(WEIGHTS), "is truncated or was changed"),
-    "truncated state": (_truncate(TRAINING_STATE), "is truncated or was changed"),
-    "truncated config": (_truncate(CONFIG), "cannot be read"),
-    "empty config": (lambda f: (f / CONFIG).write_bytes(b""), "cannot be read"),
-    "binary config": (lambda f: (f / CONFIG).write_bytes(b"\xff\xfe\x00"), "cannot be read"),
-    "no weights": (lambda f: (f / WEIGHTS).unlink(), "cannot be read"),
-    "no state": (lambda f: (f / TRAINING_STATE).unlink(), "cannot be read"),
-    "no config": (lambda f: (f / CONFIG).unlink(), "it has no config.json"),
-    "a folder for a file": (lambda f: ((f / WEIGHTS).unlink(), (f / WEIGHTS).mkdir()), "cannot be read"),
-    "foreign json": (lambda f: (f / CONFIG).write_text('{"model_type": "gpt2"}'), "was not written by this project"),
-    "json, but no object": (lambda f: (f / CONFIG).write_text("[1, 2]"), "was not written by this project"),
-    "another format": (lambda f: _edit(f, lambda c: c.update(format="ahx-transformer 99")), "was not written by"),
-    "another layer": (lambda f: _edit(f, lambda c: c["architecture"].update(n_layer=3)), "was changed"),
-    "no heads": (lambda f: _edit(f, lambda c: c["architecture"].update(n_head=0)), "was changed"),
-    "symbols exchanged": (lambda f: _edit(f, _exchange_symbols), "was changed"),
-    "no hashes": (lambda f: _edit(f, lambda c: c.pop("sha256")), "was changed"),
-    "hashes of another kind": (lambda f: _edit(f, lambda c: c.update(sha256=["x"])), "was changed"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_checkpoint_is_refused_and_the_one_before_it_used(name, run):
-    damage, sentence = BROKEN[name]
-    newest = run / "checkpoints" / "step-00000003"
-    damage(newest)
-    with pytest.raises(CheckpointError, match=sentence) as error:
-        checkpoint.load_folder(newest)
-        checkpoint.load_training_state(newest)
-    assert str(newest) in str(error.value)
-    assert "\n" not in str(error.value)
-    found, complaints = checkpoint.newest_whole(run)
-    assert found == run / "checkpoints" / "step-00000002"
-    assert len(complaints) == 1
-    assert sentence in complaints[0]
-    saved = checkpoint.load(run)
-    assert saved.config["step"] == 2
-    assert bool((saved.model.norm.weight == 2).all())
-
-
-def test_where_nothing_is_whole(run):
-    for folder in checkpoint.checkpoints(run):
-        (folder / WEIGHTS).unlink()
-    found, complaints = checkpoint.newest_whole(run)
-    assert found is None
-    assert len(complaints) == 3
-
-
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        ("nowhere", "there is no model at"),
-        ("file", "is a file, but a model is a folder"),
-        (".", "it has no config.json"),
-    ],
-)
-def test_what_is_no_model_is_refused(path, sentence, tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(CheckpointError, match=sentence) as error:
-        checkpoint.load(tmp_path / path)
-    assert str(tmp_path / path) in str(error.value)
-
-
-def _with_right_hashes(folder: Path, about: Callable[[dict], object] = lambda config: None) -> None:
-    """Change a configuration and hash everything anew: what a wrong program, not a broken disk, would leave."""
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
-    about(config)
-    for name in (WEIGHTS, TRAINING_STATE):
-        config["sha256"][name] = checkpoint.hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    config["sha256"][CONFIG] = checkpoint._digest(config)
-    (folder / CONFIG).write_text(json.dumps(config), "utf-8")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda c: c["architecture"].update(n_layer=3, heads=["cccc"] * 3),
-        lambda c: c["architecture"].update(n_head=0),
-        lambda c: c["architecture"].update(heads=["xxxx", "xxxx"]),
-        lambda c: c["architecture"].update(colour="red"),
-        lambda c: c.update(architecture="large"),
-        lambda c: c.pop("tokenizer"),
-        lambda c: c["tokenizer"].update(tokens=[["A"]]),
-        lambda c: c["tokenizer"]["tokens"].append(["Z", None, ""]),
-    ],
-)
-def test_a_model_that_does_not_fit_its_configuration_is_refused(change, run):
-    folder = run / "checkpoints" / "step-00000003"
-    _with_right_hashes(folder, change)
-    with pytest.raises(CheckpointError, match=r"does not fit its config.json \(.+\); use another checkpoint$"):
-        checkpoint.load_folder(folder)
-
-
-class _Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, ("exploded",)
-
-
-@pytest.mark.parametrize("content", ["pickle", "torch", "noise", "nothing", "list"])
-def test_a_state_that_is_no_state_is_refused_and_never_run(content, run, tmp_path, monkeypatch):
-    folder = run / "checkpoints" / "step-00000003"
-    target = folder / TRAINING_STATE
-    if content == "pickle":
-        target.write_bytes(pickle.dumps({"step": _Bomb()}))
-    elif content == "torch":
-        torch.save({"step": _Bomb()}, target)
-    elif content == "list":
-        torch.save([1, 2], target)
-    else:
-        target.write_bytes(b"noise " * 100 if content == "noise" else b"")
-    _with_right_hashes(folder)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=f"{TRAINING_STATE} (cannot be read|holds no state)") as error:
-        checkpoint.load_training_state(folder)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "exploded").exists()
-
-
-# ---------------------------------------------------------------- kills and full disks
-
-
-def test_a_half_written_checkpoint_is_ignored_and_cleared_away(run, model, tokenizer, monkeypatch):
+def test_a_half_written_checkpoint_is_ignored_and_cleared_away(run, model, tokenizer, monkeypatch, training_state):
     """A kill before the rename leaves a folder that no reader takes for a checkpoint."""
 
     class Killed(BaseException):
@@ -231,7 +76,7 @@ def test_a_half_written_checkpoint_is_ignored_and_cleared_away(run, model, token
     with monkeypatch.context() as patched:
         patched.setattr(os, "rename", kill)
         with pytest.raises(Killed):
-            checkpoint.save(run / "checkpoints" / "step-00000004", model, tokenizer, {}, STATE)
+            checkpoint.save(run / "checkpoints" / "step-00000004", model, tokenizer, {}, training_state)
     assert (run / "checkpoints" / ".step-00000004.partial").exists()
     assert checkpoint.newest_whole(run) == (run / "checkpoints" / "step-00000003", [])
     assert len(checkpoint.checkpoints(run)) == 3
@@ -269,13 +114,13 @@ def _full(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("call", ["fsync", "mkdir", "rename", "write_bytes", "write_text"])
-def test_a_full_disk_is_a_sentence_and_harms_nothing(call, run, model, tokenizer, monkeypatch):
+def test_a_full_disk_is_a_sentence_and_harms_nothing(call, run, model, tokenizer, monkeypatch, training_state):
     owner = Path if call in ("write_bytes", "write_text", "mkdir") else os
     folder = run / "checkpoints" / "step-00000003"
     with monkeypatch.context() as patched:
         patched.setattr(owner, call, _full)
         with pytest.raises(StorageError, match="No space left on device; free some space") as error:
-            checkpoint.save(folder, model, tokenizer, {"step": 99}, STATE)
+            checkpoint.save(folder, model, tokenizer, {"step": 99}, training_state)
     assert str(folder) in str(error.value)
     assert checkpoint.newest_whole(run) == (folder, [])
     assert checkpoint.load(run).config["step"] == 3
@@ -304,14 +149,14 @@ def test_the_final_model_survives_a_full_disk(run, model, tokenizer, monkeypatch
     assert checkpoint.load(run).config["step"] == 10
 
 
-# ---------------------------------------------------------------- which are kept
+# Which are kept.
 
 
-def test_the_last_few_and_the_best_are_kept(run, model, tokenizer):
+def test_the_last_few_and_the_best_are_kept(run, model, tokenizer, training_state):
     checkpoint.mark_best(run, "step-00000001", {"val_loss": 0.5})
     assert checkpoint.best(run) == "step-00000001"
     for step in (4, 5):
-        checkpoint.save(run / "checkpoints" / f"step-{step:08d}", model, tokenizer, {}, STATE)
+        checkpoint.save(run / "checkpoints" / f"step-{step:08d}", model, tokenizer, {}, training_state)
         checkpoint.prune(run, keep=2)
     names = [folder.name for folder in checkpoint.checkpoints(run)]
     assert names == ["step-00000001", "step-00000004", "step-00000005"]

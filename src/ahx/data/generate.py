@@ -118,7 +118,7 @@ def _plan(sampler: Sampler, train_lines: int, val_lines: int, seed: int, fractio
             facts.append(f"the validation file has the {len(val):,} held-out ones once each")
         if len(training) < train_lines:
             facts.append(f"the {train_lines:,} training lines repeat the other {len(training):,}")
-        note = f"there are only {count:,} distinct strings: {', and '.join(facts)}" if facts else ""
+        note = f"there are only {_described(sampler)}: {', and '.join(facts)}" if facts else ""
         return _sliced(train, val), note
     note, distinct = "", 2 * train_lines <= (1 - fraction) * count
     if 2 * val_lines > fraction * count:
@@ -127,8 +127,13 @@ def _plan(sampler: Sampler, train_lines: int, val_lines: int, seed: int, fractio
     if not distinct:
         note = "; training lines may repeat" + note
     if note:
-        note = f"there are only {count:,} distinct strings, and more than half of them were asked for{note}"
+        note = f"there are only {_described(sampler)}, and more than half of them were asked for{note}"
     return _drawn(sampler, (train_rng, val_rng), (train_lines, val_lines), distinct, fraction), note
+
+
+def _described(sampler: Sampler) -> str:
+    lengths = f"{sampler.min_len} to {sampler.max_len}" if sampler.min_len < sampler.max_len else f"{sampler.max_len}"
+    return f"{sampler.count():,} distinct strings of length {lengths} over {sampler.alphabet!r}"
 
 
 def _sliced(train: list[str], val: list[str]) -> Batches:

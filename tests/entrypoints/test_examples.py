@@ -1,0 +1,72 @@
+"""The examples that usage shows, and those of README.md, run as printed."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrypoints.main import EXAMPLES, VERBS, main, verb_module
+
+ROOT = Path(__file__).resolve().parents[2]
+PREPARED = [
+    "ahx gen-data --rule double_a --num-samples 2000 --max-len 12 data/da",
+    "ahx train --rule double_a --num-epochs 1 --model-out runs/demo",
+]
+
+
+def run(line: str) -> str:
+    """Run one line of shell; in this process where it is a plain command, which spares the start of Python."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "ahx" and not {"|", ">"} & set(words):
+        assert main(words[1:]) == 0, line
+        return ""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(["bash", "-c", line], env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for line in PREPARED:
+            run(line)
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_every_example_of_the_usage_runs(verb: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    for line in EXAMPLES if verb is None else verb_module(verb).EXAMPLES:
+        run(line)
+
+
+def test_the_commands_of_the_readme_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if re.search(r"(^|\| )ahx ", line)]
+    assert len(lines) >= 8
+    for line in lines:
+        run(line)
+
+
+def test_the_answers_that_the_readme_promises(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    promised = re.findall(r"^(ahx rules apply .*?) +# (\S+)$", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert promised
+    for line, answer in promised:
+        assert run(f"{line} | cat").strip() == answer
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
