@@ -1,1 +1,1 @@
-"""The contenders of peers.py: each is imported from the folder that the user names, and runs in a process of its own."""
+"""The contenders of peers.py: each is imported from a folder of the user, and runs in a process of its own."""

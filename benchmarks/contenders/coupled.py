@@ -12,6 +12,8 @@ from contenders.evaluation import draw
 
 def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     """A function that takes n steps, and the size of the batch in tokens."""
+    from torch.nn.functional import cross_entropy
+
     from ahx.data.tokenizer import Tokenizer
     from ahx.model.batches import to_batch
     from ahx.model.build import configure
@@ -19,7 +21,6 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     from ahx.rules.transducer import STOP, Step
     from ahx.training.memory import keep_memory
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
-    from torch.nn.functional import cross_entropy
 
     keep_memory()
     tokenizer = Tokenizer.fit([("AB", [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)])])

@@ -19,7 +19,7 @@ from torch import Tensor
 from contenders.training import Shape
 
 GROUP = 256  # rows that are decoded together, of similar length
-STEPS = 300  # of training
+STEPS = 1_000  # of training
 Check = Callable[[Sequence[tuple[str, str]]], int]  # pairs of input and output -> how many the model gets right
 
 
@@ -35,7 +35,7 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     elif name == "HF GPT-2":
         check = gpt2(shape, longest, cached)
     else:
-        check = ours(shape, longest, cached, name == "ahx teacher-forced")
+        check = ours(name, shape, longest, cached)
     at = 0
 
     def work(n: int) -> None:
@@ -63,33 +63,31 @@ def groups(samples: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, s
         yield in_order[begin : begin + GROUP]
 
 
-def ours(shape: Shape, longest: int, cached: Path, teacher_forced: bool) -> Check:
+def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
+    """Like the others without a cursor: learned positions, global heads, bare symbols. `name` says which way."""
+    from ahx.data.align import plain_steps
+    from ahx.data.teacher import PlainTeacher
     from ahx.data.tokenizer import Tokenizer
+    from ahx.evaluation.evaluate import evaluate
+    from ahx.evaluation.trained import Trained
     from ahx.model.build import configure
     from ahx.model.decoding import generate
     from ahx.model.scoring import score
     from ahx.model.transformer import Transformer
-    from ahx.rules.transducer import STOP, Step
     from ahx.training.memory import keep_memory
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
     from ahx.training.step import TrainingStep
 
-    def steps(text: str) -> list[Step]:
-        taken = [[Step("A", 0, "1"), Step("A", 1)] if symbol == "A" else [Step("B", 1)] for symbol in text]
-        return [step for one in taken for step in one] + [Step(STOP)]
-
     keep_memory()
     rng = random.Random(0)
-    tokenizer = Tokenizer.fit([("AB", steps("AB"))])
+    tokenizer = Tokenizer.fit([("AB", plain_steps("AB"))])
 
     def rows(samples: Sequence[tuple[str, str]]) -> list[list[int]]:
-        return [tokenizer.encode_input(text) + tokenizer.encode_steps(steps(text)) for text, _ in samples]
+        return [tokenizer.encode_input(x) + tokenizer.encode_steps(plain_steps(y)) for x, y in samples]
 
-    block = max(shape.block, 3 * longest + 3)
+    n_layer, n_head, n_embd, block = shape.layers, shape.heads, shape.embed, room(shape, longest)
     model = Transformer(
-        configure(
-            tokenizer, pos="learned", n_layer=shape.layers, n_head=shape.heads, n_embd=shape.embed, block_size=block
-        )
+        configure(tokenizer, pos="learned", n_layer=n_layer, n_head=n_head, n_embd=n_embd, block_size=block)
     )
     if cached.exists():
         model.load_state_dict(torch.load(cached))
@@ -99,6 +97,7 @@ def ours(shape: Shape, longest: int, cached: Path, teacher_forced: bool) -> Chec
         for number in range(STEPS):
             step(rows(draw(64, longest, rng)), number, 1.0 - number / STEPS)
         save(model, cached)
+    trained = Trained(model, tokenizer, PlainTeacher(), None, {}, Path())
 
     def decoded(samples: Sequence[tuple[str, str]]) -> int:
         good = 0
@@ -108,20 +107,27 @@ def ours(shape: Shape, longest: int, cached: Path, teacher_forced: bool) -> Chec
             good += sum(tokenizer.decode(out) == right for out, (_, right) in zip(outputs, some, strict=True))
         return good
 
-    def scored(samples: Sequence[tuple[str, str]]) -> int:
+    def teacher_forced(samples: Sequence[tuple[str, str]]) -> int:
         return int(score(model, rows(samples), tokenizer.separator).exact_N.sum())
 
-    return scored if teacher_forced else decoded
+    def whole(samples: Sequence[tuple[str, str]]) -> int:
+        return round(evaluate(trained, samples).exact * len(samples))
+
+    return {"ahx decoding": decoded, "ahx teacher-forced": teacher_forced, "ahx evaluate": whole}[name]
+
+
+def room(shape: Shape, longest: int) -> int:
+    """Tokens of the longest row, where that is more than the shape's block."""
+    return max(shape.block, 3 * longest + 3)
 
 
 def seed(folder: Path, shape: Shape, longest: int, cached: Path) -> Check:
     """The loop of its eval.py: one sample after the other."""
     sys.path.insert(0, str(folder))
     sys.modules["boto3"] = types.ModuleType("boto3")  # its helpers import it for files on S3, of which there are none
+    import train  # type: ignore[import-not-found]
     from tokenizer import Tokenizer  # type: ignore[import-not-found]
     from transformer import TransformerModel  # type: ignore[import-not-found]
-
-    import train  # type: ignore[import-not-found]
 
     shipped = folder / "da_small.pt"
     if not cached.exists() and shape == Shape(32, 32, 1, 2, 32):
@@ -159,7 +165,7 @@ def gpt2(shape: Shape, longest: int, cached: Path) -> Check:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     number = {symbol: n for n, symbol in enumerate("_{,}AB")}  # _ is padding
-    block = max(shape.block, 3 * longest + 3)
+    block = room(shape, longest)
     model = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=len(number), n_positions=block, n_embd=shape.embed, n_layer=shape.layers, n_head=shape.heads,

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,14 +54,21 @@ class Contender:
         return json.loads(line) if line else {"failed": f"its process ended with code {self.process.wait()}"}
 
 
-def interleave(contenders: list[Contender], rounds: int, seconds: float) -> dict[str, float]:
-    """Median CPU seconds for one unit of work of each contender, in turns of about `seconds`."""
+def interleave(
+    contenders: list[Contender], rounds: int, seconds: float, at_least: Mapping[str, int] | None = None
+) -> dict[str, float]:
+    """Median CPU seconds for one unit of work of each contender, in turns of about `seconds`.
+
+    `at_least` is how many units some contenders do in a turn, however long they take.
+    """
+    least = at_least or {}
     for contender in contenders:  # one after the other: building and compiling are not measured and disturb nobody
         contender.wait()
     alive = [contender for contender in contenders if not contender.failed]
-    units = {c.name: max(1, round(seconds / max(c.run(1), 1e-6))) for c in alive}
-    for contender in alive:
-        contender.run(units[contender.name])  # a full turn to warm up
+    # One turn of the least size shows how many units fill the time.
+    units = {c.name: least.get(c.name, 1) for c in alive}
+    for c in alive:
+        units[c.name] = max(units[c.name], round(units[c.name] * seconds / max(c.run(units[c.name]), 1e-6)))
     for _ in range(rounds):
         for contender in alive:
             if not contender.failed:
@@ -86,7 +93,7 @@ def main() -> None:
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        build = getattr(importlib.import_module(f"contenders.{part}"), "build")
+        build = importlib.import_module(f"contenders.{part}").build
         work: Callable[[int], None]
         work, note = build(name, spec)
         say(note=note)
@@ -94,7 +101,7 @@ def main() -> None:
             began = time.process_time()
             work(int(line))
             say(seconds=time.process_time() - began)
-    except Exception as error:  # noqa: BLE001  whatever is wrong with one contender, the others go on
+    except Exception as error:
         say(failed=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")
         raise
 

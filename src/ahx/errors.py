@@ -1,9 +1,9 @@
 """Errors that a user can mend: each is one sentence that names the value and the next step.
 
-    AhxError            anything below; the command line prints it without a traceback
-    ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
-    ├── StorageError    a file or folder cannot be read or written                        exit 1
-    └── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
+AhxError            anything below; the command line prints it without a traceback
+├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
+├── StorageError    a file or folder cannot be read or written                        exit 1
+└── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
 """
 
 

@@ -38,7 +38,7 @@ def test_empty_inputs_spaces_and_other_scripts_are_symbols_like_any_other(tmp_pa
 
 
 def test_lines_are_put_together_across_blocks(tmp_path: Path) -> None:
-    pairs = [(str(i) * (i % 40), "é" if i % 1_000 == 0 else "e") for i in range(20_000)]
+    pairs = [(str(i) * (i % 40), "é" if i % 1_000 == 0 else "e") for i in range(30_000)]
     path = tmp_path / "data.txt"
     path.write_text("".join(f"{text},{output}\n" for text, output in pairs), encoding="utf-8")
     assert path.stat().st_size > 2 * BLOCK_BYTES

@@ -1,5 +1,6 @@
 """The examples that usage shows, and those of README.md, run as printed."""
 
+import io
 import os
 import re
 import shlex
@@ -46,6 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("verb", [None, *VERBS])
 def test_every_example_of_the_usage_runs(verb: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("ABA\n"))  # what a person would type
     for line in EXAMPLES if verb is None else verb_module(verb).EXAMPLES:
         run(line)
 
@@ -61,7 +63,8 @@ def test_the_commands_of_the_readme_run(folder: Path, monkeypatch: pytest.Monkey
 
 def test_the_answers_that_the_readme_promises(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    promised = re.findall(r"^(ahx rules apply .*?) +# (\S+)$", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    promised = re.findall(r"^(ahx rules apply .*?) +# (\S+)$", readme, flags=re.MULTILINE)
     assert promised
     for line, answer in promised:
         assert run(f"{line} | cat").strip() == answer

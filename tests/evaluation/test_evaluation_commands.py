@@ -12,6 +12,7 @@ import pytest
 
 from ahx.evaluation.conversation import marked
 from ahx.evaluation.rewriter import Rewriting
+from ahx.model import checkpoint
 from entrypoints.main import main
 
 Ahx = Callable[..., tuple[int, str, str]]
@@ -145,6 +146,7 @@ def without_rule(folder: Path, place: Path) -> Path:
     config["rule"] = None
     config["hyperparameters"]["infile"] = "gone"
     config["teacher"] = {"kind": "plain"}
+    config["sha256"]["config.json"] = checkpoint.digest(config)
     path.write_text(json.dumps(config))
     return path.parent
 

@@ -137,6 +137,7 @@ def test_stops_when_the_validation_loss_is_small_enough(tmp_path: Path) -> None:
 def test_stops_after_the_seconds_it_was_given(tmp_path: Path) -> None:
     outcome = run(settings(tmp_path, max_seconds=1e-6))
     assert outcome.step == 1
+    assert outcome.metrics["step"] == 1
 
 
 def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
@@ -147,8 +148,25 @@ def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
 def test_a_new_run_moves_older_checkpoints_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(settings(tmp_path, max_steps=4))
     run(settings(tmp_path, max_steps=4, seed=2))
-    assert (tmp_path / "checkpoints.1" / "step-00000004").is_dir()
-    assert "checkpoints.1" in capsys.readouterr().err
+    assert (tmp_path / "earlier.1" / "checkpoints" / "step-00000004").is_dir()
+    assert (tmp_path / "earlier.1" / "model.safetensors").is_file()
+    assert "earlier.1" in capsys.readouterr().err
+
+
+def test_a_run_that_had_ended_stays_ended_unless_its_limits_change(tmp_path: Path) -> None:
+    ended = run(settings(tmp_path, min_loss=50.0))
+    (tmp_path / checkpoint.WEIGHTS).unlink()  # as if it was killed before the final model
+    again = run(settings(tmp_path, min_loss=50.0, resume=True))
+    assert (again.step, again.reason, again.metrics) == (ended.step, ended.reason, ended.metrics)
+    assert run(settings(tmp_path, resume=True)).step == 12
+
+
+def test_a_newer_checkpoint_counts_more_than_an_older_final_model(tmp_path: Path) -> None:
+    run(settings(tmp_path, max_steps=4))
+    run(settings(tmp_path, resume=True))
+    for name in (checkpoint.CONFIG, checkpoint.WEIGHTS):
+        shutil.copy(tmp_path / "checkpoints" / "step-00000009" / name, tmp_path / name)
+    assert checkpoint.load(tmp_path).config["step"] == 12
 
 
 def test_starts_from_the_weights_of_another_run(uninterrupted: Path, tmp_path: Path) -> None:
@@ -167,6 +185,8 @@ def test_starts_from_the_weights_of_another_run(uninterrupted: Path, tmp_path: P
         torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-9)
     with pytest.raises(CheckpointError, match="vocabulary"):
         run(settings(tmp_path / "b", rule="reverse", model_in=str(uninterrupted)))
+    with pytest.raises(InputError, match=r"another architecture \(n_embd 16\)"):
+        run(settings(tmp_path / "c", n_embd=32, model_in=str(uninterrupted)))
 
 
 def test_an_older_checkpoint_serves_when_the_newest_is_broken(

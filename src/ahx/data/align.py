@@ -18,6 +18,7 @@ from ahx.rules.transducer import SILENT, STOP, Step
 
 Start = Literal["left", "right"]
 _FITTED_PAIRS = 4_000
+_MOST_UNCERTAINTY = 0.1  # bits per symbol: room for some noise
 _MAX_SYMBOLS = 2_000  # least squares takes seconds beyond this
 
 
@@ -85,9 +86,10 @@ def infer_alignment(pairs: Iterable[tuple[str, str]]) -> Alignment | None:
     if not all(left.fits(text, output) for text, output in distinct):
         return None
     sample = distinct[:_FITTED_PAIRS]
-    if _uncertainty(left, sample) <= _uncertainty(right, sample):
-        return left
-    return right
+    from_left, from_right = _uncertainty(left, sample), _uncertainty(right, sample)
+    if min(from_left, from_right)[1] > _MOST_UNCERTAINTY:
+        return None  # lengths agree, and yet what is written does not depend on what stands there (sorting does that)
+    return left if from_left <= from_right else right
 
 
 def _symbol_lengths(pairs: Sequence[tuple[str, str]]) -> dict[str, int] | None:
@@ -126,8 +128,10 @@ def _uncertainty(alignment: Alignment, pairs: Sequence[tuple[str, str]]) -> tupl
             by_symbol[symbol][chunk] += 1
             by_window[text[place - 1 : place], symbol, text[place + 1 : place + 2]][chunk] += 1
     alone = _conditional_entropy(by_symbol.values())
-    # A function of the symbol beats everything; otherwise only the wider window counts.
-    return (0.0 if alone == 0 else 1.0, _conditional_entropy(by_window.values()))
+    # A function of the symbol beats everything; otherwise only the wider window counts. A window that was seen once
+    # tells nothing, and if all were, then nothing is known but what the symbol says.
+    repeated = [counts for counts in by_window.values() if counts.total() > 1]
+    return (0.0, 0.0) if alone == 0 else (1.0, _conditional_entropy(repeated) if repeated else alone)
 
 
 def _conditional_entropy(groups: Iterable[Counter[str]]) -> float:

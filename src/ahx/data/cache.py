@@ -157,6 +157,7 @@ def _build(
     source: Path, homes: list[Path], recipe: str, encoder: Encoder, part: Part, on_progress: Progress
 ) -> TokenCache:
     before = stat_of(source)
+    changed = StorageError(f"{source} changed while it was read; start again once it is complete")
     with _temporary_folder(homes) as folder:
         digest = hashlib.sha256()
         done = 0
@@ -165,11 +166,13 @@ def _build(
             nonlocal done
             digest.update(data)
             done += len(data)
+            if done > before[0]:  # something still writes to it
+                raise changed
             on_progress(done, before[0])
 
         rows, tokens, longest = _write(folder, source, encoder, part, on_bytes)
         if stat_of(source) != before:
-            raise StorageError(f"{source} changed while it was read; start again once it is complete")
+            raise changed
         identity = {"size": before[0], "mtime_ns": before[1], "sha256": digest.hexdigest()}
         meta = {"version": CACHE_VERSION, "rows": rows, "tokens": tokens, "longest": longest, "source": identity}
         with open(folder / _META, "w", encoding="utf-8") as file:

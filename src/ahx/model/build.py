@@ -35,7 +35,7 @@ def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
 
 def default_heads(n_layer: int, n_head: int) -> tuple[str, ...]:
     """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence."""
-    n_sequence = max(1, n_head // 4)
+    n_sequence = max(1, n_head // 4) if n_head > 1 else 0
     first = "s" * n_sequence + "c" * (n_head - n_sequence)
     return (first, *("c" * n_head for _ in range(n_layer - 1)))
 

@@ -1,8 +1,8 @@
 """Models on disk: a folder with `model.safetensors`, `config.json` and, to go on training, `training_state.pt`.
 
 A folder is written under a temporary name, flushed to disk and renamed: it is there whole or not at all, whatever
-is killed and whenever. `config.json` holds the SHA-256 of the files beside it, so that a truncated or exchanged file
-is noticed when it is read, not by odd answers later.
+is killed and whenever. `config.json` holds the SHA-256 of the files beside it and of its own contents, so that a
+truncated, edited or exchanged file is noticed when it is read, not by odd answers later.
 
     RUN/config.json, RUN/model.safetensors      the trained model
     RUN/checkpoints/step-00000400/              the last few states of training
@@ -11,8 +11,10 @@ is noticed when it is read, not by odd answers later.
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,7 +88,8 @@ def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Map
 def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
     """Read a model from a run's folder or from one of its checkpoints.
 
-    A run that has no final model yet, or a broken one, gives its newest whole checkpoint. Raises CheckpointError.
+    A run that has no final model yet, or a broken one, or one from before its latest training, gives its newest whole
+    checkpoint; `folder` says which it was. Raises CheckpointError.
     """
     folder = Path(path)
     if not folder.exists():
@@ -97,13 +100,16 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
         raise CheckpointError(
             f"{folder} is a file, but a model is a folder with {CONFIG} and {WEIGHTS}; name that folder"
         )
+    newest, _ = newest_whole(folder)
     try:
-        return load_folder(folder, device)
-    except CheckpointError as broken:
-        newest, _ = newest_whole(folder)
+        final = load_folder(folder, device)
+    except CheckpointError:
         if newest is None:
-            raise broken
+            raise
         return load_folder(newest, device)
+    if newest is not None and read_config(newest).get("step", 0) > final.config.get("step", 0):
+        return load_folder(newest, device)
+    return final
 
 
 def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
@@ -124,9 +130,18 @@ def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
             )
         )
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
+        why = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"the model in {folder} does not fit its {CONFIG} ({str(error).splitlines()[0]}); use another checkpoint"
+            f"the model in {folder} does not fit its {CONFIG} ({why}); use another checkpoint"
         ) from error
     return Saved(model.to(device).eval(), tokenizer, config, folder)
 
@@ -135,7 +150,13 @@ def load_training_state(folder: Path) -> dict[str, Any]:
     """What is needed to go on training from `folder`. Raises CheckpointError."""
     config = read_config(folder)
     check(folder, config, TRAINING_STATE)
-    state: dict[str, Any] = torch.load(folder / TRAINING_STATE, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(folder / TRAINING_STATE, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        why = str(error).strip().partition("\n")[0][:200]
+        raise CheckpointError(f"{folder / TRAINING_STATE} cannot be read ({why}); use another checkpoint") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{folder / TRAINING_STATE} holds no state of training; use another checkpoint")
     return state
 
 
@@ -154,12 +175,15 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG} was not written by this project (its format is not {FORMAT!r}); "
             "name a folder that ahx train wrote"
         )
+    hashes = config.get("sha256")
+    if not isinstance(hashes, dict) or hashes.get(CONFIG) != digest(config):
+        raise CheckpointError(f"{folder / CONFIG} was changed (its SHA-256 differs); use another checkpoint")
     return config
 
 
 def check(folder: Path, config: Mapping[str, Any], name: str) -> None:
     """Compare a file with the hash that config.json has of it. Raises CheckpointError."""
-    expected = config.get("sha256", {}).get(name)
+    expected = config["sha256"].get(name)
     try:
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     except OSError as error:
@@ -176,17 +200,31 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint of `run` that is whole, and a sentence about each newer one that is not."""
+    """The newest checkpoint of `run` that is whole, to go on from, and a sentence about each newer one that is not."""
     complaints: list[str] = []
     for folder in reversed(checkpoints(run)):
         try:
             config = read_config(folder)
-            for name in config.get("sha256", {}):
+            for name in (WEIGHTS, TRAINING_STATE):
                 check(folder, config, name)
             return folder, complaints
         except CheckpointError as error:
             complaints.append(str(error))
     return None, complaints
+
+
+def set_aside(run: Path) -> Path | None:
+    """Move what an earlier run left in `run` into a folder `earlier.N` there: that folder, or None."""
+    left = [path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl") if (path := run / name).exists()]
+    if not checkpoints(run) and not (run / CONFIG).exists():
+        return None
+    number = 1
+    while (aside := run / f"earlier.{number}").exists():
+        number += 1
+    aside.mkdir()
+    for path in left:
+        os.rename(path, aside / path.name)
+    return aside
 
 
 def mark_best(run: Path, name: str, about: Mapping[str, Any]) -> None:
@@ -200,16 +238,18 @@ def best(run: Path) -> str | None:
     """The name of the checkpoint that validated best, if one is marked."""
     try:
         return str(json.loads((run / CHECKPOINTS / BEST).read_text("utf-8"))["checkpoint"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the last `keep` checkpoints and the best."""
+    """Delete all but the last `keep` checkpoints and the best, and what a killed process left half-written."""
     spared = best(run)
     for folder in checkpoints(run)[:-keep]:
         if folder.name != spared:
             shutil.rmtree(folder, ignore_errors=True)
+    for leftover in [*(run / CHECKPOINTS).glob(".step-*.partial"), *(run / CHECKPOINTS).glob(".step-*.old")]:
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write(
@@ -220,10 +260,13 @@ def _write(
     (folder / WEIGHTS).write_bytes(safetensors.torch.save({name: tensor.clone() for name, tensor in weights.items()}))
     written = [WEIGHTS]
     if state is not None:
-        torch.save(dict(state), folder / TRAINING_STATE)
+        # In memory first: torch.save would report a full disk as a RuntimeError about its own insides.
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        (folder / TRAINING_STATE).write_bytes(buffer.getbuffer())
         written.append(TRAINING_STATE)
     architecture = {k: v for k, v in dataclasses.asdict(model.config).items() if k not in _DERIVED}
-    config = {
+    config: dict[str, Any] = {
         "format": FORMAT,
         "architecture": architecture,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -231,10 +274,17 @@ def _write(
         "tokenizer": tokenizer.to_json(),
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in written},
     }
+    config["sha256"][CONFIG] = digest(config)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for name in [*written, CONFIG]:
         _flush(folder / name)
     _flush(folder)
+
+
+def digest(config: Mapping[str, Any]) -> str:
+    """The SHA-256 of a configuration without its hashes, however its text is laid out."""
+    plain = json.dumps({k: v for k, v in config.items() if k != "sha256"}, sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def _replace(partial: Path, folder: Path) -> None:

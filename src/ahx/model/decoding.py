@@ -133,7 +133,8 @@ def generate(
     done_B = limit_B <= 0
     for count in range(1, int(limit_B.max().clamp_min(0)) + 1):
         if temperature > 0:
-            token_B = torch.multinomial((logits_BV / temperature).softmax(1), 1, generator=generator)[:, 0]
+            cooled_BV = logits_BV / max(temperature, 1e-6)  # below that it is greedy anyway, and would overflow
+            token_B = torch.multinomial(cooled_BV.softmax(1), 1, generator=generator)[:, 0]
         else:
             token_B = logits_BV.argmax(1)
         for row, token, done in zip(alive.tolist(), token_B.tolist(), done_B.tolist(), strict=True):

@@ -46,6 +46,8 @@ class TransformerConfig:
             object.__setattr__(self, "heads", ("g" * self.n_head,) * self.n_layer)
         if len(self.heads) != self.n_layer or any(len(word) != self.n_head for word in self.heads):
             raise ValueError(f"heads {'/'.join(self.heads)!r} must be {self.n_layer} words of {self.n_head} letters")
+        if odd := set("".join(self.heads)) - set("gsc"):
+            raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s and c")
         if "c" in "".join(self.heads) and self.table is None:
             raise ValueError("coupled heads need a token table")
 
@@ -124,7 +126,12 @@ class Attention(nn.Module):
         for kind, a, b in self.groups:
             q, k, v = (y if b - a == y.shape[2] else y[:, :, a:b] for y in (q_BTHD, k_BTHD, v_BTHD))
             if kind == "g":
-                mix = global_attention(q, k, v, pattern, self.dropout if self.training else 0.0, reference)
+                bias_HTS = pattern.bias_HTS
+                if bias_HTS is not None:
+                    if bias_HTS.shape[-3] > 1:  # one bias for each head: take these heads' own
+                        bias_HTS = bias_HTS[..., a:b, :, :]
+                    bias_HTS = bias_HTS.to(q.dtype)  # torch 2.13 misreads a float32 mask of float64 queries
+                mix = global_attention(q, k, v, bias_HTS, self.dropout if self.training else 0.0, reference)
             else:
                 keys_BTK = pattern.sequence_BTK if kind == "s" else pattern.coupled_BTK
                 assert keys_BTK is not None, f"the pattern has no keys for heads of kind {kind!r}"
@@ -135,10 +142,11 @@ class Attention(nn.Module):
         return out_BTC
 
 
-def global_attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, dropout: float, reference: bool) -> Tensor:
+def global_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias_HTS: Tensor | None, dropout: float, reference: bool
+) -> Tensor:
     """Softmax over all earlier tokens: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D)."""
     q_BHTD, k_BHSD, v_BHSD = (y.transpose(1, 2) for y in (q, k, v))  # heads become part of the batch
-    bias_HTS = pattern.bias_HTS
     if reference:
         if bias_HTS is None:
             future_TS = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).triu(1)

@@ -72,7 +72,10 @@ def run(machine: Transducer, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iter
             cursor = 0 if machine.start == "left" else len(cells) - 1
         else:
             written.append(step.symbol)
-            cursor = min(max(cursor + step.move, -1), len(cells))
+            cursor += step.move
+            if not -1 <= cursor <= len(cells):
+                place = f"{cells[:40]!r} in state {state!r}"
+                raise InputError(f"the rule's machine walks off the end of {place}; have it turn at < and >")
     raise InputError(
         f"the rule's transducer did not stop on {text[:40]!r} within {limit:,} steps; "
         "give it a larger limit (--max-steps) or a rule that halts"

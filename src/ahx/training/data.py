@@ -66,6 +66,11 @@ def prepare(hp: Hyperparameters) -> TrainingData:
             f"pos coupled needs to know which input symbol each output symbol comes from, and nothing tells for "
             f"{hp.rule or hp.infile!r}; take --pos {_WITHOUT_CURSOR}"
         )
+    if "c" in (hp.heads or "") and data.pos != "coupled":
+        raise InputError(
+            f"heads {hp.heads!r} has coupled heads (c), and nothing tells which input symbol each output symbol of "
+            f"{hp.rule or hp.infile!r} comes from; use the letters s and g"
+        )
     if data.pos == "learned" and 0 < hp.block_size < data.longest_row:
         raise InputError(
             f"block_size ({hp.block_size}) is too small: the longest row has {data.longest_row} tokens "

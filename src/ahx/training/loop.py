@@ -61,16 +61,26 @@ class Loop:
         self.checkpoint_every = max(1, round(hp.checkpoint_interval * epoch))
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
-        self.best = math.inf
+        self.best = math.inf  # least validation loss among checkpoints
         self.metrics: dict[str, float | int] = {}
+        self.reason = ""  # why training ended, once it has
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
         optimizer = self.train_step.optimizer.state()
-        return {"step": self.step, "seconds": self.seconds, "best": self.best, "optimizer": optimizer}
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "metrics": self.metrics,
+            "reason": self.reason,
+            "optimizer": optimizer,
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any], same_limits: bool) -> None:
+        """Go on from `state`. A run that had ended stays ended, unless its limits are others now."""
         self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
+        self.metrics, self.reason = dict(state["metrics"]), str(state["reason"]) if same_limits else ""
         self.train_step.optimizer.load_state(state["optimizer"])
 
     def __call__(self) -> Outcome:
@@ -78,36 +88,40 @@ class Loop:
         began, seconds_before = time.monotonic(), self.seconds
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
-        reason = f"reached {self.total:,} steps" if self.step >= self.total else ""
-        while not reason:
+        if self.step >= self.total:
+            self.reason = self.reason or f"reached {self.total:,} steps"
+        while not self.reason:
             rows = self.data.batch(self.step, self.hp.batch_size)
             rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
             losses.append(self.train_step(rows, self.step, rate))
             tokens += sum(map(len, rows))
             self.step += 1
             self.seconds = seconds_before + time.monotonic() - began
-            ends = self.step >= self.total
+            out_of_time = bool(self.hp.max_seconds) and self.seconds >= (self.hp.max_seconds or 0)
+            ends = self.step >= self.total or (out_of_time and self.first)
             if ends or self.step % self.evaluate_every == 0:
                 train_loss = float(torch.stack(losses).mean())
                 speed = tokens / (time.monotonic() - since)
                 self._refuse_nan(train_loss)
-                reason = self._evaluate(train_loss, speed, metrics_file)
+                self.reason = self._evaluate(train_loss, speed, metrics_file)
                 losses, tokens, since = [], 0, time.monotonic()
             elif self.first and self.step % 10 == 0:
                 self.reporter.step(self.step, float(losses[-1]), tokens / (time.monotonic() - since))
-            if ends:
-                reason = reason or f"reached {self.total:,} steps"
-            if self.hp.max_seconds and self.seconds >= self.hp.max_seconds and self.first:
-                reason = reason or f"reached {self.hp.max_seconds:g} seconds"
-            stopped, interrupted = self._agree(bool(reason), self.stop.signal is not None)
-            if interrupted:
+            if self.step >= self.total:
+                self.reason = self.reason or f"reached {self.total:,} steps"
+            elif ends:
+                self.reason = self.reason or f"reached {self.hp.max_seconds:g} seconds"
+            stopped, interrupted = self._agree(bool(self.reason), self.stop.signal is not None)
+            if losses and (interrupted or self.step % self.checkpoint_every == 0):
+                self._refuse_nan(float(losses[-1]))
+            if interrupted and not stopped:
                 self._checkpoint()
                 return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
             if stopped:
-                reason = reason or "was ended by the first process"
+                self.reason = self.reason or "ended by the first process"
             if stopped or self.step % self.checkpoint_every == 0:
                 self._checkpoint()
-        return Outcome(self.step, reason, self.metrics)
+        return Outcome(self.step, self.reason, self.metrics)
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
         """In a group of processes, what any of them says holds for all: they must leave the loop at the same step."""
@@ -133,7 +147,6 @@ class Loop:
             "tokens_per_second": speed,
             "seconds": self.seconds,
         }
-        self.best = min(self.best, scores.loss)
         file.write(self.metrics)
         self.reporter.evaluation(self.metrics, self._examples())
         if hp.min_loss and scores.loss < hp.min_loss:
@@ -167,8 +180,11 @@ class Loop:
         if not self.first:
             return
         name = f"step-{self.step:08d}"
+        is_best = self.metrics.get("step") == self.step and self.metrics["val_loss"] < self.best
+        if is_best:
+            self.best = self.metrics["val_loss"]
         about = {**self.about, "step": self.step, "metrics": self.metrics}
         checkpoint.save(self.run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
-        if self.metrics.get("step") == self.step and self.metrics["val_loss"] <= self.best:
+        if is_best:
             checkpoint.mark_best(self.run, name, {"val_loss": self.metrics["val_loss"]})
         checkpoint.prune(self.run, self.hp.keep_checkpoints)

@@ -24,6 +24,9 @@ class FlatParameters:
         matrices = [(n, p) for n, p in named if n.startswith("blocks.") and p.dim() == 2 and n.endswith(".weight")]
         matrix_names = {name for name, _ in matrices}
         others = [(name, p) for name, p in named if name not in matrix_names]
+        # Gains of norms and biases first: they are not decayed.
+        others.sort(key=lambda item: item[1].dim() == 2 and ".bias." not in item[0])
+        self.n_undecayed = sum(p.numel() for name, p in others if p.dim() < 2 or ".bias." in name)
         # The three projections in one `qkv` matrix (3C, C) are orthogonalised each for itself.
         shapes: dict[tuple[int, int], list[nn.Parameter]] = {}
         for _, p in matrices:
@@ -83,19 +86,21 @@ class Optimizer:
 
     def scales(self, scale: float) -> Tensor:
         """The numbers that change from step to step, as one tensor (a compiled graph must not hold them fast):
-        AdamW's rate and the correction of its second moment, Muon's rate."""
+        AdamW's rate, the same with the bias of the first moment corrected, that of the second, and Muon's rate."""
         self.steps += 1
         beta1, beta2 = self.settings.betas
-        rate = self.settings.learning_rate * scale / (1 - beta1**self.steps)
-        correction = (1 - beta2**self.steps) ** -0.5
-        numbers = torch.tensor([rate, correction, self.settings.muon_learning_rate * scale], dtype=torch.float32)
-        return numbers.to(self.flat.values.device, non_blocking=True)
+        rate = self.settings.learning_rate * scale
+        corrected, correction = rate / (1 - beta1**self.steps), (1 - beta2**self.steps) ** -0.5
+        numbers = [rate, corrected, correction, self.settings.muon_learning_rate * scale]
+        return torch.tensor(numbers, dtype=torch.float32).to(self.flat.values.device, non_blocking=True)
 
     def update(self, scales: Tensor) -> None:
         """One update with the numbers of `scales`."""
         values, gradients, settings, n = self.flat.values, self.flat.gradients, self.settings, self.n_adamw
-        rate, correction, muon_rate = scales.unbind()
-        adamw(values[:n], gradients[:n], self.mean[:n], self.square, rate, correction, settings)
+        rate, corrected, correction, muon_rate = scales.unbind()
+        if settings.weight_decay:
+            values[self.flat.n_undecayed : n].mul_(1 - rate * settings.weight_decay)
+        adamw(values[:n], gradients[:n], self.mean[:n], self.square, corrected, correction, settings)
         if settings.use_muon:
             for a, b, shape in self.flat.stacks:
                 value, gradient, mean = (x[a:b].view(-1, *shape) for x in (values, gradients, self.mean))
@@ -119,8 +124,6 @@ def adamw(
     beta1, beta2 = settings.betas
     mean.lerp_(gradient, 1 - beta1)
     square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    if settings.weight_decay:
-        value.mul_(1 - rate * settings.weight_decay)
     value.sub_(rate * mean / (square.sqrt() * correction + settings.epsilon))
 
 

@@ -25,9 +25,10 @@ from ahx.training.signals import StopRequest
 from ahx.training.step import CompiledStep, TrainingStep
 
 # What may differ between a run and its resumption without making it another run.
-_MAY_CHANGE = {
-    "num_epochs", "max_steps", "max_seconds", "min_loss", "until_exact", "eval_interval", "checkpoint_interval",
-    "keep_checkpoints", "resume", "device", "compile", "threads", "model_in", "model_out", "precision",
+_LIMITS = {"num_epochs", "max_steps", "max_seconds", "min_loss", "until_exact"}
+_MAY_CHANGE = _LIMITS | {
+    "eval_interval", "checkpoint_interval", "keep_checkpoints", "resume", "device", "compile", "threads", "model_in",
+    "model_out", "precision",
 }  # fmt: skip
 
 
@@ -40,15 +41,16 @@ def train(hp: Hyperparameters) -> int:
 def run(hp: Hyperparameters) -> Outcome:
     """Train as `hp` says and write the model to hp.model_out. Raises AhxError."""
     keep_memory()
-    with StopRequest() as stop, _process_group() as rank:
+    with StopRequest() as stop, _process_group(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         data = prepare(hp)
+        given = checkpoint.load(hp.model_in) if hp.model_in else None
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp, data.longest_row))
         folder = _folder(hp, rank == 0)
         if dist.is_initialized():
             dist.barrier()  # the first process has made the folder
-        model, resumed = _model(hp, data, folder)
+        model, resumed = _model(hp, data, folder, given, rank == 0)
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
@@ -56,7 +58,9 @@ def run(hp: Hyperparameters) -> Outcome:
         try:
             loop = Loop(hp, data, model, step, folder, report, _about(hp, data), stop)
             if resumed is not None:
-                loop.restore(checkpoint.load_training_state(resumed))
+                before = checkpoint.read_config(resumed).get("hyperparameters", {})
+                same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
+                loop.restore(checkpoint.load_training_state(resumed), same_limits)
             _introduce(report, hp, data, model, device, loop, resumed)
             outcome = loop()
             if rank == 0:
@@ -92,10 +96,13 @@ def usual_threads(hp: Hyperparameters, row: int) -> int:
 class _process_group:
     """The group that torchrun starts (RANK and WORLD_SIZE are set), or this process alone; gives its rank."""
 
-    def __enter__(self) -> int:
+    def __init__(self, device: str) -> None:
+        self.backend = "nccl" if device == "cuda" else "gloo"
         self.grouped = int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+    def __enter__(self) -> int:
         if self.grouped:
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            dist.init_process_group(self.backend)
         return dist.get_rank() if self.grouped else 0
 
     def __exit__(self, *_: object) -> None:
@@ -104,12 +111,12 @@ class _process_group:
 
 
 def _folder(hp: Hyperparameters, first: bool) -> Path:
-    """The run's folder, made if need be. Checkpoints of an older run that is not resumed are moved aside."""
+    """The run's folder, made if need be. What an older run left there that is not resumed is moved aside."""
     folder = Path(hp.model_out)
     if first:
         try:
-            if not hp.resume and checkpoint.checkpoints(folder):
-                _set_aside(folder)
+            if not hp.resume and (aside := checkpoint.set_aside(folder)):
+                print(f"ahx: note: what an earlier run left in {folder} was moved to {aside}", file=sys.stderr)
             (folder / checkpoint.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = f"cannot make the folder {folder}: {error.strerror}; choose another with --model_out"
@@ -117,39 +124,41 @@ def _folder(hp: Hyperparameters, first: bool) -> Path:
     return folder
 
 
-def _set_aside(folder: Path) -> None:
-    number = 1
-    while (aside := folder / f"{checkpoint.CHECKPOINTS}.{number}").exists():
-        number += 1
-    os.rename(folder / checkpoint.CHECKPOINTS, aside)
-    print(f"ahx: note: the checkpoints of an earlier run were moved to {aside}", file=sys.stderr)
-
-
-def _model(hp: Hyperparameters, data: TrainingData, folder: Path) -> tuple[Transformer, Path | None]:
-    """The model to train and, for a resumed run, the checkpoint it goes on from."""
+def _model(
+    hp: Hyperparameters, data: TrainingData, folder: Path, given: checkpoint.Saved | None, first: bool
+) -> tuple[Transformer, Path | None]:
+    """The model to train and, for a resumed run, the checkpoint it goes on from. `given` is the one in hp.model_in."""
     if hp.resume:
         newest, complaints = checkpoint.newest_whole(folder)
-        for complaint in complaints:
+        for complaint in complaints if first else ():
             print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
         if newest is not None:
             saved = checkpoint.load_folder(newest)
             _same_run(hp, data, saved)
             return saved.model, newest
-    if hp.model_in:
-        saved = checkpoint.load(hp.model_in)
-        if saved.tokenizer.to_json() != data.tokenizer.to_json():
-            raise CheckpointError(
-                f"{hp.model_in} was trained with another vocabulary ({len(saved.tokenizer)} tokens, "
-                f"these data need {len(data.tokenizer)}); train on the same alphabet and rule, or without --model_in"
-            )
-        return saved.model, None
-    torch.manual_seed(hp.seed)
+        if first:
+            print(f"ahx: note: {folder} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
     config = configure(
         data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
         block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
         heads=tuple(hp.heads.split("/")) if hp.heads else (), reads=data.reads,
     )  # fmt: skip
-    return Transformer(config), None
+    if given is None:
+        torch.manual_seed(hp.seed)
+        return Transformer(config), None
+    if given.tokenizer.to_json() != data.tokenizer.to_json():
+        raise CheckpointError(
+            f"{hp.model_in} was trained with another vocabulary ({len(given.tokenizer)} tokens, "
+            f"these data need {len(data.tokenizer)}); train on the same alphabet and rule, or without --model_in"
+        )
+    unlike = [
+        f"{name} {getattr(given.model.config, name)}"
+        for name in ("pos", "n_layer", "n_head", "n_embd", "heads")
+        if getattr(given.model.config, name) != getattr(config, name)
+    ]
+    if unlike:
+        raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
+    return given.model, None
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) -> None:

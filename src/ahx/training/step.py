@@ -35,9 +35,7 @@ class TrainingStep:
     def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
         """Take step number `step` on `rows`; the mean loss per token before it, as a tensor."""
         self.model.train()
-        if self.model.config.dropout:
-            # Dropout depends on the step, not on what happened before it: a resumed run drops the same.
-            torch.manual_seed(hash((self.seed, step, self.rank)) % 2**63)
+        self.seed_dropout(step)
         total = scored_tokens(rows, self.separator)
         self.flat.gradients.zero_()
         if own := rows[self.rank :: self.world]:
@@ -53,9 +51,18 @@ class TrainingStep:
         self.optimizer.step(scale)
         return loss
 
+    def seed_dropout(self, step: int) -> None:
+        """Dropout depends on the step, not on what happened before it: a resumed run drops the same."""
+        if self.model.config.dropout:
+            torch.manual_seed(hash((self.seed, step, self.rank)) % 2**63)
+
+    def half(self) -> contextlib.AbstractContextManager[object]:
+        """The context in which the model runs in bfloat16 where that was asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
+
     def loss(self, batch: Batch) -> Tensor:
         """Summed cross-entropy of a batch's output tokens, in nats."""
-        with torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext():
+        with self.half():
             logits_RV = self.model(batch.tokens_BT, batch.scored_R)
         return summed_loss(logits_RV.float(), batch.target_R)
 
@@ -74,6 +81,7 @@ class CompiledStep(TrainingStep):
 
     def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
         self.model.train()
+        self.seed_dropout(step)
         batch = to_batch(rows, self.separator, self.device, self.length)
         target_BT = torch.full_like(batch.tokens_BT, -100)
         target_BT.view(-1)[batch.scored_R] = batch.target_R
@@ -85,7 +93,8 @@ class CompiledStep(TrainingStep):
         values = dict(zip(names, (p.detach() for p in self.flat.parameters), strict=True))
 
         def mean_loss(parameters: dict[str, Tensor]) -> Tensor:
-            logits_BTV = torch.func.functional_call(self.model, parameters, (tokens_BT,))
+            with self.half():
+                logits_BTV = torch.func.functional_call(self.model, parameters, (tokens_BT,))
             return F.cross_entropy(logits_BTV.flatten(0, 1).float(), target_BT.flatten(), ignore_index=-100)
 
         loss: Tensor

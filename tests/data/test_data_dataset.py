@@ -1,0 +1,143 @@
+"""What training draws from."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ahx.data.dataset import FileSamples, RuleSamples, open_files, pad_rows
+from ahx.data.read import read_pairs
+from ahx.data.sampler import Sampler
+from ahx.data.spans import hash_texts, held_out
+from ahx.data.teacher import MachineTeacher
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import StorageError
+from ahx.rules.rule import Rule
+
+
+def rule_samples(rule: Rule, sampler: Sampler, seed: int = 0) -> RuleSamples:
+    teacher = MachineTeacher(rule)
+    pairs = [(text, teacher.steps(text, rule.apply(text))) for text in Sampler(sampler.alphabet, 0, 4).every()]
+    return RuleSamples(rule, teacher, Tokenizer.fit(pairs, sampler.alphabet), sampler, seed)
+
+
+def texts(samples: RuleSamples | FileSamples, rows: list) -> list[str]:
+    tokenizer = samples.tokenizer
+    inputs = [row.tolist()[1 : row.tolist().index(tokenizer.separator)] for row in rows]
+    return ["".join(tokenizer.tokens[number].symbol for number in row) for row in inputs]
+
+
+def lists(rows: list) -> list[list[int]]:
+    return [row.tolist() for row in rows]
+
+
+def test_rule_batches_depend_on_seed_and_step_alone(double_a) -> None:
+    sampler = Sampler("AB", 1, 12)
+    samples, again, other = (rule_samples(double_a, sampler, seed) for seed in (0, 0, 1))
+    batches = [lists(samples.batch(step, 16)) for step in range(5)]
+    assert [lists(again.batch(step, 16)) for step in reversed(range(5))] == batches[::-1]
+    assert len({str(batch) for batch in batches}) == 5
+    assert lists(other.batch(0, 16)) != batches[0]
+
+
+@pytest.mark.parametrize("longest", [9, 10, 40])
+def test_no_training_input_is_held_out_and_all_validation_inputs_are(double_a, longest: int) -> None:
+    samples = rule_samples(double_a, Sampler("AB", 1, longest))
+    trained = {text for step in range(50) for text in texts(samples, samples.batch(step, 64))}
+    pairs = samples.validation(60)
+    assert 60 >= len(pairs) == len({text for text, _ in pairs}) >= 40
+    assert pairs == rule_samples(double_a, Sampler("AB", 1, longest)).validation(60)
+    assert held_out(hash_texts([text for text, _ in pairs])).sum() >= len(pairs) - 1
+    assert not trained & {text for text, _ in pairs}
+    assert all(output == double_a.apply(text) for text, output in pairs)
+    assert samples.note == ""
+
+
+def test_few_strings_are_all_trained_and_validated(double_a) -> None:
+    samples = rule_samples(double_a, Sampler("AB", 1, 4))
+    every = set(samples.sampler.every())
+    assert {text for step in range(50) for text in texts(samples, samples.batch(step, 32))} == every
+    assert {text for text, _ in samples.validation(100)} == every
+    assert samples.note.startswith("there are only 30 distinct strings of length 1 to 4: all are used for training")
+
+
+def test_fresh_pairs_by_stream_and_length(double_a) -> None:
+    samples = rule_samples(double_a, Sampler("AB", 1, 10))
+    assert samples.fresh(20, 1) == samples.fresh(20, 1) != samples.fresh(20, 2)
+    long = samples.fresh(20, 1, Sampler("AB", 100, 100))
+    assert {len(text) for text, _ in long} == {100}
+    assert all(output == double_a.apply(text) for text, output in long)
+
+
+@pytest.fixture
+def infile(tmp_path: Path, samples: Path) -> Path:
+    for part in ("train", "val"):
+        shutil.copy(samples / f"da_{part}.txt", tmp_path)
+    return tmp_path / "da"
+
+
+def test_every_row_comes_once_per_epoch_in_another_order(infile: Path) -> None:
+    data = open_files(infile, seed=3)
+    rows = lists(data.train.rows(np.arange(200)))
+    drawn = [row for step in range(50) for row in lists(data.batch(step, 8))]
+    assert sorted(drawn[:200]) == sorted(drawn[200:]) == sorted(rows)
+    assert drawn[:200] != drawn[200:] != rows
+    assert data.steps_per_epoch(8) == 25
+    assert data.steps_per_epoch(150) == 2
+
+
+def test_file_batches_depend_on_seed_and_step_alone(infile: Path) -> None:
+    data, again, other = (open_files(infile, seed=seed) for seed in (3, 3, 4))
+    batches = [lists(data.batch(step, 150)) for step in range(4)]  # across epochs
+    assert [lists(again.batch(step, 150)) for step in reversed(range(4))] == batches[::-1]
+    assert lists(other.batch(0, 150)) != batches[0]
+    whole = lists(data.batch(0, 600))  # larger than an epoch
+    assert whole == batches[0] + batches[1] + batches[2] + batches[3]
+
+
+def test_validation_pairs_are_those_of_the_file(infile: Path) -> None:
+    data = open_files(infile)
+    pairs = list(read_pairs(f"{infile}_val.txt"))
+    assert data.validation(10_000) == pairs
+    assert data.validation(50) == pairs[::4]
+    assert data.teacher.to_json() == {"kind": "alignment", "start": "left", "lengths": {"A": 2, "B": 1}}
+    assert data.note == ""
+
+
+def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Path) -> None:
+    Path(f"{infile}_val.txt").unlink()
+    data = open_files(infile)
+    assert len(data.train) + len(data.val) == 200
+    validated = {text for text, _ in data.validation(200)}
+    assert validated
+    assert not validated & set(texts(data, data.train.rows(np.arange(len(data.train)))))
+    assert data.note.startswith(f"there is no validation file for {infile}_train.txt: {len(data.val)} of its lines")
+    lone = tmp_path / "lone.txt"
+    lone.write_text("A,A\n")
+    assert "too few lines to hold any out" in open_files(lone).note
+    with pytest.raises(StorageError, match=r"there is no .*nothing_train.txt and no file .*nothing; make them with"):
+        open_files(tmp_path / "nothing")
+
+
+def test_a_symbol_of_the_validation_file_alone_is_in_the_vocabulary(infile: Path) -> None:
+    Path(f"{infile}_val.txt").write_text("AZ,AAZ\nB,B\n")
+    data = open_files(infile)
+    assert data.tokenizer.alphabet == "ABZ"
+    assert data.validation(5) == [("AZ", "AAZ"), ("B", "B")]
+
+
+def test_a_trained_model_keeps_its_vocabulary(infile: Path, tmp_path: Path) -> None:
+    first = open_files(infile)
+    (tmp_path / "more.txt").write_text("A,AA\nB,B\n")
+    more = open_files(tmp_path / "more.txt", fitted=(first.teacher, first.tokenizer))
+    assert lists(more.train.rows(np.arange(2)))[0] == first.tokenizer.encode_input("A") + first.tokenizer.encode_steps(
+        first.teacher.steps("A", "AA")
+    )
+
+
+def test_pad_rows() -> None:
+    padded = pad_rows([[1, 2, 3], np.array([4], dtype=np.uint16), []], pad=9)
+    assert padded.dtype == np.int64
+    assert padded.tolist() == [[1, 2, 3], [4, 9, 9], [9, 9, 9]]
+    assert pad_rows([], pad=0).shape == (0, 0)
