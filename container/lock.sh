@@ -9,22 +9,24 @@ torch=$(sed -n 's/^ *"torch==\(.*\)",$/\1/p' pyproject.toml)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3 -m venv "$scratch/venv"
-"$scratch/venv/bin/pip" install --quiet --disable-pip-version-check uv
-
-links=$(pip config get global.find-links 2>/dev/null || echo https://download.pytorch.org/whl/cpu/torch/)
+pip() { "$scratch/venv/bin/pip" --disable-pip-version-check "$@"; }
+pip install --quiet uv
 lock() {
     "$scratch/venv/bin/uv" pip compile --quiet --generate-hashes --no-header \
         --python-version 3.11 --python-platform x86_64-manylinux_2_28 "$@"
 }
 
-# torch's CPU build comes from no index, so that its hash is that of the file itself.
-python3 -m pip download --quiet --no-deps --disable-pip-version-check --dest "$scratch" --only-binary :all: \
-    --python-version 3.11 --platform manylinux_2_28_x86_64 --find-links "$links" "torch==$torch+cpu"
+# torch's CPU build lies in no index, so that its hash is taken from the file itself.
+fetch() {
+    pip download --quiet --no-deps --dest "$scratch" --only-binary :all: \
+        --python-version 3.11 --platform manylinux_2_28_x86_64 "torch==$torch+cpu" "$@"
+}
+fetch || fetch --find-links https://download.pytorch.org/whl/cpu/torch/
 wheel=("$scratch"/torch-*.whl)
 printf 'torch==%s+cpu \\\n    --hash=sha256:%s\n' "$torch" "$(sha256sum "${wheel[0]}" | cut -d ' ' -f 1)" >container/torch-cpu.lock
 
 echo "torch==$torch+cpu" >"$scratch/cpu.txt"
-lock pyproject.toml container/toolkit.in --constraint "$scratch/cpu.txt" --find-links "$scratch" --no-emit-package torch \
+lock pyproject.toml container/toolkit.in --constraint "$scratch/cpu.txt" --find-links "$scratch" --no-emit-package torch --no-emit-package setuptools \
     --output-file container/requirements.lock
 
 # The CUDA build of the same version, and what it needs beyond requirements.lock.
@@ -34,6 +36,8 @@ grep -o '^[a-z0-9-]*==[^ ]*' container/requirements.lock >"$scratch/constraints.
 lock "$scratch/cuda.in" --no-annotate --constraint "$scratch/constraints.txt" "${names[@]/#/--no-emit-package=}" \
     --output-file container/torch-cuda.lock
 
-# The toolkit has no wheels; setuptools builds them, and ours.
-printf '%s\n' sagemaker-training==5.1.4 inotify-simple==1.2.1 setuptools >"$scratch/build.in"
-lock "$scratch/build.in" --no-annotate --no-deps --constraint "$scratch/constraints.txt" --output-file container/build.lock
+# The toolkit has no wheels: setuptools builds them, and this project's.
+echo setuptools >"$scratch/build.in"
+lock "$scratch/build.in" --no-annotate --no-deps --output-file container/build.lock
+printf '%s\n' sagemaker-training==5.1.4 inotify-simple==1.2.1 >"$scratch/toolkit.in"
+lock "$scratch/toolkit.in" --no-annotate --no-deps --output-file container/toolkit.lock

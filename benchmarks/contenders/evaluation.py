@@ -72,9 +72,9 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     from ahx.evaluation.trained import Trained
     from ahx.model.build import configure
     from ahx.model.decoding import generate
+    from ahx.model.machine import keep_memory
     from ahx.model.scoring import score
     from ahx.model.transformer import Transformer
-    from ahx.training.memory import keep_memory
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
     from ahx.training.step import TrainingStep
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ahx.data.fit import fit, fit_once
 from ahx.data.sampler import Sampler
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
+from ahx.rules import STOP, Step, parse_rule
 
 WORDS = str.maketrans({"A": "", "B": "BAC", "C": "🐍ä"})
 
@@ -248,3 +249,41 @@ def test_the_description_can_be_read(tmp_path: Path) -> None:
     cache = open_cache(path, *fit([path], None, True))
     meta = json.loads((cache.folder / "meta.json").read_text())
     assert (meta["rows"], meta["source"]["size"]) == (10, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("spec", "alphabet"),
+    [("A -> AAB, B -> ", "ABä"), ("reverse", "ABC"), ("rule110", "01"), ("increment", "01"), ("sort", "ABC")],
+)
+def test_machines_give_the_rows_of_their_steps(tmp_path: Path, spec: str, alphabet: str) -> None:
+    path, rule = tmp_path / "data.txt", parse_rule(spec)
+    pairs = write(path, rule.apply, alphabet, n=60)
+    teacher, tokenizer = fit([path], rule, True)
+    assert teacher.kind == "machine"
+    steps = [(text, rule.steps(text)) for text, _ in pairs]
+    assert tokenizer.tokens == Tokenizer.fit(steps).tokens
+    rows = [tokenizer.encode_input(text) + tokenizer.encode_steps(taken) for text, taken in steps]
+    assert all_rows(open_cache(path, teacher, tokenizer)) == rows
+
+
+class Roaming:
+    """Reads what lies two cells to the right, and walks to and fro before it stops: longer than many tapes are run."""
+
+    start = "left"
+    reads = (-1, 2)
+
+    def step(self, state: str, view: Sequence[str]) -> Step:
+        turn = int(state or 0)
+        if turn >= 12_000:
+            return Step(STOP)
+        if turn:
+            return Step("", -1 if turn % 2 else 1, str(turn + 1))
+        return Step(view[3] if len(view[3]) == 1 else "!", 0, "1")
+
+
+def test_long_runs_are_run_one_by_one(tmp_path: Path, rule_of) -> None:
+    path = tmp_path / "data.txt"
+    path.write_text("ABC,C\nAB,!\n,!\n")
+    rule = rule_of(lambda text: text[2:3] or "!", machine=Roaming())
+    teacher, tokenizer = fit([path], rule, True)
+    assert list(map(len, all_rows(open_cache(path, teacher, tokenizer)))) == [12_006, 12_005, 12_003]

@@ -18,7 +18,7 @@ from ahx.data.pool import listable, split_all, spread
 from ahx.data.read import resolve_infile
 from ahx.data.sampler import Sampler
 from ahx.data.spans import Ints, hash_texts, held_out
-from ahx.data.teacher import Teacher
+from ahx.data.teacher import MachineTeacher, Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.rule import Rule
 
@@ -64,7 +64,7 @@ class RuleSamples:
         rng = np.random.default_rng((self.seed, _TRAINING, step))
         texts: list[str] = []
         while len(texts) < batch_size:
-            drawn = self.sampler.draw(rng, batch_size)
+            drawn = self.sampler.draw(rng, batch_size + batch_size // 4 + 8)  # a tenth will be held out
             if self.holds_out:
                 kept = ~held_out(hash_texts(drawn))
                 drawn = [text for text, keep in zip(drawn, kept.tolist(), strict=True) if keep]
@@ -98,8 +98,11 @@ class RuleSamples:
     def _row(self, text: str) -> npt.NDArray[np.uint16]:
         row = self._remembered.get(text)
         if row is None:
-            steps = self.tokenizer.encode_steps(self.teacher.steps(text, self.rule.apply(text)))
-            row = np.array(self.tokenizer.encode_input(text) + steps, dtype=np.uint16)
+            if isinstance(self.teacher, MachineTeacher):
+                steps = self.teacher.follow(text)  # its steps spell the output, so there is no need to apply the rule
+            else:
+                steps = self.teacher.steps(text, self.rule.apply(text))
+            row = np.array(self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps), dtype=np.uint16)
             if len(self._remembered) >= _REMEMBERED_ROWS:
                 self._remembered.clear()
             self._remembered[text] = row

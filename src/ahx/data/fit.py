@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
+from ahx.data.block_steps import StepFinder
 from ahx.data.blocks import Block, Problems, read_blocks
 from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, stat_of
-from ahx.data.encode import moves_of, steps_of
 from ahx.data.files import atomic_files
-from ahx.data.spans import Codes, Ints
-from ahx.data.teacher import PlainTeacher, Teacher, choose_teacher, teacher_from_json
+from ahx.data.spans import distinct
+from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.rules.rule import Rule
@@ -23,7 +21,6 @@ _FIRST_PAIRS = 20_000
 _COUNTEREXAMPLES = 1_000
 _ATTEMPTS = 8
 _REMEMBERED = 100_000
-_COUNTABLE = 1 << 22
 
 
 def fit(paths: Sequence[str | os.PathLike[str]], rule: Rule | None, use_cursor: bool) -> tuple[Teacher, Tokenizer]:
@@ -103,7 +100,7 @@ class _Vocabulary:
     """The input symbols and steps seen so far."""
 
     def __init__(self, teacher: Teacher) -> None:
-        self._teacher, self._moves = teacher, moves_of(teacher)
+        self._teacher, self._finder = teacher, StepFinder(teacher)
         self._symbols: set[str] = set()
         self._steps: set[Step] = set()
         self._done: set[tuple[str, str]] = set()
@@ -113,16 +110,15 @@ class _Vocabulary:
 
     def add(self, block: Block, problems: Problems) -> list[tuple[str, str]]:
         """Take in the lines of `block`; lines that contradict an alignment are handed back, up to 1,000."""
-        if self._moves is None:
+        steps = self._finder.find(block)
+        if steps is not None:
+            self._symbols.update(map(chr, distinct(block.inputs)))
+            self._steps.update(map(steps.step, distinct(steps.numbers)))
+        elif isinstance(self._teacher, AlignmentTeacher):
+            alignment = self._teacher.alignment
+            return [pair for pair in block.pairs() if not alignment.fits(*pair)][:_COUNTEREXAMPLES]
+        else:
             self._add_one_by_one(block, problems)
-            return []
-        steps, fits = steps_of(block, self._teacher)
-        if not fits.all():
-            return block.select(~fits).pairs()[:_COUNTEREXAMPLES]
-        self._symbols.update(map(chr, _distinct(block.inputs)))
-        width = int(steps.code.max(initial=0)) + 1
-        for key in _distinct(steps.kind * width + steps.code):
-            self._steps.add(self._moves.step(*divmod(key, width)))
         return []
 
     def _add_one_by_one(self, block: Block, problems: Problems) -> None:
@@ -138,10 +134,3 @@ class _Vocabulary:
             if len(self._done) >= _REMEMBERED:
                 self._done.clear()
             self._done.add(pair)
-
-
-def _distinct(values: Codes | Ints) -> list[int]:
-    """The distinct ones of non-negative `values`, by counting where that is quicker than sorting."""
-    if values.max(initial=0) < _COUNTABLE:
-        return [int(value) for value in np.flatnonzero(np.bincount(values))]
-    return [int(value) for value in np.unique(values)]

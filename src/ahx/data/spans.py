@@ -15,6 +15,8 @@ Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]  # code points; bytes whe
 # Strings whose hash falls in the lowest share are kept for validation; see `held_out`.
 VALIDATION_FRACTION = 0.1
 
+_COUNTABLE = 1 << 22
+
 # splitmix64's finaliser: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -55,6 +57,13 @@ def inside(starts: Ints, ends: Ints, size: int) -> npt.NDArray[np.bool_]:
 def totals_of(values: Ints, lengths: Ints) -> Ints:
     """The sum of each span's values."""
     return np.diff(offsets_of(values)[offsets_of(lengths)])
+
+
+def distinct(values: Codes | Ints) -> list[int]:
+    """The different ones of non-negative `values`, in order."""
+    if values.max(initial=0) < _COUNTABLE:  # counting beats sorting
+        return [int(value) for value in np.flatnonzero(np.bincount(values))]
+    return [int(value) for value in np.unique(values)]
 
 
 def mix(values: Hashes) -> Hashes:

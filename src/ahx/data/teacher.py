@@ -1,16 +1,18 @@
 """Who shows the model each step: the rule's own machine, an alignment found in the data, or nobody."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol
 
 from ahx.data.align import Alignment, Start, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.rule import Rule
-from ahx.rules.transducer import Step, run, written
+from ahx.rules.transducer import Step, Transducer, run, written
 
 _LOOKED_AT = 20_000
+_REMEMBERED = 100_000
 
 
 class Teacher(Protocol):
@@ -31,6 +33,23 @@ class Teacher(Protocol):
         """What `teacher_from_json` reads."""
 
 
+class _Remembering:
+    """A machine that looks up what it has answered before: most steps of most inputs are the same few."""
+
+    def __init__(self, machine: Transducer) -> None:
+        self._machine, self.start, self.reads = machine, machine.start, machine.reads
+        self._answers: dict[tuple[str, ...], Step] = {}
+
+    def step(self, state: str, view: Sequence[str]) -> Step:
+        answer = self._answers.get((state, *view))
+        if answer is None:
+            answer = self._machine.step(state, view)
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            self._answers[state, *view] = answer
+        return answer
+
+
 @dataclass(frozen=True)
 class MachineTeacher:
     """Follows the transducer of a rule."""
@@ -38,16 +57,23 @@ class MachineTeacher:
     rule: Rule
     kind = "machine"
 
-    @property
-    def start(self) -> Start:
-        machine = self.rule.machine()
-        return "left" if machine is None else machine.start
-
-    def steps(self, text: str, output: str) -> list[Step]:
+    @cached_property
+    def _machine(self) -> Transducer:
         machine = self.rule.machine()
         if machine is None:
             raise InputError(f"the rule {self.rule.spec!r} has no machine to learn from; choose another --pos")
-        steps = list(run(machine, text))
+        return _Remembering(machine)
+
+    @property
+    def start(self) -> Start:
+        return self._machine.start
+
+    def follow(self, text: str) -> list[Step]:
+        """The machine's steps on `text`, whatever they write."""
+        return list(run(self._machine, text))
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        steps = self.follow(text)
         if written(steps) != output:
             raise InputError(
                 f"the rule {self.rule.spec!r} turns {text[:40]!r} into {written(steps)[:40]!r}, not {output[:40]!r}"

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError
 from ahx.model import checkpoint
+from ahx.model.batches import TOKENS_PER_BATCH
+from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
 from ahx.rules import Rule, parse_rule
-from ahx.training.run import choose_device
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -55,6 +58,8 @@ def load_trained(path: str | Path, device: str = "cpu") -> Trained:
     if not _DEVICE.fullmatch(device):
         raise InputError(f"--device: must be auto, cpu, mps, cuda or cuda:N (got {device!r})")
     saved = checkpoint.load(path, choose_device(device))
+    keep_memory()
+    torch.set_num_threads(usual_threads(TOKENS_PER_BATCH, saved.model.config.n_embd))
     description = saved.config.get("teacher") or {}
     rule = None
     if saved.config.get("rule"):

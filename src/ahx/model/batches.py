@@ -9,6 +9,9 @@ from torch import Tensor
 
 from ahx.data.dataset import Row
 
+#: Enough for matrix products to be fast, few enough to stay in the cache.
+TOKENS_PER_BATCH = 16_384
+
 
 class Batch(NamedTuple):
     """`tokens_BT` and, for each of the R scored places in the flattened B * T, the token that should come next."""
@@ -34,7 +37,7 @@ def to_batch(rows: Sequence[Row], separator: int, device: torch.device | str = "
     return Batch(*(torch.from_numpy(a).to(device, non_blocking=True) for a in (tokens, scored, target)))
 
 
-def by_length(rows: Sequence[Row], tokens_per_batch: int = 16_384) -> Iterator[list[int]]:
+def by_length(rows: Sequence[Row], tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
     """The numbers of `rows` in groups of similar length, each of about `tokens_per_batch` tokens with its padding."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     group: list[int] = []

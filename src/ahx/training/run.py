@@ -14,11 +14,11 @@ import ahx
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
 from ahx.model.build import configure
+from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
 from ahx.training.data import TrainingData, prepare
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.loop import Loop, Outcome
-from ahx.training.memory import keep_memory
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.progress import Reporter, reporter
 from ahx.training.signals import StopRequest
@@ -46,7 +46,7 @@ def run(hp: Hyperparameters) -> Outcome:
         data = prepare(hp)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         if hp.threads or device.type == "cpu":
-            torch.set_num_threads(hp.threads or usual_threads(hp, data.longest_row))
+            torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
         folder = _folder(hp, rank == 0)
         if dist.is_initialized():
             dist.barrier()  # the first process has made the folder
@@ -68,29 +68,6 @@ def run(hp: Hyperparameters) -> Outcome:
         finally:
             report.close()
     return outcome
-
-
-def choose_device(name: str, rank: int = 0) -> torch.device:
-    """The device called `name`; auto is a GPU of this process's own where there is one. Raises InputError."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = name.partition(":")[0]
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: this machine has no CUDA GPU that torch can use; take --device cpu")
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"device {name!r}: this machine has no Apple GPU that torch can use; take --device cpu")
-    if name == "cuda":
-        name = f"cuda:{int(os.environ.get('LOCAL_RANK', rank)) % torch.cuda.device_count()}"
-    elif kind == "cuda" and int(name.partition(":")[2]) >= torch.cuda.device_count():
-        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0")
-    return torch.device(name)
-
-
-def usual_threads(hp: Hyperparameters, row: int) -> int:
-    """CPU threads that pay: one for small models, where sharing an operation costs more than it saves."""
-    work = hp.batch_size * row * hp.n_embd**2  # multiplications of the smallest matrix product of a layer
-    available = int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads())
-    return available if work > 50_000_000 else 1
 
 
 class _process_group:

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the image: fetches its wheels with this machine's pip and its settings, then lets Docker install them.
+#   container/build.sh [OPTIONS OF docker build]
+# Read from the environment: IMAGE, BASE_IMAGE, TORCH (cpu or cuda), PYTHON, DOCKER (the command).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+docker=${DOCKER:-$(container/docker_client.sh)}
+torch=${TORCH:-cpu}
+links=https://download.pytorch.org/whl/cpu/torch/
+
+# A pip of the build's own: some Pythons come without. It reads this machine's settings all the same.
+if [ ! -x build/pip/bin/pip ]; then "${PYTHON:-python3}" -m venv build/pip; fi
+pip() { build/pip/bin/pip --disable-pip-version-check "$@"; }
+
+# Already fetched ones are kept. Wheels of versions that are locked no more would only fill the disk.
+fetch() {
+    pip download --quiet --no-deps --require-hashes --only-binary :all: \
+        --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none \
+        --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 \
+        --platform manylinux1_x86_64 --platform manylinux_2_5_x86_64 \
+        "$@"
+}
+for set in "$torch:torch-$torch" common:requirements; do
+    folder=build/wheels/${set%%:*} lock=container/${set#*:}.lock
+    if ! cmp -s "$lock" "$folder/fetched.lock"; then
+        rm -rf "$folder"
+        # torch's CPU build lies in no index: it comes from pip's own find-links setting, or else from PyTorch's site.
+        fetch --dest "$folder" -r "$lock" || fetch --dest "$folder" --find-links "$links" -r "$lock"
+        cp "$lock" "$folder/fetched.lock"
+    fi
+done
+
+options=(--build-arg "TORCH=$torch" --build-arg "TORCH_LINKS=/wheels")
+options+=(--build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)")
+options+=(--build-arg "REVISION=$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)")
+if [ -n "${BASE_IMAGE:-}" ]; then options+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi
+# Where pip needs a certificate of this machine's, it needs it in the build too.
+certificate=$(pip config list | sed -n "s/^[a-z:]*\.cert='\(.*\)'$/\1/p" | head -1)
+if [ -n "$certificate" ]; then options+=(--network host --secret "id=ca,src=$certificate"); fi
+
+DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --tag "${IMAGE:-ahx-transformer:dev}" "${options[@]}" "$@" .
