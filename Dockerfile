@@ -38,10 +38,10 @@ RUN --mount=type=bind,from=torch-wheels,target=/wheels \
 RUN find torch/bin -type f ! -name torch_shm_manager -delete \
     && rm -rf torch/test torch/include torch/share torch/lib/*test*.so \
     && strip --strip-unneeded torch/lib/libtorch*.so torch/lib/libc10*.so \
-    && python -m compileall -q -j 0 .
+    && python -m compileall -q -j 0 -x '/testing/_internal/' .
 
 # SageMaker's toolkit, of which there are no wheels, and then this project.
-FROM tools AS project
+FROM tools AS wheels
 COPY container/build.lock container/toolkit.lock /
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     pip --python /opt/ahx/bin/python install --require-hashes -r /build.lock \
@@ -52,14 +52,15 @@ COPY src /source/src
 COPY entrypoints /source/entrypoints
 COPY container /source/container
 COPY infra /source/infra
-RUN pip --python /opt/ahx/bin/python wheel --no-build-isolation --wheel-dir /project /source \
-    && rm -rf /opt/ahx && python -m venv --without-pip /opt/ahx \
-    && pip --python /opt/ahx/bin/python install --no-index /project/*.whl \
-    && python -m compileall -q .
+RUN pip --python /opt/ahx/bin/python wheel --no-build-isolation --wheel-dir /project /source
+
+FROM tools AS project
+RUN --mount=type=bind,from=wheels,source=/project,target=/project \
+    pip --python /opt/ahx/bin/python install --no-index /project/*.whl && python -m compileall -q .
 
 FROM tools AS libraries
 RUN --mount=type=bind,from=library-wheels,target=/wheels \
-    --mount=type=bind,from=project,source=/toolkit,target=/toolkit \
+    --mount=type=bind,from=wheels,source=/toolkit,target=/toolkit \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     pip --python /opt/ahx/bin/python install --find-links /wheels --require-hashes -r /wheels/requirements.lock \
     && pip --python /opt/ahx/bin/python install --no-index /toolkit/*.whl

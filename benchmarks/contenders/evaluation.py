@@ -69,6 +69,7 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     from ahx.data.teacher import PlainTeacher
     from ahx.data.tokenizer import Tokenizer
     from ahx.evaluation.evaluate import evaluate
+    from ahx.evaluation.report import total
     from ahx.evaluation.trained import Trained
     from ahx.model.build import configure
     from ahx.model.decoding import generate
@@ -111,7 +112,7 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
         return int(score(model, rows(samples), tokenizer.separator).exact_N.sum())
 
     def whole(samples: Sequence[tuple[str, str]]) -> int:
-        return round(evaluate(trained, samples).exact * len(samples))
+        return total(evaluate(trained, samples).by_length.values()).exact
 
     return {"ahx decoding": decoded, "ahx teacher-forced": teacher_forced, "ahx evaluate": whole}[name]
 

@@ -184,19 +184,32 @@ def test_builders_at_the_same_time_agree(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_read_only_place_is_left_alone(tmp_path: Path, monkeypatch, builds: list[Path]) -> None:
-    path = tmp_path / "data.txt"
+    path = tmp_path / "data" / "data.txt"
+    path.parent.mkdir()
     write(path, str)
+    path.parent.chmod(0o555)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    # A file where the folder would be: like a read-only place, it cannot be written, even by root.
-    Path(f"{path}.ahxcache").touch()
     for _ in range(2):
         cache = open_cache(path, *fit_once([path], None, True))
         assert cache.folder.is_relative_to(tmp_path / "home" / "ahx")
     assert len(builds) == 1
+    assert [entry.name for entry in path.parent.iterdir()] == ["data.txt"]
     (tmp_path / "home2").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home2"))
     with pytest.raises(StorageError, match=r"no place to write a cache: .*; set XDG_CACHE_HOME to a writable folder"):
         open_cache(path, *fit([path], None, True))
+
+
+def test_a_cache_in_a_read_only_place_is_used(tmp_path: Path, monkeypatch, builds: list[Path]) -> None:
+    path = tmp_path / "data" / "data.txt"
+    path.parent.mkdir()
+    write(path, str)
+    fitted = fit([path], None, True)
+    open_cache(path, *fitted)
+    path.parent.chmod(0o555)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert open_cache(path, *fitted).folder.is_relative_to(path.parent)
+    assert len(builds) == 1
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ahx.evaluation.judging import judge
+from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
@@ -51,7 +53,15 @@ def noisy(trained: Trained, amount: float) -> Trained:
 
 @pytest.fixture(scope="session")
 def imperfect(trained: Trained) -> Trained:
-    return noisy(trained, 2.5)
+    """Damaged just so much that some outputs are wrong, and some of these still end."""
+    assert trained.rule is not None
+    pairs = list(draw(trained.rule, "ABC", Series(1, 6, 400), seed=3))
+    for noise in (2.5, 3.0, 3.5, 4.0, 5.0, 6.0):
+        damaged = noisy(trained, noise)
+        verdicts = judge(damaged, pairs)
+        if sum(verdict.reason == "wrong" for verdict in verdicts) >= 5 and any(verdict.right for verdict in verdicts):
+            return damaged
+    raise AssertionError("no amount of noise makes this model imperfect")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.blocks import Block, Problems, open_data, read_blocks
-from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, stat_of
+from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.encode import Encoder, Tokens
 from ahx.data.files import atomic_files, reason, sync_folder
 from ahx.data.read import hash_inputs
@@ -219,6 +219,9 @@ def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
     """A new folder in the first of `homes` that can be written; gone afterwards, unless it was moved."""
     failures: list[str] = []
     for home in homes:
+        if not may_write(home):
+            failures.append(f"{home} (read-only)")
+            continue
         try:
             home.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))

@@ -27,6 +27,15 @@ def cache_homes(path: Path, cache_dir: str | os.PathLike[str] | None = None) -> 
     return [path.with_name(path.name + CACHE_SUFFIX), Path(base) / "ahx" / elsewhere]
 
 
+def may_write(home: Path) -> bool:
+    """Whether `home`, or the first folder above it that exists, is meant to be written.
+
+    The superuser can write everywhere, but a folder without any write permission is read-only to them as well here.
+    """
+    folder = next((folder for folder in (home, *home.parents) if os.path.exists(folder)), home)
+    return folder.is_dir() and bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)
+
+
 def fingerprint(data: Any) -> str:
     """16 hexadecimal digits that identify JSON data."""
     text = json.dumps(data, sort_keys=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ahx.data.block_steps import StepFinder
 from ahx.data.blocks import Block, Problems, read_blocks
-from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, stat_of
+from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.files import atomic_files
 from ahx.data.spans import distinct
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
@@ -65,7 +65,7 @@ def fit_once(
             return teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
     teacher, tokenizer = fit(paths, rule, use_cursor)
     text = json.dumps({"teacher": teacher.to_json(), "tokenizer": tokenizer.to_json()}, ensure_ascii=False)
-    for home in homes:
+    for home in filter(may_write, homes):
         with suppress(StorageError), atomic_files([home / name]) as [file]:
             file.write(text.encode("utf-8"))
             break
