@@ -22,7 +22,7 @@ RUN apt-get update -qq \
         binutils gcc libc6-dev $([ -e "$headers/Python.h" ] || echo python3-dev)
 # A bundle of certificates for pip can be passed as the secret `ca`: the commands that mount it see it, no layer has it.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
-    PIP_NO_DEPS=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
+    PIP_NO_DEPS=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv --without-pip /opt/ahx
 WORKDIR /opt/ahx/lib/python3.11/site-packages
 
@@ -31,7 +31,7 @@ ARG TORCH
 ARG TORCH_LINKS=https://download.pytorch.org/whl/cpu/torch/
 RUN --mount=type=bind,from=torch-wheels,target=/wheels \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    pip --python /opt/ahx/bin/python install --find-links /wheels --find-links "$TORCH_LINKS" \
+    pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --find-links "$TORCH_LINKS" \
         --require-hashes -r /wheels/torch-${TORCH}.lock
 # Training reads no tests, headers or tools for building C++ against torch, and only a debugger reads the symbols that
 # strip removes.
@@ -56,17 +56,17 @@ RUN pip --python /opt/ahx/bin/python wheel --no-build-isolation --wheel-dir /pro
 
 FROM tools AS project
 RUN --mount=type=bind,from=wheels,source=/project,target=/project \
-    pip --python /opt/ahx/bin/python install --no-index /project/*.whl && python -m compileall -q .
+    pip --python /opt/ahx/bin/python install --no-compile --no-index /project/*.whl && python -m compileall -q .
 
 FROM tools AS libraries
 RUN --mount=type=bind,from=library-wheels,target=/wheels \
     --mount=type=bind,from=wheels,source=/toolkit,target=/toolkit \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    pip --python /opt/ahx/bin/python install --find-links /wheels --require-hashes -r /wheels/requirements.lock \
-    && pip --python /opt/ahx/bin/python install --no-index /toolkit/*.whl
+    pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --require-hashes -r /wheels/requirements.lock \
+    && pip --python /opt/ahx/bin/python install --no-compile --no-index /toolkit/*.whl
 # botocore describes 440 services in 22 MB: those that this project calls are kept. sympy, mpmath and networkx are left
 # uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not.
-RUN find . -type d -name tests ! -path '*/numpy/_core/*' -prune -exec rm -rf {} + \
+RUN find . -type d -name tests -prune -exec rm -rf {} + \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d | grep -v -x -E \
         'botocore/data/(cloudwatch|ecr|iam|logs|s3|sagemaker|service-quotas|signin|sso|sso-oidc|sts)' | xargs rm -rf \
     && python -m compileall -q -j 0 -x '/(mpmath|networkx|sympy)/' .
