@@ -2,7 +2,7 @@
 # shows how to do it by hand. There is no syntax line: BuildKit's own syntax does, and needs nothing from a registry.
 
 ARG BASE_IMAGE=python:3.11-slim-bookworm
-# Which torch: the suffix of a lock file container/torch-*.lock, so `cpu` or `cuda`.
+# Which torch: `cpu` or `cuda`, as in the name of its lock file, container/torch-*.lock.
 ARG TORCH=cpu
 
 # Wheels that `make image` has fetched beforehand. Without any, pip fetches them in the stages below.
@@ -34,11 +34,11 @@ RUN --mount=type=bind,from=torch-wheels,target=/wheels \
     pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --find-links "$TORCH_LINKS" \
         --require-hashes -r /wheels/torch-${TORCH}.lock
 # Training reads no tests, headers or tools for building C++ against torch, and only a debugger reads the symbols that
-# strip removes.
+# strip removes. (Not so from libraries that a wheel has brought in from elsewhere, as numpy's: strip breaks them.)
 RUN find torch/bin -type f ! -name torch_shm_manager -delete \
     && rm -rf torch/test torch/include torch/share torch/lib/*test*.so \
     && strip --strip-unneeded torch/lib/libtorch*.so torch/lib/libc10*.so \
-    && python -m compileall -q -j 0 -x '/testing/_internal/' .
+    && python -m compileall -q -j 0 -x py312 .
 
 # SageMaker's toolkit, of which there are no wheels, and then this project.
 FROM tools AS wheels
@@ -67,6 +67,7 @@ RUN --mount=type=bind,from=library-wheels,target=/wheels \
 # botocore describes 440 services in 22 MB: those that this project calls are kept. sympy, mpmath and networkx are left
 # uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not.
 RUN find . -type d -name tests -prune -exec rm -rf {} + \
+    && find . -name '*.a' -delete -o -name '*.h' -delete \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d | grep -v -x -E \
         'botocore/data/(cloudwatch|ecr|iam|logs|s3|sagemaker|service-quotas|signin|sso|sso-oidc|sts)' | xargs rm -rf \
     && python -m compileall -q -j 0 -x '/(mpmath|networkx|sympy)/' .
@@ -78,8 +79,9 @@ RUN python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && mkdir -p /data /opt/ml/checkpoints /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data \
     && chmod -R 777 /data /opt/ml
-ENV PATH=/opt/ahx/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    SAGEMAKER_TRAINING_MODULE=entrypoints.container:main
+# The NVIDIA variables are how a container asks for the driver, where its machine has one.
+ENV PATH=/opt/ahx/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SAGEMAKER_TRAINING_MODULE=entrypoints.container:main
 COPY --from=torch /opt/ahx /opt/ahx
 COPY --from=libraries /opt/ahx /opt/ahx
 COPY --from=project /opt/ahx /opt/ahx

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check docs bench bench-learning bench-peers clean
+.PHONY: demo test check image lock docs bench bench-learning bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -20,6 +20,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/generate.py --check
+
+# Docker only. TORCH=cuda for the build that GPUs need, BASE_IMAGE for another base: see docs/container.md
+image:
+	PYTHON="$(PYTHON)" container/build.sh
+
+# The image's packages, pinned anew.
+lock:
+	PYTHON="$(PYTHON)" container/lock.sh
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

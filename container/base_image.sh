@@ -16,6 +16,7 @@ free=$(df --output=avail /dev/shm 2>/dev/null | tail -1 || echo 0)
 if [ "$free" -gt 1000000 ]; then export TMPDIR=/dev/shm; fi
 tree=$(mktemp)
 trap 'rm -f "$tree"' EXIT
+# shellcheck disable=SC2016  # mmdebstrap gives each hook the tree's path as $1
 mmdebstrap --quiet --mode=root --variant=minbase --format=tar \
     --include=ca-certificates,python3,python3-pip,python3-venv \
     --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \

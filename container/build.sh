@@ -12,14 +12,15 @@ links=https://download.pytorch.org/whl/cpu/torch/
 if [ ! -x build/pip/bin/pip ]; then "${PYTHON:-python3}" -m venv build/pip; fi
 pip() { build/pip/bin/pip --disable-pip-version-check "$@"; }
 
-# Already fetched ones are kept. Wheels of versions that are locked no more would only fill the disk.
+# The image's platform, whatever this machine's is: glibc 2.5 (the oldest that wheels are for) to 2.28 (torch's).
+platforms=()
+for minor in {28..5}; do platforms+=(--platform "manylinux_2_${minor}_x86_64"); done
 fetch() {
     pip download --quiet --no-deps --require-hashes --only-binary :all: \
-        --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none \
-        --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_12_x86_64 \
-        --platform manylinux1_x86_64 --platform manylinux_2_5_x86_64 \
-        "$@"
+        --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none "${platforms[@]}" \
+        --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 --platform manylinux1_x86_64 "$@"
 }
+# A lock file is fetched once; after it has changed, all anew, so that no wheels of former versions pile up.
 for set in "$torch:torch-$torch" common:requirements; do
     folder=build/wheels/${set%%:*} lock=container/${set#*:}.lock
     if ! cmp -s "$lock" "$folder/fetched.lock"; then
@@ -32,7 +33,7 @@ done
 
 options=(--build-arg "TORCH=$torch" --build-arg "TORCH_LINKS=/wheels")
 options+=(--build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)")
-options+=(--build-arg "REVISION=$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)")
+options+=(--build-arg "REVISION=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)")
 if [ -n "${BASE_IMAGE:-}" ]; then options+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi
 # Where pip needs a certificate of this machine's, it needs it in the build too.
 certificate=$(pip config list | sed -n "s/^[a-z:]*\.cert='\(.*\)'$/\1/p" | head -1)

@@ -4,7 +4,8 @@
 #   container/docker_engine.sh stop FOLDER    stops it, and removes the folder with all images and containers
 set -euo pipefail
 usage="usage: docker_engine.sh start|stop FOLDER"
-folder=$(realpath -m "${2:?$usage}")
+if [ $# -ne 2 ]; then echo "$usage" >&2; exit 2; fi
+folder=$(realpath -m "$2")
 export DOCKER_HOST=unix://$folder/docker.sock
 
 start() {
@@ -29,8 +30,8 @@ start() {
 }
 
 stop() {
-    if [ -e "$folder/dockerd.pid" ]; then
-        pid=$(cat "$folder/dockerd.pid")
+    pid=$(cat "$folder/dockerd.pid" 2>/dev/null || true)
+    if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
         docker ps --quiet | xargs --no-run-if-empty docker kill >/dev/null
         kill "$pid"
         while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the lock files of the image anew: every package with its version and the hashes of its files.
-#   container/lock.sh            the newest versions that pyproject.toml and container/toolkit.in allow
+#   container/lock.sh        the newest versions that pyproject.toml and container/toolkit.in allow
 # torch's CPU build is looked for where pip's find-links setting points, or else at PyTorch's own site.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 torch=$(sed -n 's/^ *"torch==\(.*\)",$/\1/p' pyproject.toml)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-python3 -m venv "$scratch/venv"
+"${PYTHON:-python3}" -m venv "$scratch/venv"
 pip() { "$scratch/venv/bin/pip" --disable-pip-version-check "$@"; }
 pip install --quiet uv
 lock() {

@@ -43,5 +43,5 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
             flat.clip(1.0)
             optimizer.step(1.0)
 
-    work(2)
+    work(1)
     return work, f"rows of {batch.tokens_BT.shape[1]} tokens"

@@ -19,7 +19,7 @@ from torch import Tensor
 from contenders.training import Shape
 
 GROUP = 256  # rows that are decoded together, of similar length
-STEPS = 1_000  # of training
+STEPS = 500  # of training
 Check = Callable[[Sequence[tuple[str, str]]], int]  # pairs of input and output -> how many the model gets right
 
 

@@ -49,7 +49,7 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
         for _ in range(n):
             step()
 
-    work(2)
+    work(1)
     return work, note
 
 

@@ -68,7 +68,7 @@ class Tokenizer:
     def encode_steps(self, steps: Sequence[Step]) -> list[int]:
         """Token numbers of `steps`. Raises InputError for a step that the vocabulary lacks."""
         try:
-            return [self._number[Token(*step)] for step in steps]
+            return [self._number[step] for step in steps]  # type: ignore[index]  # a Step equals the Token with its parts
         except KeyError as unknown:
             raise InputError(
                 f"the step {tuple(unknown.args[0])} is not in the vocabulary of {len(self)} tokens; "

@@ -262,7 +262,7 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x_BTC = block(x_BTC, pattern, reference)
         if scored_R is not None:
-            x_BTC = x_BTC.flatten(0, 1)[scored_R]  # (B, T, C) -> (B * T, C) -> (R, C)
+            x_BTC = x_BTC.flatten(0, 1).index_select(0, scored_R)  # (B, T, C) -> (B * T, C) -> (R, C)
         return self.score(x_BTC)
 
     def embed(self, tokens: Tensor, at: Tensor) -> Tensor:

@@ -1,0 +1,117 @@
+"""The image: what it does for any user, and what it must not contain."""
+
+import json
+
+import pytest
+
+# A container as strict as they come: an unknown user, no home, no network, nothing but /data and /tmp writable.
+STRICT = ("--user", "12345:54321", "--read-only", "--network", "none", "--tmpfs", "/data:mode=777", "--tmpfs", "/tmp")
+
+
+def test_a_verb_runs_for_any_user(image):
+    assert image.stdout("ahx", "rules", "apply", "A -> AA", "ABA", options=STRICT) == "AABAA\n"
+
+
+def test_any_user_trains_and_evaluates(image):
+    train = "ahx train --rule double_a --max-len 8 --until-exact 1000 --model-out m"
+    done = image.run("sh", "-c", f"{train} && ahx eval --model m --rule double_a", options=STRICT)
+    assert done.returncode == 0, done.stderr
+    assert "100.00 %" in done.stdout
+
+
+def test_two_processes_train_together(image):
+    train = (
+        "torchrun --nproc-per-node 2 -m entrypoints.main train --rule double_a --max-len 8 --max-steps 5 --model-out m"
+    )
+    done = image.run("sh", "-c", f"{train} && test -s m/model.safetensors", options=("--env", "OMP_NUM_THREADS=1"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_compile_is_refused_in_one_sentence(image):
+    done = image.run("ahx", "train", "--rule", "double_a", "--max-steps", "2", "--compile")
+    assert done.returncode != 0
+    assert done.stderr.startswith("ahx: error: compile needs a C++ compiler")
+
+
+@pytest.mark.parametrize("command", [(), ("train",)], ids=["no command, as in local mode", "SageMaker's own call"])
+def test_the_toolkit_calls_a_function_of_ours(image, tmp_path, command):
+    # Any function does; platform.node() takes no arguments and harms nobody.
+    config = tmp_path / "config"
+    config.mkdir()
+    for name, value in {
+        "hyperparameters": {},
+        "inputdataconfig": {},
+        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"},
+    }.items():
+        (config / f"{name}.json").write_text(json.dumps(value))
+    options = ("--env", "SAGEMAKER_TRAINING_MODULE=platform:node", "--add-host", "algo-1:127.0.0.1")
+    done = image.run(*command, options=(*options, "--volume", f"{tmp_path}:/opt/ml/input:ro"))
+    assert done.returncode == 0, done.stderr
+    assert "Reporting training SUCCESS" in done.stdout + done.stderr
+
+
+def test_sagemakers_folders_are_there_and_writable(image):
+    folders = ["checkpoints", "input/config", "input/data", "model", "output", "output/data"]
+    image.stdout("sh", "-c", "for f in $0 $@; do test -w /opt/ml/$f || exit 1; done", *folders, options=("--user", "1"))
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        pytest.param("find / -xdev -name cc1 -o -xdev -name cc1plus", id="compiler"),
+        pytest.param("which cc gcc g++ cpp clang as ld strip make", id="tools of the build"),
+        pytest.param("find / -xdev -type f -path '*/.cache/*'", id="pip's cache"),
+        pytest.param("find /var/cache/apt /var/lib/apt/lists -type f -size +1k", id="apt's cache"),
+        pytest.param("find /root /tmp /var/tmp /data /opt/ml -type f -size +1k", id="files of the build"),
+        pytest.param("find /opt/ahx -name '*.whl' -o -name '*.a'", id="files to build with"),
+        pytest.param("find /opt/ahx -type d -name tests -not -path '*/torch/*'", id="tests"),
+    ],
+)
+def test_nothing_of_the_build_is_left(image, search):
+    found = image.run("sh", "-c", search)
+    assert (found.stdout, found.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("package", ["scipy", "gevent", "werkzeug", "google.protobuf", "pip", "setuptools"])
+def test_what_training_never_imports_is_not_in_it(image, package):
+    done = image.run("python", "-c", f"import {package}")
+    assert "ModuleNotFoundError" in done.stderr
+
+
+def test_bytecode_is_compiled_and_up_to_date(image):
+    # With -v Python names the file that each module came from: a .pyc, or the .py that it had to compile.
+    done = image.run("python", "-v", "-c", "import torch, numpy, pydantic, rich, boto3, entrypoints.train")
+    assert done.returncode == 0, done.stderr
+    sources = [line for line in done.stderr.splitlines() if line.startswith("# code object from")]
+    assert len(sources) > 1000
+    assert [line for line in sources if line.strip("'").endswith(".py")] == []
+
+
+def test_history_and_settings_keep_no_secret(image):
+    history = image.docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image.name).stdout
+    settings = image.docker("image", "inspect", "--format", "{{json .Config}}", image.name).stdout
+    for text in (history, settings):
+        for word in ("BEGIN CERTIFICATE", "ca-certificates", "secret", "token", "password", "://"):
+            assert word not in text.replace("https://github.com/hauensteina/ahx-transformer", ""), word
+
+
+def test_certificates_are_those_of_the_base(image):
+    own = image.stdout("sh", "-c", "cat /usr/share/ca-certificates/mozilla/*.crt | grep -c BEGIN").strip()
+    assert image.stdout("grep", "-c", "BEGIN", "/etc/ssl/certs/ca-certificates.crt").strip() == own
+
+
+def test_labels_say_what_it_is(image):
+    labels = json.loads(image.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image.name).stdout)
+    version = image.stdout("ahx", "--version").split()[-1]
+    assert labels["org.opencontainers.image.version"] == version
+    assert labels["org.opencontainers.image.licenses"] == "MIT"
+    assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
+
+
+def test_all_but_torch_and_python_is_at_most_150_megabytes(image):
+    form = "{{.Size}} {{.CreatedBy}}"
+    lines = image.docker("history", "--human=false", "--no-trunc", "--format", form, image.name).stdout.splitlines()
+    added = [int(line.split(" ", 1)[0]) for line in lines if "COPY /opt/ahx" in line]
+    project, libraries, torch = added  # newest first
+    assert torch > libraries > project
+    assert libraries + project <= 150e6
