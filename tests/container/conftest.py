@@ -1,4 +1,7 @@
-"""Fixtures for tests against the real image. They are skipped where there is no Docker, but fail where CI=true."""
+"""Fixtures for tests against the real image. They are skipped where there is no Docker.
+
+With AHX_REQUIRE_DOCKER=1, which is for a CI that starts an engine of its own, they fail instead.
+"""
 
 import os
 import shutil
@@ -62,6 +65,6 @@ def image(docker: Docker) -> Image:
 
 
 def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"container tests must run in CI, but {reason}", pytrace=False)
+    if os.environ.get("AHX_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"container tests must run here, but {reason}", pytrace=False)
     pytest.skip(reason)
