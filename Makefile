@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+READY_DEV := .venv/ready-dev
 
 .PHONY: demo test check image lock docs bench bench-learning bench-peers clean
 
@@ -11,10 +12,10 @@ demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 # Two processes with a thread each: the tests' models are too small to gain from more.
-test: $(READY)
+test: $(READY_DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-check: $(READY)
+check: $(READY_DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -29,7 +30,7 @@ image:
 lock:
 	PYTHON="$(PYTHON)" container/lock.sh
 
-docs: $(READY)
+docs: $(READY_DEV)
 	$(BIN)/python docs/generate.py
 
 # All that needs nobody else's code.
@@ -50,5 +51,10 @@ clean:
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("make: error: Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+# What tests and checks need besides: AWS's libraries, SageMaker's SDK (1 GB), and tools.
+$(READY_DEV): $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@

@@ -3,7 +3,8 @@
 AhxError            anything below; the command line prints it without a traceback
 ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
 ├── StorageError    a file or folder cannot be read or written                        exit 1
-└── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
+├── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
+└── ServiceError    Docker or AWS cannot be reached, or refuses                       exit 1
 """
 
 
@@ -25,3 +26,7 @@ class StorageError(AhxError):
 
 class CheckpointError(AhxError):
     """A model folder is missing, truncated, or was not written by this project."""
+
+
+class ServiceError(AhxError):
+    """Another program that a command needs (Docker, AWS) cannot be reached, or refuses."""
