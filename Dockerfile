@@ -77,7 +77,7 @@ FROM ${BASE_IMAGE}
 # nothing, and reports success, where /opt/ml/output is missing. Any user may write there, and in /data.
 RUN python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && mkdir -p /data /opt/ml/checkpoints /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data \
+    && mkdir -p /data /opt/ml/checkpoints /opt/ml/code /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data \
     && chmod -R 777 /data /opt/ml
 # The NVIDIA variables are how a container asks for the driver, where its machine has one.
 ENV PATH=/opt/ahx/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -85,6 +85,7 @@ ENV PATH=/opt/ahx/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIE
 COPY --from=torch /opt/ahx /opt/ahx
 COPY --from=libraries /opt/ahx /opt/ahx
 COPY --from=project /opt/ahx /opt/ahx
+COPY --chmod=755 container/train /opt/ahx/bin/train
 ARG BASE_IMAGE TORCH VERSION=unknown REVISION=unknown
 LABEL org.opencontainers.image.title="ahx-transformer" \
     org.opencontainers.image.description="From-scratch transformers that learn to rewrite strings exactly" \

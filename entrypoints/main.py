@@ -4,7 +4,6 @@
 whose first line is its help, EXAMPLES to show, `configure(parser)` and `run(args) -> exit code`.
 """
 
-import errno
 import os
 import sys
 import traceback
@@ -13,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
-from ahx.errors import AhxError, InputError, StorageError
+from ahx.errors import AhxError, InputError, StorageError, storage_sentence
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
@@ -24,19 +23,6 @@ EXAMPLES = [
     "ahx train --rule double_a --model_out runs/demo",
     "ahx eval --model runs/demo --rule double_a",
 ]
-
-# Failures of the machine, not of the program, and what to do about each.
-_STORAGE_FAILURES = {
-    errno.ENOSPC: "the disk is full; free some space and run the command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
-    errno.EACCES: "permission denied; choose another place, or change the permissions",
-    errno.EPERM: "permission denied; choose another place, or change the permissions",
-    errno.EROFS: "the file system is read-only; choose another place",
-    errno.ENOENT: "there is no such file or folder; check the path",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; check the path",
-    errno.EISDIR: "this is a folder, not a file; check the path",
-    errno.EIO: "the disk cannot be read or written; check it",
-}
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
 
@@ -55,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return _BROKEN_PIPE
     except OSError as error:
-        if error.errno in _STORAGE_FAILURES:
-            if error.filename is None:
-                _drop_output()
-            place = f"{error.filename}: " if error.filename is not None else ""
-            return _fail(place + _STORAGE_FAILURES[error.errno], StorageError.exit_code)
-        return _bug()
+        sentence = storage_sentence(error)
+        if sentence is None:
+            return _bug()
+        if error.filename is None:
+            _drop_output()
+        return _fail(sentence, StorageError.exit_code)
     except Exception:
         return _bug()
 

@@ -7,6 +7,21 @@ AhxError            anything below; the command line prints it without a traceba
 └── ServiceError    Docker or AWS cannot be reached, or refuses                       exit 1
 """
 
+import errno
+
+# Failures of the machine, not of the program, and what to do about each.
+_STORAGE_FAILURES = {
+    errno.ENOSPC: "the disk is full; free some space and run the command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
+    errno.EACCES: "permission denied; choose another place, or change the permissions",
+    errno.EPERM: "permission denied; choose another place, or change the permissions",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOENT: "there is no such file or folder; check the path",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; check the path",
+    errno.EISDIR: "this is a folder, not a file; check the path",
+    errno.EIO: "the disk cannot be read or written; check it",
+}
+
 
 class AhxError(Exception):
     """Base of all errors whose text is meant for the user."""
@@ -30,3 +45,9 @@ class CheckpointError(AhxError):
 
 class ServiceError(AhxError):
     """Another program that a command needs (Docker, AWS) cannot be reached, or refuses."""
+
+
+def storage_sentence(error: OSError) -> str | None:
+    """What a failed file operation means and what to do; None where it is no failure of the machine."""
+    known = _STORAGE_FAILURES.get(error.errno or 0)
+    return known if known is None or error.filename is None else f"{error.filename}: {known}"

@@ -6,6 +6,7 @@ of a data-parallel run take slices of the same global batch.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -157,7 +158,7 @@ class FileSamples:
 
 
 def open_files(
-    infile: str | os.PathLike[str],
+    infile: str | os.PathLike[str] | tuple[Path, Path | None],
     *,
     rule: Rule | None = None,
     use_cursor: bool = True,
@@ -166,12 +167,12 @@ def open_files(
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> FileSamples:
-    """The samples of `infile` (see `resolve_infile`), tokenised into caches on first use.
+    """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
 
     `fitted` gives the teacher and tokenizer of a model that is trained further; otherwise they are fitted to the
     files. Without a validation file, a tenth of the lines is held out. Raises InputError and StorageError.
     """
-    train_path, val_path = resolve_infile(infile)
+    train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
     paths = [train_path] if val_path is None else [train_path, val_path]
     teacher, tokenizer = fitted or fit_once(paths, rule, use_cursor, cache_dir)
     if val_path is not None:

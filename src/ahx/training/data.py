@@ -13,6 +13,7 @@ from ahx.errors import InputError
 from ahx.rules import parse_rule
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.places import Places
 
 #: A rule's vocabulary and its longest row are read off so many samples.
 _PROBED = 4_000
@@ -50,13 +51,13 @@ def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Ro
     return tokenizer.encode_input(text) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
-def prepare(hp: Hyperparameters) -> TrainingData:
+def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
     """The data that `hp` names. Raises InputError or StorageError before anything is trained."""
     rule = parse_rule(hp.rule) if hp.rule else None
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
-        data = _from_files(hp, rule, sampler, use_cursor)
+        data = _from_files(hp, places, rule, sampler, use_cursor)
     else:
         assert rule is not None  # Hyperparameters asks for one of the two
         assert sampler is not None
@@ -102,8 +103,11 @@ def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bo
     )
 
 
-def _from_files(hp: Hyperparameters, rule: Rule | None, sampler: Sampler | None, use_cursor: bool) -> TrainingData:
-    samples = open_files(hp.infile or "", rule=rule, use_cursor=use_cursor, seed=hp.seed)
+def _from_files(
+    hp: Hyperparameters, places: Places, rule: Rule | None, sampler: Sampler | None, use_cursor: bool
+) -> TrainingData:
+    files = places.data or hp.infile or ""
+    samples = open_files(files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches)
     fresh = RuleSamples(rule, samples.teacher, samples.tokenizer, sampler, hp.seed).fresh if rule and sampler else None
     notes = [samples.note] if samples.note else []
     if samples.teacher.kind == "alignment":

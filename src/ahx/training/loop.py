@@ -8,7 +8,6 @@ number; a run that is killed and resumed ends with the same bits as one that was
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from signal import Signals
 from typing import Any
 
@@ -23,6 +22,7 @@ from ahx.model.transformer import Transformer
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import MetricsFile
+from ahx.training.places import Places
 from ahx.training.progress import Example, Reporter
 from ahx.training.schedule import scale
 from ahx.training.signals import StopRequest
@@ -48,11 +48,11 @@ class Loop:
     """Trains `model` on `data` until one of the stopping conditions of `hp` is met, or a signal asks it to stop."""
 
     def __init__(
-        self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, run: Path,
+        self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, places: Places,
         reporter: Reporter, about: dict[str, Any], stop: StopRequest,
     ) -> None:  # fmt: skip
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
-        self.run, self.reporter, self.about, self.stop = run, reporter, about, stop
+        self.places, self.reporter, self.about, self.stop = places, reporter, about, stop
         self.first = step.rank == 0
         self.validation_rows = data.rows(data.validation_pairs) if self.first else []
         epoch = data.steps_per_epoch
@@ -84,12 +84,16 @@ class Loop:
         self.train_step.optimizer.load_state(state["optimizer"])
 
     def __call__(self) -> Outcome:
-        metrics_file = MetricsFile(self.run / "metrics.jsonl", self.step or None) if self.first else None
+        metrics_file = MetricsFile(self.places.metrics, self.step or None) if self.first else None
         began, seconds_before = time.monotonic(), self.seconds
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
         if self.step >= self.total:
             self.reason = self.reason or f"reached {self.total:,} steps"
+        self.stop.prepared()
+        (interrupted,) = self._agree(self.stop.signal is not None)
+        if interrupted and not self.reason:
+            return self._stopped()
         while not self.reason:
             rows = self.data.batch(self.step, self.hp.batch_size)
             rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
@@ -115,13 +119,16 @@ class Loop:
             if losses and (interrupted or self.step % self.checkpoint_every == 0):
                 self._refuse_nan(float(losses[-1]))
             if interrupted and not stopped:
-                self._checkpoint()
-                return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
+                return self._stopped()
             if stopped:
                 self.reason = self.reason or "ended by the first process"
             if stopped or self.step % self.checkpoint_every == 0:
                 self._checkpoint()
         return Outcome(self.step, self.reason, self.metrics)
+
+    def _stopped(self) -> Outcome:
+        self._checkpoint()
+        return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
         """In a group of processes, what any of them says holds for all: they must leave the loop at the same step."""
@@ -179,12 +186,12 @@ class Loop:
     def _checkpoint(self) -> None:
         if not self.first:
             return
-        name = f"step-{self.step:08d}"
+        run, name = self.places.run, f"step-{self.step:08d}"
         is_best = self.metrics.get("step") == self.step and self.metrics["val_loss"] < self.best
         if is_best:
             self.best = self.metrics["val_loss"]
         about = {**self.about, "step": self.step, "metrics": self.metrics}
-        checkpoint.save(self.run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
+        checkpoint.save(run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
         if is_best:
-            checkpoint.mark_best(self.run, name, {"val_loss": self.metrics["val_loss"]})
-        checkpoint.prune(self.run, self.hp.keep_checkpoints)
+            checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
+        checkpoint.prune(run, self.hp.keep_checkpoints)

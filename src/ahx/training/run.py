@@ -1,5 +1,6 @@
 """A training run from its hyperparameters to a model on disk: put together here, trained in loop.py."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from ahx.training.data import TrainingData, prepare
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
+from ahx.training.places import Places
 from ahx.training.progress import Reporter, reporter
 from ahx.training.signals import StopRequest
 from ahx.training.step import CompiledStep, TrainingStep
@@ -38,25 +40,31 @@ def train(hp: Hyperparameters) -> int:
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def run(hp: Hyperparameters) -> Outcome:
-    """Train as `hp` says and write the model to hp.model_out. Raises AhxError."""
+def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | None = None) -> Outcome:
+    """Train as `hp` says and write the model, to hp.model_out unless `places` says otherwise. Raises AhxError.
+
+    `stop` is for callers that listen to signals already, for instance since before torch was imported.
+    """
+    places = places or Places.of(hp)
+    listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
     keep_memory()
-    with StopRequest() as stop, _process_group(choose_device(hp.device).type) as rank:
+    with listening as stop, _process_group(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
-        data = prepare(hp)
+        data = prepare(hp, places)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
-        folder = _folder(hp, rank == 0)
+        if rank == 0:
+            _make_folders(hp, places)
         if dist.is_initialized():
-            dist.barrier()  # the first process has made the folder
-        model, resumed = _model(hp, data, folder, given, rank == 0)
+            dist.barrier()  # the first process has made the folders
+        model, resumed = _model(hp, data, places.run, given, rank == 0)
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
         report = reporter(total, sys.stdout.isatty(), rank == 0)
         try:
-            loop = Loop(hp, data, model, step, folder, report, _about(hp, data), stop)
+            loop = Loop(hp, data, model, step, places, report, _about(hp, data), stop)
             if resumed is not None:
                 before = checkpoint.read_config(resumed).get("hyperparameters", {})
                 same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
@@ -64,7 +72,7 @@ def run(hp: Hyperparameters) -> Outcome:
             _introduce(report, hp, data, model, device, loop, resumed)
             outcome = loop()
             if rank == 0:
-                _conclude(report, hp, data, model, folder, outcome)
+                _conclude(report, hp, data, model, places, outcome)
         finally:
             report.close()
     return outcome
@@ -87,18 +95,16 @@ class _process_group:
             dist.destroy_process_group()
 
 
-def _folder(hp: Hyperparameters, first: bool) -> Path:
-    """The run's folder, made if need be. What an older run left there that is not resumed is moved aside."""
-    folder = Path(hp.model_out)
-    if first:
-        try:
-            if not hp.resume and (aside := checkpoint.set_aside(folder)):
-                print(f"ahx: note: what an earlier run left in {folder} was moved to {aside}", file=sys.stderr)
-            (folder / checkpoint.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"cannot make the folder {folder}: {error.strerror}; choose another with --model_out"
-            raise StorageError(reason) from error
-    return folder
+def _make_folders(hp: Hyperparameters, places: Places) -> None:
+    """Make what is missing. What an older run left there that is not resumed is moved aside."""
+    try:
+        if not hp.resume and (aside := checkpoint.set_aside(places.run)):
+            print(f"ahx: note: what an earlier run left in {places.run} was moved to {aside}", file=sys.stderr)
+        for folder in (places.run / checkpoint.CHECKPOINTS, places.model, places.metrics.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot make the folder {error.filename or places.run}: {error.strerror}; choose another place"
+        raise StorageError(reason) from error
 
 
 def _model(
@@ -203,19 +209,21 @@ def _introduce(
 
 
 def _conclude(
-    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, folder: Path, outcome: Outcome
+    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, places: Places, outcome: Outcome
 ) -> None:
-    if outcome.signal is not None:
-        again = " ".join(["ahx train", *_arguments(hp), "--resume"])
-        report.say(
-            f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept. Go on with: {again}"
-        )
-        return
-    about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
-    checkpoint.save_flat(folder, model, data.tokenizer, about)
+    if outcome.signal is None or places.always_model:
+        about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
+        checkpoint.save_flat(places.model, model, data.tokenizer, about)
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
-    report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {folder}")
+    if outcome.signal is None:
+        report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {places.model}")
+        return
+    stopped = f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept"
+    if places.always_model:
+        report.say(f"{stopped}, and the model so far is in {places.model}{verdict}")
+    else:
+        report.say(f"{stopped}. Go on with: {' '.join(['ahx train', *_arguments(hp), '--resume'])}")
 
 
 def _arguments(hp: Hyperparameters) -> list[str]:

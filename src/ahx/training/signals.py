@@ -4,26 +4,51 @@ import signal
 from types import FrameType, TracebackType
 from typing import Self
 
+from ahx.errors import AhxError
+
+
+class StoppedEarly(AhxError):
+    """Training was asked to stop before it had begun, and could not begin soon enough to stop properly."""
+
 
 class StopRequest:
-    """While active, the first SIGTERM or SIGINT is remembered in `signal`; a second Ctrl-C interrupts at once."""
+    """While active, the first SIGTERM or SIGINT is remembered in `signal`; a second Ctrl-C interrupts at once.
 
-    def __init__(self) -> None:
+    With `patience`, preparations that are still under way so many seconds after the signal end in StoppedEarly.
+    """
+
+    def __init__(self, patience: float | None = None) -> None:
         self.signal: signal.Signals | None = None
+        self._patience = patience
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._remember)
+        if self._patience is not None:
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.prepared()
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned, it takes
+
+    def prepared(self) -> None:
+        """From now on somebody looks at `signal` often enough."""
+        if self._patience is not None:
+            self._patience = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if self.signal is None and self._patience is not None:
+            signal.setitimer(signal.ITIMER_REAL, self._patience)
         self.signal = signal.Signals(number)
+
+    def _give_up(self, number: int, frame: FrameType | None) -> None:
+        name = self.signal.name if self.signal is not None else "a signal"
+        raise StoppedEarly(f"stopped by {name} before the first step, so there is no model yet; start the job again")

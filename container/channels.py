@@ -1,0 +1,180 @@
+"""The input channels of a job: their files for training and for validation, and a model to start from."""
+
+import json
+import os
+import shutil
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
+from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.suggest import did_you_mean
+from ahx.training.opt_ml import OptMl
+
+#: The channels that a job may have, and other names for them; `training` is what SageMaker's SDK calls a single one.
+NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model"}
+_WAIT_SECONDS = 60.0  # for the files of a FastFile channel, which may appear late
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of inputdataconfig.json."""
+
+    name: str  # as the job calls it
+    folder: Path
+    streamed: bool  # FastFile: files appear late, and are read once, in order
+
+    def files(self) -> list[Path]:
+        """Its data files, those of sub-folders too; caches and hidden files are not data. Raises InputError."""
+        for _ in range(int(_WAIT_SECONDS * 10) if self.streamed else 1):
+            found = sorted(path for path in self.folder.rglob("*") if self._is_data(path))
+            if found or not self.streamed:
+                break
+            time.sleep(0.1)
+        if not self.folder.is_dir():
+            raise InputError(
+                f"channel {self.name}: its folder {self.folder} is missing; "
+                f"mount the data there, or give the channel an S3 location"
+            )
+        if not found:
+            raise InputError(f"channel {self.name}: {self.folder} has no files; check where its data should come from")
+        return found
+
+    def _is_data(self, path: Path) -> bool:
+        parts = path.relative_to(self.folder).parts
+        return path.is_file() and not any(part.startswith(".") or part.endswith(".ahxcache") for part in parts)
+
+
+def channels(tree: OptMl) -> dict[str, Channel]:
+    """The job's channels under their usual names. Raises InputError for one that nothing here reads."""
+    config = read_json(tree.input_data_config)
+    found: dict[str, Channel] = {}
+    for name, about in config.items():
+        usual = NAMES.get(name)
+        if usual is None:
+            near = did_you_mean(name, NAMES, "channels are called train, validation and model")
+            raise InputError(f"channel {name!r} is none that training reads{near}")
+        if usual in found:
+            raise InputError(f"channels {found[usual].name} and {name} mean the same; keep one of the two")
+        mode = about.get("TrainingInputMode", "File") if isinstance(about, dict) else "File"
+        if mode not in ("File", "FastFile"):
+            raise InputError(f"channel {name}: input mode {mode} cannot be read; use File or FastFile")
+        found[usual] = Channel(name, tree.channel(name), mode == "FastFile")
+    if "validation" in found and "train" not in found:
+        raise InputError(f"there is a channel {found['validation'].name}, but none called train; add it")
+    return found
+
+
+def data_files(given: dict[str, Channel], infile: str | None, scratch: Path) -> tuple[Path, Path | None] | None:
+    """The training and validation file of the channels; None where there is no channel train.
+
+    `infile` picks among several data sets, by its name or `NAME` in NAME_train.txt. FastFile channels are copied to
+    `scratch` first, in order and once: everything after that may read as it likes. Raises InputError, StorageError.
+    """
+    if "train" not in given:
+        return None
+    name = infile.rstrip("/").rpartition("/")[2].removesuffix(TRAIN_SUFFIX) if infile else None
+    train = _pick(given["train"], given["train"].files(), TRAIN_SUFFIX, name)
+    if "validation" in given:
+        own = given["validation"].files()
+        val: Path | None = _pick(given["validation"], own, VAL_SUFFIX, name)
+    else:
+        beside = train.with_name(train.name.removesuffix(TRAIN_SUFFIX) + VAL_SUFFIX)
+        val = beside if train.name.endswith(TRAIN_SUFFIX) and beside.is_file() else None
+    if given["train"].streamed:
+        train = copied(train, scratch / "train")
+    if val is not None and given.get("validation", given["train"]).streamed:
+        val = copied(val, scratch / "validation")
+    return train, val
+
+
+def model_folder(channel: Channel, scratch: Path) -> Path:
+    """The folder with the model of channel `model`: its files, or what is packed in its model.tar.gz."""
+    files = channel.files()
+    packed = [path for path in files if path.name.endswith(".tar.gz")]
+    if packed:
+        return _unpacked(packed[0], scratch / "model")
+    configs = [path for path in files if path.name == "config.json"]
+    if not configs:
+        raise InputError(f"channel {channel.name}: {channel.folder} has no config.json and no model.tar.gz of a model")
+    folder = min(configs, key=lambda path: len(path.parts)).parent
+    if channel.streamed:
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                copied(path, scratch / "model")
+        return scratch / "model"
+    return folder
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """A copy of `source` in `folder`, read from its first byte to its last. Raises StorageError."""
+    place = folder / source.name
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(source, "rb", buffering=0) as stream, open(partial, "wb") as file:
+            while data := stream.read(_CHUNK):
+                file.write(data)
+        os.replace(partial, place)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        reason = (error.strerror or str(error)).lower()
+        raise StorageError(
+            f"cannot copy {source} to {folder}: {reason}; give the instance a larger volume, or use File mode"
+        ) from error
+    return place
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One of SageMaker's configuration files. Raises InputError when it is missing or is no JSON object."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing; SageMaker writes it, and under docker run it must be mounted (see docs/container.md)"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} must hold one JSON object")
+    return data
+
+
+def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) -> Path:
+    """The one data file that is meant."""
+    if name is not None:
+        named = [path for path in files if path.name in (name, name + suffix)]
+        if len(named) == 1:
+            return named[0]
+    marked = [path for path in files if path.name.endswith(suffix)]
+    for some in (marked, files):
+        if len(some) == 1 and (name is None or len(files) == 1):
+            return some[0]
+    shown = ", ".join(path.name for path in files[:5]) + (", ..." if len(files) > 5 else "")
+    if name is not None:
+        raise InputError(f"channel {channel.name} has no data set {name!r} (infile); its files are {shown}")
+    raise InputError(
+        f"channel {channel.name} has several data files ({shown}); name one with the hyperparameter infile"
+    )
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """The folder in which the config.json of a packed model lies, once it is unpacked."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with open(archive, "rb", buffering=0) as stream, tarfile.open(fileobj=stream, mode="r|gz") as packed:
+            packed.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        raise CheckpointError(f"{archive} is no packed model ({error}); give the model.tar.gz of a job") from error
+    except OSError as error:
+        raise StorageError(f"cannot unpack {archive}: {(error.strerror or str(error)).lower()}") from error
+    configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
+    if not configs:
+        raise CheckpointError(f"{archive} holds no config.json of a model; give the model.tar.gz of a job")
+    return configs[0].parent

@@ -1,0 +1,101 @@
+"""How a job ended, in the two ways that SageMaker reads: the exit code, and the failure file.
+
+A job has succeeded when it ends with code 0 *and* a model. Anything else leaves a failure file whose first line is one
+sentence that a user can act on, with the traceback below it. The file is there from the start and is taken away at
+success: a process that the kernel kills for want of memory writes nothing any more.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ahx.errors import AhxError, StorageError, storage_sentence
+from ahx.training.opt_ml import OptMl
+
+#: SageMaker shows so many characters of the failure file.
+SHOWN = 1024
+
+_KILLED = (
+    "the training process was killed before it could say why, as happens when memory runs out; "
+    "use a smaller batch_size or model, or an instance (docker run --memory) with more memory"
+)
+
+
+def judged(tree: OptMl, work: Callable[[], None]) -> int:
+    """Do `work`; the exit code, with the failure file written or removed. Never raises."""
+    try:
+        begin(tree)
+        work()
+    except BaseException as error:
+        code, sentence = verdict(error)
+        details = "".join(traceback.format_exception(error))
+        if not isinstance(error, AhxError):
+            print(details, end="", file=sys.stderr)
+        print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
+        _report(tree.failure, sentence, details)
+        return code
+    with suppress(OSError):
+        tree.failure.unlink()
+    return 0
+
+
+def begin(tree: OptMl) -> None:
+    """Make the output folder if need be, with a failure file for a sudden end. Raises StorageError."""
+    try:
+        tree.output.mkdir(parents=True, exist_ok=True)
+        tree.failure.write_text(_KILLED + "\n", "utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StorageError(
+            f"cannot write {tree.failure}: {reason}; mount a writable folder at {tree.output}"
+        ) from error
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """The exit code for an error, and one sentence of at most 1,024 characters."""
+    code = 1
+    if isinstance(error, AhxError):
+        code, sentence = error.exit_code, str(error)
+    elif isinstance(error, OSError) and (known := storage_sentence(error)):
+        sentence = known
+    elif _is_out_of_memory(error):
+        sentence = "memory ran out; use a smaller batch_size or model, or an instance with more memory"
+    elif isinstance(error, SystemExit):
+        sentence = (
+            f"the training code called exit({error.code!r}) in the middle; this is a bug in ahx, please report it"
+        )
+    else:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        sentence = f"this is a bug in ahx, please report it with the lines below ({what})"
+    return code, one_line(sentence)
+
+
+def one_line(text: str) -> str:
+    """`text` as one line that SageMaker shows whole."""
+    line = "; ".join(part.strip().removeprefix("- ") for part in text.splitlines() if part.strip()).replace(":;", ":")
+    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own error, and torch's: for GPUs a class of its own, for CPUs a RuntimeError."""
+    told = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    )
+
+
+def _report(file: Path, sentence: str, details: str) -> None:
+    """Write the failure file as well as can be: where the disk is full, in the place of the first one."""
+    for text in (f"{sentence}\n\n{details}", f"{sentence}\n"):
+        try:
+            with open(file, "r+" if file.exists() else "w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.truncate()
+                handle.flush()
+                os.fsync(handle.fileno())
+            return
+        except OSError as error:
+            print(f"ahx: warning: cannot write {file}: {error.strerror or error}", file=sys.stderr, flush=True)

@@ -1,0 +1,25 @@
+"""A job that another program of this machine started ends with it: the end of standard input is read as SIGTERM.
+
+SageMaker stops its containers itself, so this holds only where the starter asks for it.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+
+#: Set by infra/local/runner.py.
+STOP_AT_EOF = "AHX_STOP_AT_EOF"
+
+
+def watch(environ: Mapping[str, str]) -> None:
+    """Begin to watch standard input, if the environment asks for it."""
+    if environ.get(STOP_AT_EOF) == "1":
+        threading.Thread(target=_wait_for_end, name="parent", daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

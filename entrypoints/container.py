@@ -1,0 +1,44 @@
+"""The training job that SageMaker, its local mode and `docker run` start: from an /opt/ml tree to a model in it.
+
+`train` is the image's command of that name; in its midst SageMaker's toolkit calls `main` (SAGEMAKER_TRAINING_MODULE).
+`python -m entrypoints.container` does without the toolkit, on the tree that SAGEMAKER_BASE_DIR names.
+"""
+
+import os
+import sys
+
+from ahx.training.signals import StopRequest
+
+
+def train(with_toolkit: bool = True) -> int:
+    """Run the job. Returns the exit code."""
+    # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
+    with StopRequest(patience=30.0) as stop:
+        from ahx.training.opt_ml import OptMl
+        from container import job, parent
+        from container.outcome import judged
+        from container.toolkit import within_toolkit
+
+        tree = OptMl.of(os.environ)
+        parent.watch(os.environ)
+
+        def work() -> None:
+            ready = job.read(tree, os.environ)
+            if with_toolkit:
+                within_toolkit(lambda: ready.train(stop))
+            else:
+                ready.train(stop)
+
+        return judged(tree, work)
+
+
+def main() -> None:
+    """Called by SageMaker's toolkit: from within `train`, or first of all where the toolkit is started by itself."""
+    from container import toolkit
+
+    if not toolkit.call_waiting() and (code := train(with_toolkit=False)):
+        toolkit.fail(code)
+
+
+if __name__ == "__main__":
+    sys.exit(train(with_toolkit=False))
