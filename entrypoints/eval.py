@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError
+from infra import locations
 
 if TYPE_CHECKING:
     from ahx.evaluation.render import Leak
@@ -33,11 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, the samples, and how to judge and show."""
     parser.usage = "%(prog)s --model RUN [--data FILE | --rule RULE] [options]"
     add = parser.add_argument_group("Which model").add_argument
-    add("--model", metavar="RUN", help="The run's folder (model_out of `ahx train`), or one of its checkpoints.")
+    add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--device", default="auto", help="Where to compute: auto, cpu, mps, cuda or cuda:N (auto).")
     add = parser.add_argument_group("On which samples").add_argument
-    add("--data", metavar="FILE", help="A file of input,output lines; data/da stands for data/da_val.txt.")
+    add(
+        "--data",
+        metavar="FILE",
+        help="A file of input,output lines, here or in S3; data/da stands for data/da_val.txt.",
+    )
     add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (the model's own).")
     add("--num-samples", type=int, metavar="N", help="Samples to draw, or lines to read (10000; the whole file).")
@@ -68,12 +73,12 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.samples import draw
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(args.model, args.device)
+    trained = load_trained(locations.model(args.model), args.device)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
     leak = None
     if args.data:
-        path, leak = _data(trained, args.data)
+        path, leak = _data(trained, locations.data(args.data))
         about["data"] = str(path)
         report = evaluate(trained, _lines(path, args.num_samples), **how)
         groups = by_length(report)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from infra import locations
+
 EXAMPLES = [
     "ahx gen-data --rule double_a data/da",
     "ahx gen-data --rule 'A -> AA, B -> ' --num-samples 20000 --max-len 12 --alphabet ABC data/mine",
@@ -34,17 +36,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write both files and say what is in them. Returns the exit code."""
     from ahx.data.generate import generate
+    from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
     from ahx.data.sampler import Sampler
     from ahx.rules import parse_rule
 
     rule = parse_rule(args.rule)
     alphabet = rule.alphabet if args.alphabet is None else args.alphabet
     sampler = Sampler(alphabet, args.min_len, args.max_len, rule.snippets())
-    with _progress(args.num_samples) as on_progress:
+    with locations.written(args.outfile) as out, _progress(args.num_samples) as on_progress:
         made = generate(
             rule,
             sampler,
-            args.outfile,
+            out,
             args.num_samples,
             seed=args.seed,
             val_fraction=args.val_fraction,
@@ -52,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if made.note:
         print(f"Note: {made.note}.")
-    print(f"Wrote {made.train_path} ({made.train_lines:,} lines) and {made.val_path} ({made.val_lines:,} lines).")
+    train, val = args.outfile + TRAIN_SUFFIX, args.outfile + VAL_SUFFIX
+    print(f"Wrote {train} ({made.train_lines:,} lines) and {val} ({made.val_lines:,} lines).")
     return 0
 
 

@@ -9,6 +9,7 @@ import io
 import sys
 
 from ahx.errors import InputError
+from infra import locations
 
 EXAMPLES = [
     "ahx interactive --model runs/demo",
@@ -21,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, and how it writes."""
     parser.usage = "%(prog)s --model RUN [options]"
     add = parser.add_argument
-    add("--model", metavar="RUN", help="The run's folder (model_out of `ahx train`), or one of its checkpoints.")
+    add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token (0); above, drawn.")
     add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (grows with the input).")
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.rewriter import Rewriter
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(args.model, args.device)
+    trained = load_trained(locations.model(args.model), args.device)
     rewriter = Rewriter(trained, args.temperature, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         return converse(rewriter)

@@ -1,10 +1,18 @@
 """Train a transformer on a rewriting rule, or on a file of examples.
 
 Every option is a field of `ahx.training.hyperparameters.Hyperparameters`; the options are made from it.
+What is read and written may be in S3: it is fetched before training, and the run is uploaded when it has ended, or been
+stopped by a signal.
 """
 
 import argparse
 import os
+from typing import TYPE_CHECKING
+
+from infra import locations
+
+if TYPE_CHECKING:
+    from ahx.training.hyperparameters import Hyperparameters
 
 EXAMPLES = [
     "ahx train --rule double_a",
@@ -55,6 +63,22 @@ def run(args: argparse.Namespace) -> int:
     config, sagemaker = typed.pop("config"), typed.pop("hyperparameters_json")
     hyperparameters = from_sources(typed, config, os.environ, sagemaker)
 
+    local = _local(hyperparameters)
+
     from ahx.training.run import train  # torch comes with it, so not before the input is known to be right
 
-    return train(hyperparameters)
+    code = train(local)
+    if local.model_out != hyperparameters.model_out and os.environ.get("RANK", "0") == "0":
+        print(locations.publish_run(local.model_out, hyperparameters.model_out, finished=code == 0), flush=True)
+    return code
+
+
+def _local(hp: "Hyperparameters") -> "Hyperparameters":
+    """The same with paths on this machine for all that is in S3; data and models are fetched."""
+    here = {
+        "infile": locations.data(hp.infile) if hp.infile else None,
+        "model_in": locations.model(hp.model_in) if hp.model_in else None,
+        "model_out": locations.run_folder(hp.model_out, hp.resume),
+    }
+    changed = {name: path for name, path in here.items() if path != getattr(hp, name)}
+    return hp.model_copy(update=changed) if changed else hp

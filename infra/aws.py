@@ -29,6 +29,8 @@ _CONFIG = Config(
 
 # What the commonest refusals mean, and the next step.
 _REFUSALS = {
+    "301": "it is in another region; set AWS_REGION to that of the bucket",
+    "403": "permission denied; `ahx infra doctor` says which permission is missing",
     "AccessDenied": "permission denied; `ahx infra doctor` says which permission is missing",
     "AccessDeniedException": "permission denied; `ahx infra doctor` says which permission is missing",
     "AuthFailure": "the credentials are not valid; log in again, or run `aws configure`",
@@ -36,6 +38,9 @@ _REFUSALS = {
     "ExpiredTokenException": "the credentials have expired; log in again",
     "InvalidAccessKeyId": "the credentials are not valid; log in again, or run `aws configure`",
     "InvalidClientTokenId": "the credentials are not valid; log in again, or run `aws configure`",
+    "AuthorizationHeaderMalformed": "it is in another region; set AWS_REGION to that of the bucket",
+    "NoSuchBucket": "there is no such bucket; check the name, or make one with `ahx infra apply`",
+    "PermanentRedirect": "it is in another region; set AWS_REGION to that of the bucket",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
     "SignatureDoesNotMatch": "the secret key is not valid; log in again, or run `aws configure`",
     "UnrecognizedClientException": "the credentials are not valid; log in again, or run `aws configure`",

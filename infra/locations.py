@@ -1,0 +1,132 @@
+"""What s3://... means where a path is expected: data files, a model, a run's folder.
+
+    s3://bucket/data/da              data/da_train.txt and data/da_val.txt, or a file of just this name
+    s3://bucket/runs/da              a run's folder: config.json, model.safetensors, ...
+    s3://bucket/.../model.tar.gz     what a training job left; also the folder that holds it, or a job's own
+
+The learning code sees local paths only.
+"""
+
+import gzip
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ahx.errors import CheckpointError, StorageError
+from infra import storage
+from infra.storage import Location
+
+_CONFIG, _CHECKPOINTS, _ARCHIVE = "config.json", "checkpoints", "model.tar.gz"
+
+
+def data(place: str) -> str:
+    """A local path that stands for the same data files as `place`. Raises StorageError, ServiceError."""
+    if not storage.is_s3(place):
+        return place
+    from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
+
+    client, wanted = storage.client(), Location.parse(place)
+    stem = Location(wanted.bucket, wanted.key.removesuffix(TRAIN_SUFFIX).removesuffix(VAL_SUFFIX))
+    given = storage.at(client, wanted)
+    if given is None or wanted.key.endswith(TRAIN_SUFFIX):
+        pair = [storage.at(client, Location(stem.bucket, stem.key + suffix)) for suffix in (TRAIN_SUFFIX, VAL_SUFFIX)]
+        found = [one for one in pair if one is not None]
+    else:
+        found = [given]
+    if not found:
+        raise StorageError(f"there is no {stem}{TRAIN_SUFFIX} and no object {wanted}; upload it, or check the name")
+    base = wanted.key.removesuffix(wanted.name)
+    return str(storage.fetch(client, wanted.bucket, found, base, str(wanted)) / wanted.name)
+
+
+@contextmanager
+def written(place: str) -> Iterator[str]:
+    """A local path; files written there, whose names begin with its own, are at `place` when the block ends well."""
+    if not storage.is_s3(place):
+        yield place
+        return
+    client, wanted = storage.client(), Location.parse(place)
+    storage.at(client, wanted)  # what would fail later should fail now
+    with tempfile.TemporaryDirectory(prefix="ahx-") as folder:
+        yield str(Path(folder, wanted.name))
+        parent = wanted.key.removesuffix(wanted.name)
+        files = [(path, Location(wanted.bucket, parent + path.name)) for path in sorted(Path(folder).iterdir())]
+        storage.upload(client, files, place, last=files[0][1])
+
+
+def model(place: str) -> str:
+    """A local folder with the model or run at `place`. Raises CheckpointError, ServiceError."""
+    if not storage.is_s3(place):
+        return place
+    client, wanted = storage.client(), Location.parse(place)
+    folder = [] if wanted.key.endswith(".tar.gz") else storage.under(client, wanted)
+    if any(one.key.endswith(f"/{_CONFIG}") for one in folder):
+        return str(storage.fetch(client, wanted.bucket, folder, wanted.key + "/", str(wanted)))
+    for archive in (wanted, wanted / _ARCHIVE, wanted / "output" / _ARCHIVE):
+        if archive.key.endswith(".tar.gz") and (one := storage.at(client, archive)) is not None:
+            base = archive.key.removesuffix(archive.name)
+            return str(unpack(storage.fetch(client, archive.bucket, [one], base, str(archive)) / archive.name))
+    if folder:
+        raise CheckpointError(f"{wanted} is not a model, or only a part of one: it has no {_CONFIG}; upload it again")
+    raise CheckpointError(f"there is no model at {wanted}; check the name with: aws s3 ls {wanted}")
+
+
+def unpack(archive: Path) -> Path:
+    """The folder beside `archive` with what is in it. Raises CheckpointError for what is no whole tar.gz of files."""
+    folder = archive.with_name("unpacked")
+    if folder.is_dir():
+        return folder
+    partial = Path(tempfile.mkdtemp(prefix=".unpacking.", dir=archive.parent))
+    try:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as packed:
+            packed.extractall(partial, filter="data")
+            while stream.read(2**20):  # to the end, where the checksum is
+                pass
+        if not folder.is_dir():  # another process may have been faster
+            os.rename(partial, folder)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, ValueError, zlib.error) as error:
+        raise CheckpointError(f"{archive} is not a whole archive of a model ({error}); fetch it again") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def run_folder(place: str, resume: bool) -> str:
+    """Where a run that is to end up at `place` is kept meanwhile; with `resume`, what is in S3 is fetched into it."""
+    if not storage.is_s3(place):
+        return place
+    wanted = Location.parse(place)
+    folder = Path("runs", wanted.bucket, wanted.key)
+    if resume and os.environ.get("RANK", "0") == "0" and not list((folder / _CHECKPOINTS).glob("step-*")):
+        client = storage.client()
+        if objects := storage.under(client, wanted):
+            fetched = storage.fetch(client, wanted.bucket, objects, wanted.key + "/", str(wanted))
+            shutil.copytree(fetched, folder, dirs_exist_ok=True)
+    return str(folder)
+
+
+def publish_run(folder: str, place: str, finished: bool) -> str:
+    """Upload a run to `place` and say so in a sentence.
+
+    A finished run is its model and metrics; of one that was stopped, the newest checkpoint goes too, to resume from.
+    The configuration, without which nothing reads the rest, is taken away first and comes last.
+    """
+    client, wanted, run = storage.client(), Location.parse(place), Path(folder)
+    files = [path for path in run.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if finished:
+        marker = wanted / _CONFIG
+    else:
+        newest = max((run / _CHECKPOINTS).glob("step-*"))
+        files += newest.iterdir()
+        marker = wanted / _CHECKPOINTS / newest.name / _CONFIG
+    places = [(path, wanted / path.relative_to(run).as_posix()) for path in sorted(files)]
+    stale = [Location(wanted.bucket, one.key) for one in storage.under(client, wanted / _CHECKPOINTS)]
+    storage.delete(client, [marker, wanted / _CONFIG])
+    storage.upload(client, places, str(wanted), last=marker)
+    storage.delete(client, set(stale) - {place for _, place in places})
+    return f"Uploaded to {wanted}. The checkpoints are kept in {run / _CHECKPOINTS}."
