@@ -114,7 +114,6 @@ def test_spellings_of_options_and_values_with_dashes(verb: Verb) -> None:
         (["--problem", "-> A"], "rule", "-> A"),
         (["--alphabet", "01"], "alphabet", "01"),
         (["--alphabet", "10"], "alphabet", "10"),
-        (["--infile", "s3://bucket/data/x"], "infile", "s3://bucket/data/x"),
         (["--pos", "none"], "pos", "none"),
         (["--max_steps", "none"], "max_steps", None),
     ],
