@@ -1,5 +1,6 @@
 """Transfers with a real S3 server on the other side of a real, sometimes bad, connection."""
 
+import gc
 import os
 import signal
 import socket
@@ -22,6 +23,12 @@ from infra import locations, storage
 from infra.storage import Location
 
 BUCKET = "shelf"
+
+# botocore leaves the socket of an answer that was cut short to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 class Wire:
@@ -91,6 +98,7 @@ def wire(server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     bucket.create()
     yield wire
     wire.listener.close()
+    gc.collect()
     bucket.objects.delete()
     bucket.delete()
 
@@ -237,9 +245,9 @@ def test_a_model_that_is_uploaded_in_part_is_refused(number: signal.Signals, wir
     place = f"s3://{BUCKET}/runs/x"
     locations.publish_run(str(run), place, finished=True)
     assert len(keys()) == 21
-    wire.bytes_per_second, before = 1_000_000, wire.answered
+    wire.bytes_per_second, before = 200_000, wire.answered
     process = in_a_process(f"from infra import locations; locations.publish_run({str(run)!r}, {place!r}, True)")
-    eventually(lambda: wire.answered > before + 1_000_000)
+    eventually(lambda: wire.answered > before + 500_000)
     process.send_signal(number)
     process.communicate()
     with pytest.raises(
