@@ -9,7 +9,7 @@ from pathlib import Path
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 METRIC_DEFINITIONS = [
     {"Name": name, "Regex": rf"\b{name}=([0-9.eE+-]+);"}
-    for name in ("step", "epoch", "train_loss", "val_loss", "val_exact", "val_margin", "tokens_per_second")
+    for name in ("step", "epoch", "train_loss", "val_loss", "val_exact", "val_margin", "tokens_per_second", "seconds")
 ]
 
 

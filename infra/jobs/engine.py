@@ -1,0 +1,252 @@
+"""Carries a sweep through: submits what is missing, as many at a time as may run, and watches the rest.
+
+It keeps no state of its own. Everything is read back from the place where the jobs run, so it may be killed at any
+moment and started again, on another machine too: a name that is taken was submitted before.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ahx.errors import ServiceError
+from infra import prices
+from infra.halving import hopeless
+from infra.jobs.history import Evaluation, evaluations
+from infra.jobs.place import FAILED, Busy, Full, Job, Manifest, NotYet, Place, Taken
+from infra.request import Setting, job_name, job_pattern, training_job
+from infra.sweep import Config
+
+ROLE_SECONDS = 90.0  # new roles are assumable within this
+PATIENCE_SECONDS = 600.0  # with a service that does not answer
+_THREADS = 8
+
+
+@dataclass
+class Row:
+    """One configuration of the sweep and what has become of it."""
+
+    setting: Setting
+    config: Config
+    name: str  # of its latest attempt, or of the one to be submitted
+    attempt: int = 1
+    job: Job | None = None
+    history: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The latest ones."""
+        final = self.job.metrics if self.job else {}
+        return {**(self.history[-1] if self.history else {}), **final}
+
+    def elapsed(self, now: float) -> float:
+        """Seconds on instances so far."""
+        if self.job is None or self.job.started is None:
+            return 0.0
+        return self.job.seconds or (self.job.ended or now) - self.job.started
+
+    def cost(self, now: float) -> float:
+        """US dollars so far, by the table of prices."""
+        seconds = self.job.billed_seconds if self.job and self.job.billed_seconds else self.elapsed(now)
+        return prices.usd(self.setting.instance_type, seconds) or 0.0
+
+
+@dataclass
+class State:
+    """The whole sweep at one moment."""
+
+    sweep: str
+    rows: list[Row]
+    note: str = ""  # what it waits for
+    ended: bool = False
+
+    def in_flight(self) -> list[Row]:
+        return [row for row in self.rows if row.job is not None and not row.job.over]
+
+    def cost(self) -> float:
+        now = time.time()
+        return sum(row.cost(now) for row in self.rows)
+
+
+class Engine:
+    """One launcher of one sweep."""
+
+    def __init__(
+        self,
+        place: Place,
+        sweep: str,
+        manifest: Manifest,
+        *,
+        retry_failed: bool = False,
+        on_change: Callable[[State], None] = lambda state: None,
+        pace: tuple[float, float] = (0.5, 30.0),
+    ) -> None:
+        self.place, self.manifest, self.retry_failed, self.on_change = place, manifest, retry_failed, on_change
+        self.pace = pace
+        self.state = State(sweep, [Row(manifest.settings[n], c, "") for n, c in manifest.entries])
+        self._by_name: dict[str, Row] = {}
+        for row in self.state.rows:
+            row.name = job_name(row.setting, row.config)
+            self._by_name[row.name] = row
+        self._cursors: dict[str, Any] = {}
+        self._asked_to_stop: set[str] = set()
+        self._first_poll = True
+        self._room: int | None = None  # what the last refusal for want of quota has taught
+        self._role_refused: float | None = None
+        self._pool = ThreadPoolExecutor(_THREADS)
+
+    def run(self) -> State:
+        """Until every job is over. Raises ServiceError when the place is out of reach for long, or refuses a job."""
+        interval, trouble = self.pace[0], None
+        try:
+            while True:
+                try:
+                    changed = self.poll()
+                    changed = self.submit() or changed
+                    trouble = None
+                except Busy as error:
+                    trouble = trouble or time.monotonic()
+                    changed, self.state.note = False, str(error)
+                    if time.monotonic() - trouble > PATIENCE_SECONDS:
+                        raise ServiceError(
+                            f"{error}; jobs go on without me: `ahx jobs attach {self.state.sweep}`"
+                        ) from error
+                self.on_change(self.state)
+                if self.state.ended:
+                    return self.state
+                interval = self.pace[0] if changed else min(interval * 1.5, self.pace[1])
+                time.sleep(interval)
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def poll(self) -> bool:
+        """Read back what there is; whether anything has changed."""
+        jobs = self.place.jobs(self.state.sweep)
+        before = {row.name: row.job for row in self.state.rows}
+        pattern = job_pattern(self.state.rows[0].setting.names, self.state.sweep) if self.state.rows else None
+        for name, job in jobs.items():
+            match = pattern.fullmatch(name) if pattern else None
+            row = self._by_name.get(match[1]) if match else None
+            attempt = int(match[2] or 1) if match else 0
+            if row is not None and attempt >= row.attempt:
+                row.name, row.attempt, row.job = name, attempt, job
+        if self._first_poll and self.retry_failed:
+            for row in self.state.rows:
+                if row.job is not None and row.job.status == FAILED:
+                    row.attempt += 1
+                    row.name, row.job = job_name(row.setting, row.config, row.attempt), None
+        self._first_poll = False
+        self._read_logs()
+        self._halve()
+        changed = {row.name: row.job for row in self.state.rows} != before
+        if changed:
+            self._room = None
+        self.state.ended = all(row.job is not None and row.job.over for row in self.state.rows)
+        return changed
+
+    def submit(self) -> bool:
+        """Submit what is missing and may run now; whether anything was."""
+        waiting = [row for row in self.state.rows if row.job is None]
+        self.state.note = ""
+        if not waiting:
+            return False
+        n_flying = len(self.state.in_flight())
+        room = min(int(self.manifest.limits["max_parallel"]), self.place.slots(waiting[0].setting)) - n_flying
+        if self._room is not None:
+            room = min(room, self._room - n_flying)
+        chosen = self._affordable(waiting[: max(0, room)])
+        if not chosen:
+            if room > 0 and not n_flying:  # what is left may cost more than is allowed
+                self.state.ended = True
+            return False
+        n_submitted = 0
+        for at in range(0, len(chosen), _THREADS):
+            some = chosen[at : at + _THREADS]
+            outcomes = list(self._pool.map(self._submit_one, some))
+            n_submitted += sum(outcome is None for outcome in outcomes)
+            refusals = [outcome for outcome in outcomes if outcome is not None]
+            if refusals:
+                self._learn_from(refusals, n_flying + n_submitted)
+                break
+        return n_submitted > 0
+
+    def _submit_one(self, row: Row) -> Exception | None:
+        """None, or why not now."""
+        try:
+            self.place.submit(training_job(row.setting, row.config, row.attempt))
+        except Taken:
+            pass
+        except (Full, Busy, NotYet) as error:
+            return error
+        row.job = Job(row.name, "InProgress", "Starting", created=time.time())
+        self._role_refused = None
+        return None
+
+    def _learn_from(self, refusals: Sequence[Exception], flying: int) -> None:
+        worst = next((r for kind in (NotYet, Full, Busy) for r in refusals if isinstance(r, kind)), refusals[0])
+        if isinstance(worst, NotYet):
+            self._role_refused = self._role_refused or time.monotonic()
+            if time.monotonic() - self._role_refused > ROLE_SECONDS:
+                raise ServiceError(f"{worst}; the role is not usable after {ROLE_SECONDS:.0f} s: `ahx infra doctor`")
+            self.state.note = "waiting until the new role can be used"
+        elif isinstance(worst, Full):
+            self._room = flying
+            self.state.note = "waiting for quota"
+        else:
+            self.state.note = f"slowed down: {worst}"
+
+    def _affordable(self, rows: Sequence[Row]) -> list[Row]:
+        """As many of the rows as cannot take the cost above the limit, even if every job runs to its time limit."""
+        most = self.manifest.limits.get("max_cost")
+        if not most or not self.place.costs:
+            return list(rows)
+        spent = self.state.cost()
+        for row in self.state.in_flight():
+            spent += max(0.0, _at_most(row.setting) - row.cost(time.time()))
+        chosen = []
+        for row in rows:
+            spent += _at_most(row.setting)
+            if spent > float(most):
+                self.state.note = f"held back: more jobs could cost more than ${float(most):g}"
+                break
+            chosen.append(row)
+        return chosen
+
+    def _read_logs(self) -> None:
+        """What running jobs have printed since; of ended ones what is missing."""
+        halving = bool(self.manifest.limits.get("halving"))
+
+        def wanted(row: Row) -> bool:
+            if row.job is None or (row.name in self._cursors and self._cursors[row.name] == "end"):
+                return False
+            return not row.job.over or halving or "val_exact" not in row.job.metrics
+
+        self._each(self._read_log, [row for row in self.state.rows if wanted(row)])
+
+    def _read_log(self, row: Row) -> None:
+        assert row.job is not None
+        lines, cursor = self.place.log(row.name, self._cursors.get(row.name))
+        row.history += evaluations(lines)
+        self._cursors[row.name] = "end" if row.job.over and not lines else cursor
+
+    def _halve(self) -> None:
+        if not (eta := int(self.manifest.limits.get("halving") or 0)):
+            return
+        told = {row.name: [one for one in row.history if _can_judge(one)] for row in self.state.rows}
+        to_stop = hopeless(told, eta) - self._asked_to_stop
+        rows = [row for row in self.state.in_flight() if row.name in to_stop]
+        self._each(lambda row: self.place.stop(row.name), rows)
+        self._asked_to_stop |= {row.name for row in rows}
+
+    def _each(self, do: Callable[[Row], None], rows: Iterable[Row]) -> None:
+        list(self._pool.map(do, rows))
+
+
+def _can_judge(one: Evaluation) -> bool:
+    return {"epoch", "val_exact", "val_loss"} <= set(one)
+
+
+def _at_most(setting: Setting) -> float:
+    """US dollars of one job that runs to its limit, on demand."""
+    return prices.usd(setting.instance_type, setting.max_runtime + prices.STARTING_SECONDS) or 0.0
