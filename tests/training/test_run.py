@@ -222,6 +222,7 @@ def test_the_metric_patterns_read_the_line_that_is_printed() -> None:
         "val_exact": 1.0,
         "val_margin": -3.5,
         "tokens_per_second": 12345.678,
+        "seconds": 1.5,
     }
     line = metric_line(values)
     for definition in METRIC_DEFINITIONS:
