@@ -16,7 +16,7 @@ from ahx.errors import AhxError, InputError, StorageError, storage_sentence
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
-VERBS = ("rules", "gen-data", "train", "eval", "interactive")
+VERBS = ("rules", "gen-data", "train", "eval", "interactive", "aws")
 
 EXAMPLES = [
     "ahx rules apply 'A -> AA' ABA",
@@ -101,8 +101,9 @@ def _run(argv: list[str]) -> int:
 
 
 def _asks_for_usage(verb: str, options: list[str]) -> bool:
-    """A verb alone is a question, unless it needs no options: `rules` lists, `train` may be set up by SM_HP_*."""
-    return not options and verb != "rules" and not (verb == "train" and any(v.startswith("SM_HP_") for v in os.environ))
+    """A verb alone is a question, but for `rules`, which lists, `aws`, which serves, and `train` set up by SM_HP_*."""
+    set_up = verb == "train" and any(variable.startswith("SM_HP_") for variable in os.environ)
+    return not options and verb not in ("rules", "aws") and not set_up
 
 
 def _short_help(parser: Parser) -> str:

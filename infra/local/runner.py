@@ -62,15 +62,17 @@ class Runner(Protocol):
         """Start the job in `tree`, with more environment variables. Raises ServiceError."""
 
 
+@dataclass(frozen=True)
 class ProcessRunner:
     """Jobs as processes of this machine, each in a process group of its own, with this Python."""
+
+    program: Sequence[str] = (sys.executable, "-m", "entrypoints.container")  # what the image's `train` runs
 
     def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> "ProcessJob":
         # Settings of a job that this process itself may be (SM_*) are none of its children's.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "SAGEMAKER_"))}
         settings = {"PYTHONUNBUFFERED": "1", BASE_VARIABLE: str(tree.base), STOP_AT_EOF: "1"}
-        command = [sys.executable, "-m", "entrypoints.container"]
-        return ProcessJob(tree, _spawn(command, inherited | settings | dict(environment or {}), tree))
+        return ProcessJob(tree, _spawn(self.program, inherited | settings | dict(environment or {}), tree))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class ContainerRunner:
     network: str | None = None  # Docker's name of a network, "host" or "none"; None is Docker's default
     memory: str | None = None  # as docker run --memory takes it: 2g
     options: Sequence[str] = ()  # further options of docker run
+    program: Sequence[str] = ("train",)  # what follows the image's name
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def start(
@@ -109,7 +112,7 @@ class ContainerRunner:
             command += ["--env", variable]
         for place, inside, mode in _mounts(tree):
             command += ["--mount", f'type=bind,"source={place}","target={inside}"{mode}']
-        return [*command, *self.options, self.image, "train"]
+        return [*command, *self.options, self.image, *self.program]
 
 
 def docker_command() -> str:
@@ -221,7 +224,7 @@ def log_file(tree: OptMl) -> Path:
     return tree.base / "log.txt"
 
 
-def _spawn(command: list[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
+def _spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
     try:
         with open(log_file(tree), "wb") as log:
             return subprocess.Popen(

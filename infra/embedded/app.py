@@ -1,0 +1,48 @@
+"""One request to the embedded AWS: control, then faults, then our own operations, and everything else is moto's."""
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from infra.embedded import control
+from infra.embedded.faults import Dropped, Faults
+from infra.embedded.own_clients import OwnClients
+from infra.embedded.wire import AwsError, Body, Environ, StartResponse, answer_error, answer_json, read_call, read_json
+
+Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
+
+
+class Application:
+    """The WSGI application.
+
+    `operations` maps (signing name of the service, operation) to what answers it from its JSON; None from one of them
+    leaves the request to moto.
+    """
+
+    def __init__(
+        self,
+        operations: dict[tuple[str, str], Operation],
+        control_api: control.Control,
+        faults: Faults,
+        clients: OwnClients,
+    ) -> None:
+        self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Body:
+        if environ.get("PATH_INFO", "").startswith(control.PREFIX):
+            return self._control(environ, start)
+        call = read_call(environ)
+        try:
+            if not self._clients.made(environ):
+                self._faults.apply(call)
+            operation = self._operations.get((call.service, call.operation))
+            if operation and (answer := operation(read_json(environ), call.region)) is not None:
+                return answer_json(start, answer)
+        except AwsError as error:
+            return answer_error(start, environ, call, error)
+        except Dropped:
+            raise ConnectionResetError("dropped on demand") from None
+        answered: Body = self._moto(environ, start)
+        return answered

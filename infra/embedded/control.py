@@ -1,0 +1,55 @@
+"""The embedded AWS's own small API, below /_ahx/: faults, spot interruptions, and what is going on.
+
+GET    /_ahx/status     {"jobs": {"InProgress": 2, ...}, "faults": [...]}
+GET    /_ahx/faults     the rules, with how often each has struck
+POST   /_ahx/faults     a rule to add: {"kind": "throttle", "operation": "CreateTrainingJob", "count": 3}
+DELETE /_ahx/faults     remove them all
+POST   /_ahx/interrupt  {"TrainingJobName": ..., "Seconds": 5, "Region": "us-east-1"}
+"""
+
+import json
+from collections import Counter
+from typing import Any
+
+from infra.embedded.faults import Fault, Faults
+from infra.embedded.training_jobs import TrainingJobs
+from infra.embedded.wire import AwsError, Body, Environ, StartResponse, read_body
+
+PREFIX = "/_ahx/"
+
+
+class Control:
+    """Answers what comes below /_ahx/."""
+
+    def __init__(self, faults: Faults, training: TrainingJobs) -> None:
+        self._faults, self._training = faults, training
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Body:
+        try:
+            status, answer = 200, self._answer(environ)
+        except AwsError as error:
+            status, answer = error.status, {"error": error.message}
+        except (ValueError, TypeError, KeyError) as error:
+            status, answer = 400, {"error": str(error)}
+        body = json.dumps(answer, indent=1).encode() + b"\n"
+        start(f"{status} {'OK' if status == 200 else 'Error'}", [("Content-Type", "application/json")])
+        return [body]
+
+    def _answer(self, environ: Environ) -> dict[str, Any]:
+        what = environ["PATH_INFO"].removeprefix(PREFIX).strip("/")
+        method = environ["REQUEST_METHOD"]
+        request = json.loads(read_body(environ) or b"{}")
+        if (method, what) == ("GET", "status"):
+            jobs = Counter(job.status for job in self._training.jobs.all())
+            return {"jobs": dict(jobs), "faults": self._faults.shown()}
+        if what == "faults" and method in ("GET", "POST", "DELETE"):
+            if method == "POST":
+                self._faults.add(Fault(**{name: value for name, value in request.items() if name != "hits"}))
+            elif method == "DELETE":
+                self._faults.clear()
+            return {"faults": self._faults.shown()}
+        if (method, what) == ("POST", "interrupt"):
+            seconds, region = float(request.get("Seconds", 0)), request.get("Region", "us-east-1")
+            self._training.interrupt(region, request["TrainingJobName"], seconds)
+            return {}
+        raise AwsError("NotFound", f"there is no {method} {environ['PATH_INFO']}", 404)

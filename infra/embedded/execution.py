@@ -1,0 +1,251 @@
+"""One training job from Starting to its end, in a thread of its own.
+
+Starting -> Downloading -> Training -> Uploading -> Completed | Failed
+Training -> Stopping -> Uploading -> Stopped | MaxRuntimeExceeded
+Training -> Interrupted -> Starting -> ...            managed spot: as often as capacity is taken away
+Interrupted -> MaxWaitTimeExceeded                    when it does not come back in time
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ahx.errors import AhxError
+from ahx.training.opt_ml import OptMl
+from infra.embedded import artifacts
+from infra.embedded.channels import DownloadError
+from infra.embedded.cluster import Cluster, Ended
+from infra.embedded.job import TrainingJob
+from infra.embedded.jobs import Jobs
+from infra.embedded.own_clients import OwnClients
+from infra.embedded.shipping import Shipper
+from infra.local.runner import Runner
+
+_POLL_SECONDS = 0.05
+_CHECKPOINT_SECONDS = 1.0
+_DAY = 86_400
+_INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How jobs are run: what makes the runner of a host, and the environment in which a program reaches us."""
+
+    runner: Callable[[TrainingJob, OptMl], Runner]
+    environment: Mapping[str, str]
+    folder: Path
+    grace_seconds: float = 120.0
+
+
+class Execution:
+    """Runs one job. `stop` and `interrupt` may be called from any thread."""
+
+    def __init__(self, job: TrainingJob, jobs: Jobs, clients: OwnClients, settings: Settings) -> None:
+        self.job, self._jobs, self._settings = job, jobs, settings
+        self._clients = clients
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._capacity_back: float | None = None  # when spot capacity returns, once it has been taken away
+        self._training_seconds = 0.0
+        self._attempt = 0
+        self._cluster: Cluster | None = None
+        self.thread = threading.Thread(target=self._run, name=f"job {job.name}", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        """As StopTrainingJob asks for it; the job's status is Stopping from now on."""
+        self._stopping.set()
+        self._wake.set()
+
+    def interrupt(self, seconds: float) -> None:
+        """Take the spot instances away; capacity returns after `seconds`."""
+        self._capacity_back = time.time() + seconds
+        self._wake.set()
+
+    def kill(self) -> None:
+        """End the job's programs without grace."""
+        if self._cluster:
+            self._cluster.kill()
+
+    def _run(self) -> None:
+        try:
+            while not self._attempt_once():
+                pass
+        except (DownloadError, AhxError) as error:
+            self._fail(f"ClientError: Data download failed: {error}")
+        except (BotoCoreError, ClientError) as error:
+            self._fail(f"ClientError: Data download failed: {_told(error)}")
+        except Exception:  # a bug of ours must end this job only, as one of the service's own would
+            traceback.print_exc()
+            self._fail(_INTERNAL)
+
+    def _attempt_once(self) -> bool:
+        """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
+        self._attempt += 1
+        folder = self._settings.folder / f"{self.job.region}-{self.job.name}-{self._attempt}"
+        self._cluster = cluster = Cluster(self.job, folder, self._client("s3"))
+        begun = time.time()
+        with self._jobs.changed:
+            self.job.started = self.job.started or begun
+        try:
+            return self._attempt_on(cluster)
+        finally:
+            cluster.close()
+
+    def _attempt_on(self, cluster: Cluster) -> bool:
+        begun = time.time()
+
+        def leave_instances() -> None:
+            self.job.instance_seconds += time.time() - begun
+
+        if self._stopping.is_set():
+            return self._end("Stopped", leave_instances)
+        if self.job.request.get("InputDataConfig"):
+            self._enter("Downloading")
+        cluster.prepare()
+        checkpoint = self.job.request.get("CheckpointConfig")
+        uri = checkpoint["S3Uri"] if checkpoint else ""
+        folders = [tree.checkpoints for tree in cluster.trees]
+        sync = artifacts.CheckpointSync(self._client("s3"), folders, uri) if uri else None
+        if self._stopping.is_set():
+            return self._end("Stopped", leave_instances)
+        self._enter("Training")
+        try:
+            cluster.start(self._settings.runner, self._environment())
+        except AhxError as error:
+            self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
+            return True
+        shippers = self._ship(cluster)
+        why, ended = self._watch(cluster, sync)
+        if why == "Interrupted":
+            self._enter("Interrupted")
+        elif why:
+            self._enter("Stopping", "Stopping")
+        if ended is None:
+            cluster.stop(self._settings.grace_seconds)
+        for shipper in shippers:
+            shipper.finish()
+        try:
+            if sync:
+                sync.sync(last=True)
+            if why == "Interrupted":
+                leave_instances()
+                return self._wait_for_capacity()
+            return self._finish(cluster, why, ended, leave_instances)
+        except (OSError, BotoCoreError, ClientError) as error:
+            self._fail(f"ClientError: Artifact upload failed: {_told(error)}", leave_instances)
+            return True
+
+    def _watch(self, cluster: Cluster, sync: artifacts.CheckpointSync | None) -> tuple[str, Ended | None]:
+        """Wait for an end, or for a reason to make one: its name as a secondary status ("" for an end by itself)."""
+        limits = self.job.request["StoppingCondition"]
+        begun = time.time()
+        run_until = begun + limits.get("MaxRuntimeInSeconds", _DAY) - self._training_seconds
+        wait_until = self.job.created + limits.get("MaxWaitTimeInSeconds", float("inf"))
+        next_sync = begun + _CHECKPOINT_SECONDS
+        try:
+            while True:
+                if ended := cluster.ended():
+                    return "", ended
+                now = time.time()
+                if self._stopping.is_set():
+                    return "Stopped", None
+                if self._capacity_back is not None:
+                    return "Interrupted", None
+                if now >= run_until:
+                    return "MaxRuntimeExceeded", None
+                if now >= wait_until:
+                    return "MaxWaitTimeExceeded", None
+                if sync and now >= next_sync:
+                    sync.sync()
+                    next_sync = time.time() + _CHECKPOINT_SECONDS
+                self._wake.wait(_POLL_SECONDS)
+        finally:
+            self._training_seconds += time.time() - begun
+
+    def _finish(self, cluster: Cluster, why: str, ended: Ended | None, leave: Callable[[], None]) -> bool:
+        """Upload, and enter the last status."""
+        s3, output = self._client("s3"), self.job.output
+        compression = self.job.request["OutputDataConfig"].get("CompressionType", "GZIP")
+        data = [tree.output_data for tree in cluster.trees]
+        if ended and ended.code:
+            if any(any(folder.iterdir()) for folder in data):
+                artifacts.upload_folder(s3, data, output, "output", compression)
+            self._fail(f"AlgorithmError: {ended.failure[:950]}, exit code: {ended.code}", leave)
+            return True
+        self._enter("Uploading")
+        artifacts.upload_folder(s3, [tree.model for tree in cluster.trees], output, "model", compression)
+        if any(any(folder.iterdir()) for folder in data):
+            artifacts.upload_folder(s3, data, output, "output", compression)
+        with self._jobs.changed:
+            self.job.has_model = True
+        return self._end(why or ("Stopped" if self._stopping.is_set() else "Completed"), leave)
+
+    def _wait_for_capacity(self) -> bool:
+        """Until spot instances are to be had again. Returns whether the job is over instead."""
+        back, self._capacity_back = self._capacity_back or 0.0, None
+        wait_until = self.job.created + self.job.request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+        while time.time() < back:
+            if self._stopping.is_set():
+                return self._end("Stopped")
+            if time.time() >= wait_until:
+                return self._end("MaxWaitTimeExceeded")
+            self._wake.clear()
+            self._wake.wait(min(_POLL_SECONDS, max(0.0, back - time.time())))
+        self._enter("Starting", message="Launching requested ML instances")
+        return False
+
+    def _ship(self, cluster: Cluster) -> list[Shipper]:
+        definitions = self.job.request["AlgorithmSpecification"].get("MetricDefinitions", [])
+        return [
+            Shipper(program.lines(), self._client, self.job.name, host, definitions, self._report)
+            for program, host in zip(cluster.jobs, cluster.hosts, strict=True)
+        ]
+
+    def _client(self, service: str) -> Any:
+        return self._clients(service, self.job.region)
+
+    def _report(self, name: str, value: float, when: float) -> None:
+        with self._jobs.changed:
+            self.job.metrics[name] = (value, when)
+
+    def _environment(self) -> dict[str, str]:
+        region = self.job.region
+        own = {"TRAINING_JOB_NAME": self.job.name, "TRAINING_JOB_ARN": self.job.arn, "AWS_REGION": region}
+        reach = {} if self.job.request.get("EnableNetworkIsolation") else dict(self._settings.environment)
+        given: dict[str, str] = self.job.request.get("Environment", {})
+        return {"AWS_DEFAULT_REGION": region} | reach | own | given
+
+    def _enter(self, secondary: str, status: str | None = None, message: str = "") -> None:
+        with self._jobs.changed:
+            if status == "Stopping" and self.job.secondary == "Stopping":
+                return  # StopTrainingJob has said so already
+            self.job.enter(secondary, status, message)
+            self._jobs.changed.notify_all()
+
+    def _end(self, secondary: str, leave: Callable[[], None] | None = None) -> bool:
+        with self._jobs.changed:
+            if leave:
+                leave()
+            self.job.enter(secondary, "Completed" if secondary == "Completed" else "Stopped")
+            self._jobs.changed.notify_all()
+        return True
+
+    def _fail(self, reason: str, leave: Callable[[], None] | None = None) -> None:
+        with self._jobs.changed:
+            if leave:
+                leave()
+            self.job.fail(reason)
+            self._jobs.changed.notify_all()
+
+
+def _told(error: Exception) -> str:
+    return str(error.response["Error"].get("Message", error)) if isinstance(error, ClientError) else str(error)

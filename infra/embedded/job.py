@@ -1,0 +1,160 @@
+"""A training job as SageMaker keeps it: its request, its statuses and their history, and what became of it."""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
+
+# What SecondaryStatusTransitions say of each status; API_SecondaryStatusTransition lists some and calls all changeable.
+MESSAGES = {
+    "Starting": "Preparing the instances for training",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Interrupted": "Managed spot training instances were interrupted",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided by the user",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided by the user",
+}
+
+# Of a managed spot job's time on instances, the part that is billed; the discount changes from hour to hour.
+SPOT_PRICE = 0.3
+
+# Members of the request that DescribeTrainingJob gives back as they came.
+_ECHOED = (
+    "TrainingJobName",
+    "HyperParameters",
+    "AlgorithmSpecification",
+    "RoleArn",
+    "InputDataConfig",
+    "ResourceConfig",
+    "VpcConfig",
+    "StoppingCondition",
+    "EnableNetworkIsolation",
+    "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining",
+    "CheckpointConfig",
+    "DebugHookConfig",
+    "ExperimentConfig",
+    "DebugRuleConfigurations",
+    "TensorBoardOutputConfig",
+    "ProfilerConfig",
+    "ProfilerRuleConfigurations",
+    "Environment",
+    "RetryStrategy",
+    "RemoteDebugConfig",
+    "InfraCheckConfig",
+)
+
+
+@dataclass
+class TrainingJob:
+    """Times are seconds since 1970, UTC. Changed only under the lock of the store that holds it."""
+
+    request: dict[str, Any]
+    region: str
+    arn: str
+    created: float
+    status: str = "InProgress"
+    secondary: str = "Starting"
+    modified: float = 0.0
+    transitions: list[dict[str, Any]] = field(default_factory=list)
+    failure_reason: str = ""
+    metrics: dict[str, tuple[float, float]] = field(default_factory=dict)  # name -> (value, when)
+    started: float | None = None
+    ended: float | None = None
+    instance_seconds: float = 0.0  # on instances, over all attempts; waiting for spot capacity does not count
+    has_model: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    tuning_arn: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.request["TrainingJobName"])
+
+    @property
+    def instance_type(self) -> str:
+        return str(self.request["ResourceConfig"].get("InstanceType", ""))
+
+    @property
+    def instance_count(self) -> int:
+        return int(self.request["ResourceConfig"].get("InstanceCount", 1))
+
+    @property
+    def is_spot(self) -> bool:
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def output(self) -> str:
+        """Where its artifacts go: S3OutputPath/NAME/output."""
+        return f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
+
+    def enter(self, secondary: str, status: str | None = None, message: str = "") -> None:
+        """Go over to a secondary status, and with it to `status` where one is given."""
+        now = time.time()
+        if self.transitions and "EndTime" not in self.transitions[-1]:
+            self.transitions[-1]["EndTime"] = now
+        entry = {"Status": secondary, "StartTime": now, "StatusMessage": message or MESSAGES[secondary]}
+        self.status, self.secondary, self.modified = status or self.status, secondary, now
+        if self.is_over:
+            entry["EndTime"] = self.ended = now
+        self.transitions.append(entry)
+
+    def fail(self, reason: str) -> None:
+        """End as Failed; FailureReason holds 1,024 characters."""
+        self.failure_reason = reason[:1024]
+        self.enter("Failed", "Failed")
+
+    def summary(self) -> dict[str, Any]:
+        """A row of ListTrainingJobs."""
+        row = {
+            "TrainingJobName": self.name,
+            "TrainingJobArn": self.arn,
+            "CreationTime": self.created,
+            "LastModifiedTime": self.modified,
+            "TrainingJobStatus": self.status,
+            "SecondaryStatus": self.secondary,
+        }
+        return row | ({"TrainingEndTime": self.ended} if self.ended else {})
+
+    def describe(self) -> dict[str, Any]:
+        """The answer of DescribeTrainingJob."""
+        told = {name: self.request[name] for name in _ECHOED if name in self.request}
+        told |= self.summary()
+        told["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP"} | self.request["OutputDataConfig"]
+        told["SecondaryStatusTransitions"] = self.transitions
+        told["FinalMetricDataList"] = [
+            {"MetricName": name, "Value": value, "Timestamp": when} for name, (value, when) in self.metrics.items()
+        ]
+        told["ProfilingStatus"] = "Disabled"
+        if self.tuning_arn:
+            told["TuningJobArn"] = self.tuning_arn
+        if self.failure_reason:
+            told["FailureReason"] = self.failure_reason
+        if self.has_model:
+            told["ModelArtifacts"] = {"S3ModelArtifacts": f"{self.output}/model.tar.gz"}
+        else:
+            told["ModelArtifacts"] = {"S3ModelArtifacts": ""}
+        if self.started:
+            told["TrainingStartTime"] = self.started
+            if self.is_over:
+                told["TrainingTimeInSeconds"] = max(1, round(self.instance_seconds))
+                price = SPOT_PRICE if self.is_spot else 1.0
+                told["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
+        return told
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> "TrainingJob":
+        return cls(**saved | {"metrics": {name: (value, when) for name, (value, when) in saved["metrics"].items()}})

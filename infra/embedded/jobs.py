@@ -1,0 +1,70 @@
+"""All training jobs, by region and name, under one lock, with the quotas that a new one must fit in."""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from infra.embedded.job import TrainingJob
+from infra.embedded.quotas import Quotas
+from infra.embedded.wire import ACCOUNT, AwsError
+
+
+class Jobs:
+    """The jobs that there are. `changed` is notified at every change of any of them."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self.quotas = quotas
+        self.changed = threading.Condition(threading.RLock())
+        self._held: dict[tuple[str, str], TrainingJob] = {}
+
+    def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
+        """A new job, Starting. Raises AwsError when its name is taken or the quota of its instance type used up."""
+        name = request["TrainingJobName"]
+        arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name.lower()}"
+        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+        job = TrainingJob(request, region, arn, created=time.time(), tags=tags, **more)
+        with self.changed:
+            if held := self._held.get((region, name.lower())):
+                raise AwsError(
+                    "ResourceInUse",
+                    "Training job names must be unique within an AWS account and region, and a training job with this "
+                    f"name already exists ({held.arn})",
+                )
+            running = [other for other in self._held.values() if not other.is_over]
+            self.quotas.check(job, [other for other in running if other.region == region])
+            job.enter("Starting", "InProgress")
+            self._held[region, name.lower()] = job
+            self.changed.notify_all()
+        return job
+
+    def find(self, region: str, name: str) -> TrainingJob:
+        """The job of this name. Raises AwsError when there is none."""
+        with self.changed:
+            if job := self._held.get((region, name.lower())):
+                return job
+        raise AwsError("ValidationException", "Requested resource not found.")
+
+    def with_arn(self, arn: str) -> TrainingJob | None:
+        """The job of this ARN."""
+        with self.changed:
+            return next((job for job in self._held.values() if job.arn == arn.lower()), None)
+
+    def remove(self, job: TrainingJob) -> None:
+        """Forget a job; its name is free again."""
+        with self.changed:
+            del self._held[job.region, job.name.lower()]
+            self.changed.notify_all()
+
+    def all(self, region: str | None = None) -> list[TrainingJob]:
+        """The jobs of a region, or of all."""
+        with self.changed:
+            return [job for job in self._held.values() if region in (None, job.region)]
+
+    def restore(self, jobs: Iterable[TrainingJob]) -> None:
+        """Take over jobs of an earlier run. Those that were not over have been cut off, and fail."""
+        with self.changed:
+            for job in jobs:
+                if not job.is_over:
+                    job.fail("InternalServerError: We encountered an internal error. Please try again.")
+                self._held[job.region, job.name.lower()] = job

@@ -1,0 +1,56 @@
+"""The few places where we look inside moto, which is pinned for that: roles, buckets, how it reads bucket policies."""
+
+from typing import Any
+
+from moto.iam.access_control import PermissionResult
+from moto.iam.models import iam_backends
+from moto.s3.models import FakeBucket, s3_backends
+
+from infra.embedded.policy import Decision, decide
+from infra.embedded.wire import ACCOUNT
+
+
+def backend(backends: Any, partition: str = "aws") -> Any:
+    """The state of a service that knows no regions."""
+    return backends[ACCOUNT][partition]
+
+
+def role(arn: str) -> Any | None:
+    """moto's role of this ARN."""
+    roles = backend(iam_backends, arn.split(":")[1]).roles.values()
+    return next((role for role in roles if role.arn == arn), None)
+
+
+def bucket(name: str) -> Any | None:
+    """moto's bucket of this name, in any region."""
+    return backend(s3_backends).buckets.get(name)
+
+
+def has_key(name: str, prefix: str) -> bool:
+    """Whether an object of the bucket has this key, or a key that begins so."""
+    held = bucket(name)
+    return held is not None and any(key.startswith(prefix) for key in held.keys)
+
+
+def obey_bucket_policies() -> None:
+    """Have moto judge bucket policies with their conditions.
+
+    It ignores conditions, so that a policy which denies what comes without TLS denies everything. Here every request
+    counts as TLS: whoever calls is on this machine, and plain HTTP stands in for HTTPS.
+    """
+    FakeBucket.get_permission = _permission
+
+
+def _permission(held: Any, action: str, resource: str) -> PermissionResult:
+    if held.policy is None:
+        return PermissionResult.NEUTRAL
+    context = {"aws:SecureTransport": "true", "aws:PrincipalAccount": ACCOUNT}
+    decision = decide([held.policy.decode()], action, resource, context, principal=f"arn:aws:iam::{ACCOUNT}:root")
+    return _PERMISSIONS[decision.outcome]
+
+
+_PERMISSIONS = {
+    Decision.ALLOWED: PermissionResult.PERMITTED,
+    Decision.EXPLICIT_DENY: PermissionResult.DENIED,
+    Decision.IMPLICIT_DENY: PermissionResult.NEUTRAL,
+}

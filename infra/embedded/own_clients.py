@@ -1,0 +1,46 @@
+"""Clients with which the embedded AWS does its part of a job's work: read inputs, write logs, metrics and artifacts.
+
+They go through the server's own door, over HTTP, so that what a job leaves is made as any client would make it. Faults
+do not apply to them.
+"""
+
+import secrets
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+class OwnClients:
+    """Clients of the server at `endpoint`, one for each service and region, made when first needed."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.mark = f"ahx-own/{secrets.token_hex(8)}"
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, service: str, region: str) -> Any:
+        with self._lock:
+            if (service, region) not in self._made:
+                config = Config(
+                    user_agent_extra=self.mark,
+                    retries={"total_max_attempts": 3},
+                    max_pool_connections=32,
+                    s3={"addressing_style": "path"},
+                )
+                self._made[service, region] = boto3.Session(region_name=region).client(
+                    service,
+                    endpoint_url=self.endpoint,
+                    aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                    aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                    config=config,
+                )
+            return self._made[service, region]
+
+    def made(self, environ: dict[str, Any]) -> bool:
+        """Whether a request is one of ours."""
+        return self.mark in environ.get("HTTP_USER_AGENT", "")

@@ -1,0 +1,171 @@
+"""IAM's evaluation of policies: actions, resources and principals with wildcards, conditions, and denials first.
+
+Follows "Policy evaluation logic" and "IAM JSON policy elements: Condition operators" of the IAM User Guide.
+"""
+
+import fnmatch
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+Context = Mapping[str, str | Sequence[str]]
+
+
+class Decision:
+    """The names that IAM gives the three outcomes."""
+
+    ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY = "allowed", "explicitDeny", "implicitDeny"
+
+
+@dataclass
+class Evaluation:
+    """An outcome, the numbers of the policies that decided it, and keys that conditions asked for in vain."""
+
+    outcome: str = Decision.IMPLICIT_DENY
+    matched: list[int] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def decide(
+    policies: Iterable[str | dict[str, Any]], action: str, resource: str, context: Context, principal: str = ""
+) -> Evaluation:
+    """Whether `policies` (documents, as text or parsed) allow `action` on `resource`.
+
+    `context` are condition keys and their values. With a `principal`, statements must name it, as in a policy of a
+    resource; without one, as in a policy of an identity, they name none.
+    """
+    keys = {key.lower(): value for key, value in context.items()}
+    allowing: list[int] = []
+    denying: list[int] = []
+    missing: list[str] = []
+    for number, policy in enumerate(policies):
+        for statement in statements(policy):
+            if not _concerns(statement, action, resource, principal):
+                continue
+            absent = [key for key in _condition_keys(statement) if key.lower() not in keys]
+            missing += [key for key in absent if key not in missing]
+            if all(_holds(op, wanted, keys) for op, wanted in statement.get("Condition", {}).items()):
+                (allowing if statement["Effect"] == "Allow" else denying).append(number)
+    if denying:
+        return Evaluation(Decision.EXPLICIT_DENY, denying, missing)
+    return Evaluation(Decision.ALLOWED if allowing else Decision.IMPLICIT_DENY, allowing, missing)
+
+
+def statements(policy: str | dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a policy document."""
+    return _listed((json.loads(policy) if isinstance(policy, str) else policy).get("Statement", []))
+
+
+def _concerns(statement: dict[str, Any], action: str, resource: str, principal: str) -> bool:
+    if "NotAction" in statement:
+        acts = not _any_matches(statement["NotAction"], action, ignore_case=True)
+    else:
+        acts = _any_matches(statement.get("Action", []), action, ignore_case=True)
+    if "NotResource" in statement:
+        covers = not _any_matches(statement["NotResource"], resource)
+    else:
+        covers = _any_matches(statement.get("Resource", "*"), resource)
+    return acts and covers and (not principal or _names(statement, principal))
+
+
+def _names(statement: dict[str, Any], principal: str) -> bool:
+    """Whether the statement's Principal is this one: an ARN, its account, or a service."""
+    named, inverted = statement.get("Principal"), False
+    if named is None:
+        named, inverted = statement.get("NotPrincipal", {}), True
+    values = ["*"] if named == "*" else [value for kind in dict(named).values() for value in _listed(kind)]
+    account = principal.split(":")[4] if principal.startswith("arn:") else ""
+    equals = any(value in ("*", principal, account, f"arn:aws:iam::{account}:root") for value in values)
+    return equals != inverted
+
+
+def _any_matches(patterns: str | list[str], value: str, ignore_case: bool = False) -> bool:
+    return any(_glob(pattern, ignore_case).fullmatch(value) for pattern in _listed(patterns))
+
+
+@cache
+def _glob(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
+    """IAM's wildcards: * and ?; square brackets mean themselves, unlike in a shell."""
+    text = fnmatch.translate(pattern.replace("[", "[[]"))
+    return re.compile(text, re.IGNORECASE if ignore_case else 0)
+
+
+def _condition_keys(statement: dict[str, Any]) -> list[str]:
+    return [key for wanted in statement.get("Condition", {}).values() for key in wanted]
+
+
+def _holds(operator: str, wanted: dict[str, Any], keys: Context) -> bool:
+    """Whether all keys of one operator's block hold; values of one key are alternatives."""
+    quantifier, _, name = operator.rpartition(":")
+    name, if_exists = name.removesuffix("IfExists"), name.endswith("IfExists")
+    for key, values in wanted.items():
+        found = keys.get(key.lower())
+        options = [str(value).lower() if isinstance(value, bool) else str(value) for value in _listed(values)]
+        if name == "Null":
+            if (found is None) != (options[0] == "true"):
+                return False
+            continue
+        negated = "Not" in name
+        if found is None:
+            if not (if_exists or negated or quantifier == "ForAllValues"):
+                return False
+            continue
+        test = _OPERATORS.get(name.replace("Not", ""))
+        if test is None:
+            return False
+        hits = [any(test(option, value) for option in options) != negated for value in _listed(found)]
+        if not (any(hits) if quantifier == "ForAnyValue" else all(hits)):
+            return False
+    return True
+
+
+def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return lambda wanted, found: compare(float(found), float(wanted))
+
+
+def _date(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return lambda wanted, found: compare(_seconds(found), _seconds(wanted))
+
+
+def _seconds(text: str) -> float:
+    if text.replace(".", "", 1).isdigit():
+        return float(text)
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _arn_like(wanted: str, found: str) -> bool:
+    """Each of the six parts matches by itself: a * does not reach over a colon."""
+    ours, theirs = wanted.split(":", 5), found.split(":", 5)
+    return len(ours) == len(theirs) and all(bool(_glob(a).fullmatch(b)) for a, b in zip(ours, theirs, strict=True))
+
+
+_OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    "StringEquals": lambda wanted, found: wanted == found,
+    "StringEqualsIgnoreCase": lambda wanted, found: wanted.lower() == found.lower(),
+    "StringLike": lambda wanted, found: bool(_glob(wanted).fullmatch(found)),
+    "NumericEquals": _number(lambda a, b: a == b),
+    "NumericLessThan": _number(lambda a, b: a < b),
+    "NumericLessThanEquals": _number(lambda a, b: a <= b),
+    "NumericGreaterThan": _number(lambda a, b: a > b),
+    "NumericGreaterThanEquals": _number(lambda a, b: a >= b),
+    "DateEquals": _date(lambda a, b: a == b),
+    "DateLessThan": _date(lambda a, b: a < b),
+    "DateLessThanEquals": _date(lambda a, b: a <= b),
+    "DateGreaterThan": _date(lambda a, b: a > b),
+    "DateGreaterThanEquals": _date(lambda a, b: a >= b),
+    "Bool": lambda wanted, found: wanted.lower() == found.lower(),
+    "BinaryEquals": lambda wanted, found: wanted == found,
+    "IpAddress": lambda wanted, found: ipaddress.ip_address(found) in ipaddress.ip_network(wanted, strict=False),
+    "ArnEquals": _arn_like,
+    "ArnLike": _arn_like,
+}
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]

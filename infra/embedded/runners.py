@@ -1,0 +1,108 @@
+"""How the embedded AWS runs a job: as a process of this machine, or as a container where Docker is."""
+
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+
+from ahx.errors import ServiceError
+from ahx.training.opt_ml import OptMl
+from infra.embedded.job import TrainingJob
+from infra.local.runner import ContainerRunner, ProcessRunner, Runner
+
+_CHECKPOINTS = "/opt/ml/checkpoints"
+_INSIDE = "host.docker.internal"
+
+
+@dataclass(frozen=True)
+class Runners:
+    """`containers` says whether jobs are containers; `image` then stands in for every job's TrainingImage.
+
+    Without `image`, a job's TrainingImage must be an image of this machine's Docker, by its whole name or by what
+    follows the registry's address.
+    """
+
+    containers: bool = False
+    image: str | None = None
+
+    def of(self, job: TrainingJob, tree: OptMl) -> Runner:
+        """The runner for one host of a job. Raises ServiceError when there is no such image."""
+        algorithm = job.request["AlgorithmSpecification"]
+        entrypoint: list[str] = algorithm.get("ContainerEntrypoint", [])
+        arguments: list[str] = algorithm.get("ContainerArguments", [])
+        if not self.containers:
+            return ProcessRunner([*(entrypoint or ProcessRunner.program), *arguments])
+        options = ["--entrypoint", entrypoint[0]] if entrypoint else []
+        checkpoints = job.request.get("CheckpointConfig", {}).get("LocalPath", _CHECKPOINTS).rstrip("/")
+        if checkpoints != _CHECKPOINTS:
+            options += ["--volume", f"{tree.checkpoints}:{checkpoints}:rw"]
+        network = "none" if job.request.get("EnableNetworkIsolation") else None
+        if network is None:
+            options += ["--add-host", f"{_INSIDE}:{self.gateway or 'host-gateway'}"]
+        image = self.image or self._local_image(str(algorithm.get("TrainingImage", "")))
+        program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
+        return ContainerRunner(image, network=network, options=options, program=program)
+
+    @property
+    def told(self) -> str:
+        """What jobs do, after "Jobs"."""
+        if not self.containers:
+            return "run as processes of this machine"
+        return f"run as containers of {self.image}" if self.image else "run as containers of their TrainingImage"
+
+    @property
+    def host_name_inside(self) -> str | None:
+        """The name by which containers know this machine."""
+        return _INSIDE if self.containers else None
+
+    @cached_property
+    def gateway(self) -> str | None:
+        """This machine's address in Docker's default network, where it has one: a server must listen there."""
+        if not self.containers:
+            return None
+        done = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+        address = done.stdout.strip()
+        return address if done.returncode == 0 and _is_ours(address) else None
+
+    def _local_image(self, name: str) -> str:
+        for candidate in (name, name.partition("/")[2]):
+            if candidate and docker("image", "inspect", candidate).returncode == 0:
+                return candidate
+        raise ServiceError(f"there is no image {name} on this machine; build it, or give `ahx aws --image IMAGE`")
+
+
+def docker(*words: str) -> "subprocess.CompletedProcess[str]":
+    """`docker WORDS`. Raises ServiceError when there is no such command."""
+    command = shutil.which("docker")
+    if command is None:
+        raise ServiceError(
+            "there is no docker command here; install Docker, or run jobs as processes: ahx aws --process"
+        )
+    return subprocess.run([command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def choose(image: str | None, process: bool) -> Runners:
+    """Containers where an engine answers, unless processes are asked for. Raises ServiceError for a missing image."""
+    if process:
+        return Runners()
+    found = shutil.which("docker")
+    answer = docker("version", "--format", "{{.Server.Version}}") if found else None
+    if answer is None or answer.returncode != 0:
+        if image is None:
+            return Runners()
+        reason = "there is no docker command here" if answer is None else "no Docker engine answers"
+        raise ServiceError(f"{reason}, so --image {image} cannot be run; start Docker, or give --process")
+    if image is not None and docker("image", "inspect", image).returncode != 0:
+        raise ServiceError(f"Docker has no image {image}; build it with `make image`, or choose one of `docker images`")
+    return Runners(containers=True, image=image)
+
+
+def _is_ours(address: str) -> bool:
+    """Whether this machine has the address; with Docker Desktop the network's gateway is another machine's."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
