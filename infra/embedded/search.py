@@ -66,7 +66,7 @@ def _values(record: Any, path: str) -> Iterator[Any]:
 
 
 def _passes(values: list[Any], one: dict[str, Any]) -> bool:
-    operator, wanted = one.get("Operator", "Equals"), one.get("Value", "")
+    operator, wanted = str(one.get("Operator", "Equals")), str(one.get("Value", ""))
     if operator in ("Exists", "NotExists"):
         return bool(values) == (operator == "Exists")
     if operator == "NotEquals":
@@ -86,7 +86,7 @@ def _same(value: Any, wanted: str) -> bool:
     if isinstance(value, bool):
         return str(value).lower() == wanted.lower()
     if isinstance(value, (int, float)):
-        return value == _number(wanted)
+        return bool(value == _number(wanted))
     return str(value) == wanted
 
 

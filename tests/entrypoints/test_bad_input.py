@@ -3,7 +3,7 @@
 import pytest
 
 from ahx.training.hyperparameters import Hyperparameters
-from entrypoints.main import main
+from entrypoints.main import VERBS, main
 
 TRAIN = [
     # Names
@@ -117,8 +117,8 @@ def test_bytes_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     ("line", "sentence"),
     [
         ("trian --rule copy", "unknown verb 'trian'; did you mean train?"),
-        ("deploy", "unknown verb 'deploy'; the verbs are rules, gen-data, train, eval, interactive"),
-        ("--verison", "unknown option '--verison'; the verbs are rules, gen-data, train, eval, interactive"),
+        ("deploy", f"unknown verb 'deploy'; the verbs are {', '.join(VERBS)}"),
+        ("--verison", f"unknown option '--verison'; the verbs are {', '.join(VERBS)}"),
         ("train --config missing.toml", "cannot read missing.toml: no such file or directory; check the path"),
     ],
 )

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,16 @@ def run(line: str) -> str:
     if words[0] == "ahx" and not {"|", ">"} & set(words):
         assert main(words[1:]) == 0, line
         return ""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(["bash", "-c", line], env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ahx_is_on_the_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="module")
