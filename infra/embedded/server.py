@@ -13,7 +13,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError
-from infra.embedded import moto_side
+from infra.embedded import moto_side, provisioning
 from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
@@ -82,6 +82,7 @@ class EmbeddedAws:
 
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
+        provisioning.fill_gaps()
         for server in self._servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self

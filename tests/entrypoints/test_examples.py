@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aws_here
 import pytest
 
 from entrypoints.main import EXAMPLES, VERBS, main, verb_module
@@ -32,9 +33,12 @@ def run(line: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ahx_is_on_the_path() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+def cloud() -> Iterator[None]:
+    """`ahx` is on the PATH, and whatever an example says to AWS, it says to this machine."""
+    with aws_here.serving() as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        for name, value in aws_here.settings(address).items():
+            patch.setenv(name, value)
         yield
 
 

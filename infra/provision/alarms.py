@@ -1,0 +1,194 @@
+"""What goes off when jobs fail or money is spent: a rule that counts failures, and two alarms."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from infra import aws
+from infra.provision.resource import (
+    EMAIL_TAG,
+    LIMIT_TAG,
+    Attributes,
+    Resource,
+    document,
+    our_tags,
+    tag_list,
+)
+
+DEFAULT_SPEND = 50.0  # USD
+
+_GONE = ("ResourceNotFoundException",)
+
+
+class FailedJobsRule(Resource):
+    """An EventBridge rule that our failed jobs match. AWS counts its matches, which is the only count there is.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
+
+    kind = "rule"
+    service = "events"
+
+    @property
+    def arn(self) -> str:
+        return self.names.failed_jobs_rule_arn
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        pattern = {
+            "source": ["aws.sagemaker"],
+            "detail-type": ["SageMaker Training Job State Change"],
+            "detail": {"TrainingJobStatus": ["Failed"], "TrainingJobName": [{"prefix": self.names.job_prefix}]},
+        }
+        return {"tags": self.names.tags, "pattern": document(pattern), "state": "ENABLED"}
+
+    def read(self) -> Attributes | None:
+        rule = aws.unless(_GONE, self.api.describe_rule, **self._rule)
+        if rule is None:
+            return None
+        return {
+            "tags": our_tags(self.names, self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]),
+            "pattern": document(rule.get("EventPattern") or "{}"),
+            "state": rule["State"],
+        }
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self._put(wanted, Tags=tag_list(wanted["tags"]))
+        return list(wanted)
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
+        else:
+            self._put({**(self.read() or {}), attribute: value})
+
+    def delete(self) -> None:
+        """A rule that somebody gave targets goes only after them."""
+        targets = aws.unless(_GONE, self.api.list_targets_by_rule, Rule=self.names.failed_jobs_rule)
+        if targets and targets["Targets"]:
+            ids = [target["Id"] for target in targets["Targets"]]
+            aws.unless(_GONE, self.api.remove_targets, Rule=self.names.failed_jobs_rule, Ids=ids)
+        aws.unless(_GONE, self.api.delete_rule, **self._rule)
+
+    @property
+    def _rule(self) -> dict[str, str]:
+        return {"Name": self.names.failed_jobs_rule}
+
+    def _put(self, values: Attributes, **more: Any) -> None:
+        """The pattern's strings as lists again: `document` made them plain, which EventBridge would refuse."""
+        pattern = _lists(values["pattern"])
+        self.api.put_rule(**self._rule, EventPattern=json.dumps(pattern), State=values["state"], **more)
+
+
+class Alarm(Resource):
+    """A CloudWatch alarm on one metric, which mails to the topic where there is one."""
+
+    service = "cloudwatch"
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        email = self.chosen(self.choices.email, EMAIL_TAG, live)
+        tags = {**self.names.tags, EMAIL_TAG: email} if email else self.names.tags
+        actions = [self.names.topic_arn(self.region)] if email else []
+        return {"tags": tags, "actions": actions, "actions enabled": True, "missing data": "notBreaching"}
+
+    def read(self) -> Attributes | None:
+        found = self.api.describe_alarms(AlarmNames=[self.name])["MetricAlarms"]
+        if not found:
+            return None
+        alarm = found[0]
+        tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
+        return {
+            "tags": our_tags(self.names, tags),
+            "metric": f"{alarm['Namespace']} {alarm['MetricName']}",
+            "dimensions": {one["Name"]: one["Value"] for one in alarm["Dimensions"]},
+            "when": f"{alarm['Statistic']} of {alarm['EvaluationPeriods']} x {alarm['Period']} s",
+            "comparison": alarm["ComparisonOperator"],
+            "threshold": float(alarm["Threshold"]),
+            "missing data": alarm.get("TreatMissingData", "missing"),
+            "actions": sorted(alarm["AlarmActions"]),
+            "actions enabled": alarm["ActionsEnabled"],
+        }
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self._put(wanted, Tags=tag_list(wanted["tags"]))
+        return list(wanted)
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
+        else:
+            self._put({**(self.read() or {}), attribute: value})  # the call replaces all but the tags
+
+    def delete(self) -> None:
+        aws.unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
+
+    def _put(self, values: Attributes, **more: Any) -> None:
+        namespace, metric = values["metric"].rsplit(" ", 1)
+        statistic, _, periods, _, seconds, _ = values["when"].split(" ")
+        self.api.put_metric_alarm(
+            AlarmName=self.name,
+            AlarmDescription="Made by `ahx infra apply`, which repairs it",
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in values["dimensions"].items()],
+            Statistic=statistic,
+            EvaluationPeriods=int(periods),
+            Period=int(seconds),
+            ComparisonOperator=values["comparison"],
+            Threshold=values["threshold"],
+            TreatMissingData=values["missing data"],
+            AlarmActions=values["actions"],
+            ActionsEnabled=values["actions enabled"],
+            **more,
+        )
+
+
+class FailedJobsAlarm(Alarm):
+    """Goes off within five minutes of a failed job."""
+
+    kind = "alarm"
+
+    @property
+    def arn(self) -> str:
+        return self.names.failed_jobs_alarm_arn
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        return super().wanted(live) | {
+            "metric": "AWS/Events TriggeredRules",
+            "dimensions": {"RuleName": self.names.failed_jobs_rule},
+            "when": "Sum of 1 x 300 s",
+            "comparison": "GreaterThanOrEqualToThreshold",
+            "threshold": 1.0,
+        }
+
+
+class SpendAlarm(Alarm):
+    """Goes off when SageMaker's bill of the month so far passes a limit. AWS brings it up to date a few times a day.
+
+    The metric is there once "billing alerts" are on in the account's billing preferences.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html
+    """
+
+    kind = "alarm"
+
+    @property
+    def arn(self) -> str:
+        return self.names.spend_alarm_arn
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        limit = float(self.chosen(self.choices.spend, LIMIT_TAG, live) or DEFAULT_SPEND)
+        common = super().wanted(live)
+        return common | {
+            "tags": {**common["tags"], LIMIT_TAG: f"{limit:g}"},
+            "metric": "AWS/Billing EstimatedCharges",
+            "dimensions": {"Currency": "USD", "ServiceName": "AmazonSageMaker"},
+            "when": "Maximum of 1 x 21600 s",
+            "comparison": "GreaterThanThreshold",
+            "threshold": limit,
+        }
+
+
+def _lists(value: Any) -> Any:
+    """Every leaf a list, as event patterns have it."""
+    if isinstance(value, dict):
+        return {key: inner if key == "prefix" else _lists(inner) for key, inner in value.items()}
+    return [_lists(item) if isinstance(item, dict) else item for item in value] if isinstance(value, list) else [value]

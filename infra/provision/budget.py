@@ -1,0 +1,117 @@
+"""A monthly budget, for who asks for one."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from infra import aws
+from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, our_tags, tag_list
+
+# When mail goes out: in per cent of the limit.
+_MAILS = [("ACTUAL", 80.0), ("FORECASTED", 100.0)]
+
+_GONE = ("NotFoundException",)
+
+
+class Budget(Resource):
+    """What the whole account may cost in a month. AWS mails; it never stops anything."""
+
+    kind = "budget"
+    service = "budgets"
+
+    @property
+    def arn(self) -> str:
+        return self.names.budget_arn
+
+    def wanted(self, live: Attributes | None) -> Attributes | None:
+        limit = self.chosen(self.choices.budget, LIMIT_TAG, live)
+        if limit is None:
+            return None if live is None else {"tags": self.names.tags}
+        email = self.chosen(self.choices.email, EMAIL_TAG, live)
+        tags = {**self.names.tags, LIMIT_TAG: f"{float(limit):g}"}
+        return {
+            "tags": {**tags, EMAIL_TAG: email} if email else tags,
+            "limit in USD": float(limit),
+            "mails": [_mail(kind, percent, email) for kind, percent in _MAILS] if email else [],
+        }
+
+    def read(self) -> Attributes | None:
+        found = aws.unless(_GONE, self.api.describe_budget, **self._budget)
+        if found is None:
+            return None
+        mails = [
+            _mail(one["NotificationType"], one["Threshold"], to)
+            for one in self._notifications()
+            for to in self._to(one)
+        ]
+        return {
+            "tags": our_tags(self.names, self.api.list_tags_for_resource(ResourceARN=self.arn)["ResourceTags"]),
+            "limit in USD": float(found["Budget"]["BudgetLimit"]["Amount"]),
+            "mails": sorted(mails),
+        }
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        limit = {"Amount": f"{wanted['limit in USD']:g}", "Unit": "USD"}
+        budget = {"BudgetName": self.names.budget, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+        self.api.create_budget(AccountId=self.names.account, Budget=budget, ResourceTags=tag_list(wanted["tags"]))
+        return ["tags", "limit in USD"]
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(ResourceARN=self.arn, ResourceTags=tag_list(value))
+        elif attribute == "limit in USD":
+            budget = self.api.describe_budget(**self._budget)["Budget"]
+            kept = {key: budget[key] for key in ("BudgetName", "BudgetType", "TimeUnit")}
+            limit = {"Amount": f"{value:g}", "Unit": "USD"}
+            self.api.update_budget(AccountId=self.names.account, NewBudget=kept | {"BudgetLimit": limit})
+        elif attribute == "mails":
+            self._write_mails(value)
+
+    def delete(self) -> None:
+        aws.unless(_GONE, self.api.delete_budget, **self._budget)
+
+    @property
+    def _budget(self) -> dict[str, str]:
+        return {"AccountId": self.names.account, "BudgetName": self.names.budget}
+
+    def _notifications(self) -> list[dict[str, Any]]:
+        pages = self.api.get_paginator("describe_notifications_for_budget").paginate(**self._budget)
+        return [notification for page in pages for notification in page["Notifications"]]
+
+    def _to(self, notification: dict[str, Any]) -> list[str]:
+        pages = self.api.get_paginator("describe_subscribers_for_notification").paginate(
+            **self._budget, Notification=_key(notification)
+        )
+        return [one["Address"] for page in pages for one in page["Subscribers"]]
+
+    def _write_mails(self, mails: list[str]) -> None:
+        """Whatever is not among `mails` goes, what is missing comes; each is a call that can be made twice."""
+        present = set()
+        for notification in self._notifications():
+            found = {
+                _mail(notification["NotificationType"], notification["Threshold"], to) for to in self._to(notification)
+            }
+            if found <= set(mails):
+                present |= found
+            else:
+                aws.unless(_GONE, self.api.delete_notification, **self._budget, Notification=_key(notification))
+        for mail in mails:
+            if mail not in present:
+                kind, percent, address = mail.split(" ")
+                notification = {
+                    "NotificationType": kind,
+                    "ComparisonOperator": "GREATER_THAN",
+                    "Threshold": float(percent.rstrip("%")),
+                    "ThresholdType": "PERCENTAGE",
+                }
+                subscriber = {"SubscriptionType": "EMAIL", "Address": address}
+                self.api.create_notification(**self._budget, Notification=notification, Subscribers=[subscriber])
+
+
+def _mail(kind: str, percent: float, address: str) -> str:
+    """ "ACTUAL 80% me@example.org"."""
+    return f"{kind} {percent:g}% {address}"
+
+
+def _key(notification: dict[str, Any]) -> dict[str, Any]:
+    """What names a notification, without its state."""
+    return {key: value for key, value in notification.items() if key != "NotificationState"}

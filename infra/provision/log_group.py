@@ -1,0 +1,53 @@
+"""The log group of what this project writes itself. SageMaker's own belongs to the whole account: never touched."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from infra import aws
+from infra.provision.resource import Attributes, Resource, our_tags
+
+RETENTION_DAYS = 30
+
+_GONE = ("ResourceNotFoundException",)
+
+
+class LogGroup(Resource):
+    """Logs of containers and launchers on laptops, kept for RETENTION_DAYS."""
+
+    kind = "log group"
+    service = "logs"
+
+    @property
+    def arn(self) -> str:
+        return self.names.log_group_arn
+
+    @property
+    def name(self) -> str:
+        return self.names.log_group
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        return {"tags": self.names.tags, "retention in days": RETENTION_DAYS}
+
+    def read(self) -> Attributes | None:
+        pages = self.api.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self.name)
+        for group in (group for page in pages for group in page["logGroups"]):
+            if group["logGroupName"] == self.name:
+                tags = self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]
+                return {
+                    "tags": our_tags(self.names, [{"Key": key, "Value": value} for key, value in tags.items()]),
+                    "retention in days": group.get("retentionInDays"),  # none: for ever
+                }
+        return None
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self.api.create_log_group(logGroupName=self.name, tags=wanted["tags"])
+        return ["tags"]
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(resourceArn=self.arn, tags=value)
+        elif attribute == "retention in days":
+            self.api.put_retention_policy(logGroupName=self.name, retentionInDays=value)
+
+    def delete(self) -> None:
+        aws.unless(_GONE, self.api.delete_log_group, logGroupName=self.name)

@@ -1,0 +1,103 @@
+"""The repository of images in ECR."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from infra import aws
+from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
+
+UNTAGGED_DAYS = 14
+IMAGES_KEPT = 100
+
+_GONE = ("RepositoryNotFoundException",)
+
+
+def _expire(priority: int, description: str, **selection: Any) -> dict[str, Any]:
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": selection,
+        "action": {"type": "expire"},
+    }
+
+
+_LIFECYCLE = {
+    "rules": [
+        _expire(
+            1,
+            "images that lost their tag",
+            tagStatus="untagged",
+            countType="sinceImagePushed",
+            countUnit="days",
+            countNumber=UNTAGGED_DAYS,
+        ),
+        _expire(2, "all but the newest", tagStatus="any", countType="imageCountMoreThan", countNumber=IMAGES_KEPT),
+    ]
+}
+
+
+class Repository(Resource):
+    """A tag, once pushed, means the same image for ever; each image is scanned; old ones expire."""
+
+    kind = "image repository"
+    service = "ecr"
+
+    @property
+    def arn(self) -> str:
+        return self.names.repository_arn
+
+    def wanted(self, live: Attributes | None) -> Attributes:
+        return {
+            "tags": self.names.tags,
+            "image tags": "IMMUTABLE",
+            "scan on push": True,
+            "lifecycle": document(_LIFECYCLE),
+        }
+
+    def read(self) -> Attributes | None:
+        found = aws.unless(_GONE, self.api.describe_repositories, repositoryNames=[self.names.repository])
+        if found is None:
+            return None
+        repository = found["repositories"][0]
+        rules = aws.unless(["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository)
+        return {
+            "tags": our_tags(self.names, self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]),
+            "image tags": repository["imageTagMutability"],
+            "scan on push": repository.get("imageScanningConfiguration", {}).get("scanOnPush", False),
+            "lifecycle": rules and document(rules["lifecyclePolicyText"]),
+        }
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self.api.create_repository(
+            **self._repository,
+            tags=tag_list(wanted["tags"]),
+            imageTagMutability=wanted["image tags"],
+            imageScanningConfiguration={"scanOnPush": wanted["scan on push"]},
+        )
+        return ["tags", "image tags", "scan on push"]
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(resourceArn=self.arn, tags=tag_list(value))
+        elif attribute == "image tags":
+            self.api.put_image_tag_mutability(**self._repository, imageTagMutability=value)
+        elif attribute == "scan on push":
+            self.api.put_image_scanning_configuration(
+                **self._repository, imageScanningConfiguration={"scanOnPush": value}
+            )
+        elif attribute == "lifecycle":
+            self.api.put_lifecycle_policy(**self._repository, lifecyclePolicyText=json.dumps(value))
+
+    def contents(self) -> str | None:
+        images = len(self.api.describe_images(**self._repository, maxResults=100)["imageDetails"])
+        if images == 1:
+            return "1 image"
+        return f"{images}{'' if images < 100 else ' or more'} images" if images else None
+
+    def delete(self) -> None:
+        aws.unless(_GONE, self.api.delete_repository, **self._repository, force=True)
+
+    @property
+    def _repository(self) -> dict[str, str]:
+        return {"repositoryName": self.names.repository}

@@ -1,0 +1,148 @@
+"""All resources together: plan, apply, destroy.
+
+Each step is one call of AWS and leaves something from which the next run goes on, so that a run may be killed anywhere.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ahx.errors import ServiceError
+from infra import aws
+from infra.names import OWNER_TAG, Names
+from infra.provision.alarms import FailedJobsAlarm, FailedJobsRule, SpendAlarm
+from infra.provision.bucket import Bucket
+from infra.provision.budget import Budget
+from infra.provision.dashboard import Dashboard
+from infra.provision.log_group import LogGroup
+from infra.provision.repository import Repository
+from infra.provision.resource import Attributes, Choices, Resource
+from infra.provision.role import Role
+from infra.provision.topic import Topic
+
+Action = Literal["create", "change", "in place"]
+
+# A thing just created is not known everywhere in AWS for some seconds.
+_NOT_YET = ("NoSuchBucket", "NoSuchEntity", "OperationAborted", "RepositoryNotFoundException")
+_PAUSES = (0.5, 1, 2, 4, 8)  # seconds
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One attribute: what AWS has, and what it should have."""
+
+    attribute: str
+    live: Any
+    wanted: Any
+    action: Action
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One resource, and all its attributes."""
+
+    resource: Resource
+    differences: list[Difference]
+    action: Action
+
+    @property
+    def todo(self) -> list[Difference]:
+        return [difference for difference in self.differences if difference.action != "in place"]
+
+
+def resources(names: Names, choices: Choices) -> list[Resource]:
+    """Everything there is or may be, in the order in which it is made."""
+    found: list[Resource] = [kind(names, choices) for kind in (Bucket, Role, Repository, LogGroup, FailedJobsRule)]
+    found.append(Topic(names, choices))
+    found.append(FailedJobsAlarm(names, choices))
+    if names.partition == "aws":  # the others publish no metric of what is spent
+        if names.region != names.billing_region:
+            found.append(Topic(names, choices, names.billing_region))
+        found.append(SpendAlarm(names, choices, names.billing_region))
+    found.append(Dashboard(names, choices))
+    if names.partition != "aws-us-gov":  # which has no budgets
+        found.append(Budget(names, choices, names.billing_region if names.partition == "aws" else names.region))
+    return found
+
+
+def plan(resource: Resource, adopt: bool = False) -> Plan | None:
+    """Compare one resource with what is wanted. None: it is neither there nor asked for.
+
+    Raises ServiceError for one of that name which does not carry our tag, unless it is to be adopted.
+    """
+    with aws.sentences(f"read the {resource.title}"):
+        live = resource.read()
+        wanted = resource.wanted(live)
+    if wanted is None:
+        return None
+    if live is not None and not resource.owned(live) and not adopt:
+        raise ServiceError(
+            f"the {resource.title} is there already without the tag {OWNER_TAG}={resource.names.prefix},"
+            " so it may be somebody else's; take it over with --adopt, or choose another --prefix"
+        )
+    differences = [
+        Difference(name, live and live.get(name), value, _action(live, name, value)) for name, value in wanted.items()
+    ]
+    whole: Action = "create" if live is None else "change"
+    todo = any(difference.action != "in place" for difference in differences)
+    return Plan(resource, differences, whole if todo else "in place")
+
+
+def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
+    """Do what the plan of one resource says. Returns how many calls wrote; `on_step` hears of each beforehand."""
+    resource, todo = planned.resource, planned.todo
+    writes = 0
+    if planned.action == "create":
+        on_step(f"create {resource.title}")
+        with aws.sentences(f"create the {resource.title}"):
+            done = set(resource.create({one.attribute: one.wanted for one in planned.differences}))
+        todo = [one for one in todo if one.attribute not in done]
+        writes += 1
+    for one in todo:
+        on_step(f"set {one.attribute} of {resource.title}")
+        with aws.sentences(f"set {one.attribute} of the {resource.title}"):
+            _write_patiently(resource, one)
+        writes += 1
+    return writes
+
+
+def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
+    """The resources that are there, with whether they are ours."""
+    for resource in found:
+        with aws.sentences(f"read the {resource.title}"):
+            live = resource.read()
+        if live is not None:
+            yield resource, resource.owned(live)
+
+
+def contents(resource: Resource) -> str | None:
+    """What would be lost if it were deleted, in words."""
+    with aws.sentences(f"look into the {resource.title}"):
+        return resource.contents()
+
+
+def destroy(resource: Resource) -> None:
+    """Delete one resource with all that is in it."""
+    with aws.sentences(f"delete the {resource.title}"):
+        resource.delete()
+
+
+def _action(live: Attributes | None, name: str, wanted: Any) -> Action:
+    if live is None:
+        return "create"
+    has = live.get(name)
+    same = wanted.items() <= (has or {}).items() if name == "tags" else wanted == has
+    return "in place" if same else "change"
+
+
+def _write_patiently(resource: Resource, one: Difference) -> None:
+    for pause in _PAUSES:
+        try:
+            resource.write(one.attribute, one.wanted)
+            return
+        except aws.exceptions.ClientError as error:
+            if aws.code(error) not in _NOT_YET:
+                raise
+        time.sleep(pause)
+    resource.write(one.attribute, one.wanted)

@@ -1,0 +1,31 @@
+"""An AWS on this machine, over real HTTP, for the tests of whatever talks to AWS."""
+
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infra.embedded.server import EmbeddedAws
+
+REGION = "eu-west-1"
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Its address. It stops when the context ends."""
+    with EmbeddedAws(port=0, region=REGION, instant=0) as embedded:
+        yield embedded.endpoint
+
+
+def settings(address: str) -> dict[str, str]:
+    """The environment that leads every AWS client there."""
+    return {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_REGION": REGION,
+    }
+
+
+def empty(address: str) -> None:
+    """Forget everything there."""
+    urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()
