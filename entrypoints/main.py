@@ -16,7 +16,7 @@ from ahx.errors import AhxError, InputError, StorageError, storage_sentence
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
-VERBS = ("rules", "gen-data", "train", "eval", "interactive", "infra", "aws")
+VERBS = ("rules", "gen-data", "train", "eval", "interactive", "verify", "exec", "infra", "aws")
 
 EXAMPLES = [
     "ahx rules apply 'A -> AA' ABA",

@@ -16,7 +16,7 @@ import numpy as np
 from ahx.errors import InputError
 from ahx.rules.transducer import SILENT, STOP, Step
 
-Start = Literal["left", "right"]
+Side = Literal["left", "right"]
 _FITTED_PAIRS = 4_000
 _MOST_UNCERTAINTY = 0.1  # bits per symbol: room for some noise
 _MAX_SYMBOLS = 2_000  # least squares takes seconds beyond this
@@ -26,7 +26,7 @@ _MAX_SYMBOLS = 2_000  # least squares takes seconds beyond this
 class Alignment:
     """Each input symbol, read from the `start` end, writes `lengths[symbol]` output symbols."""
 
-    start: Start
+    start: Side
     lengths: dict[str, int]
 
     def __post_init__(self) -> None:

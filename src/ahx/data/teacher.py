@@ -6,10 +6,10 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol
 
-from ahx.data.align import Alignment, Start, infer_alignment, plain_steps
+from ahx.data.align import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.rule import Rule
-from ahx.rules.transducer import Step, Transducer, run, written
+from ahx.rules.transducer import Start, Step, Transducer, run, written
 
 _LOOKED_AT = 20_000
 _REMEMBERED = 100_000
@@ -20,11 +20,11 @@ class Teacher(Protocol):
 
     @property
     def kind(self) -> str:
-        """ "machine", "alignment" or "plain"."""
+        """ "machine", "queue", "alignment" or "plain"."""
 
     @property
     def start(self) -> Start:
-        """The end of the input where the cursor stands at first."""
+        """Where the cursor stands at first."""
 
     def steps(self, text: str, output: str) -> list[Step]:
         """The steps that write `output`, the last one a STOP. Raises InputError when they cannot."""
@@ -85,6 +85,21 @@ class MachineTeacher:
 
 
 @dataclass(frozen=True)
+class QueueTeacher:
+    """Follows a rule as a queue machine, without end: there is no output to it."""
+
+    rule: Rule
+    kind = "queue"
+    start: Start = "queue"
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        raise InputError(f"the model knows {self.rule.spec!r} as a machine: check it with `ahx verify`, run it with `ahx exec`")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "rule": self.rule.spec}
+
+
+@dataclass(frozen=True)
 class AlignmentTeacher:
     """Cuts the output into one chunk per input symbol."""
 
@@ -136,6 +151,8 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
             return PlainTeacher()
         case {"kind": "machine"} if rule is not None and rule.machine() is not None:
             return MachineTeacher(rule)
+        case {"kind": "queue"} if rule is not None and rule.queue() is not None:
+            return QueueTeacher(rule)
         case {"kind": "alignment", "start": "left" | "right" as start, "lengths": dict(lengths)}:
             return AlignmentTeacher(Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()}))
     raise CheckpointError(f"{str(dict(data))[:80]} does not describe a teacher; the model's config.json is damaged")

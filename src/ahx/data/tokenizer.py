@@ -5,6 +5,9 @@ output token is a whole `Step`, (symbol, move, state): the model writes a symbol
 
     double_a on AB:   <   A   B   >   (A, 0, "1")  (A, +1)  (B, +1)  (stop)
 
+Where input and output are one queue (see `ahx.rules.queue_machine`), input cells are tokens of the output too: a cell
+is the same thing whoever wrote it.
+
 Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
 "A" or about "move on" is shared by every token that has it.
 """
@@ -13,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
-from ahx.rules.transducer import NEXT, SILENT, STOP, Step
+from ahx.rules.queue_machine import QueueMachine
+from ahx.rules.transducer import NEXT, SILENT, STOP, Start, Step
 
 PAD, BEGIN, SEPARATOR = "<pad>", "<begin>", "<separator>"
 
@@ -29,15 +33,22 @@ class Token(NamedTuple):
 class Tokenizer:
     """A fixed vocabulary of tokens. Numbers 0, 1, 2 are padding, begin and separator."""
 
-    def __init__(self, tokens: Sequence[Token], start: str = "left") -> None:
+    def __init__(self, tokens: Sequence[Token], start: Start = "left") -> None:
         self.tokens = [Token(*token) for token in tokens]
-        self.start = start  # the end of the input where the cursor stands after a separator
+        self.start: Start = start  # where the cursor stands after a separator
         self._number = {token: number for number, token in enumerate(self.tokens)}
+        self._input = {
+            token.symbol: number
+            for token, number in self._number.items()
+            if number > 2 and (token.move and not token.state if start == "queue" else token.move is None)
+        }
         self.pad, self.begin, self.separator = (self._number[Token(mark)] for mark in (PAD, BEGIN, SEPARATOR))
         self.stop = self._number[Token(*Step(STOP))]
 
     @classmethod
-    def fit(cls, samples: Iterable[tuple[str, Sequence[Step]]], alphabet: str = "", start: str = "left") -> "Tokenizer":
+    def fit(
+        cls, samples: Iterable[tuple[str, Sequence[Step]]], alphabet: str = "", start: Start = "left"
+    ) -> "Tokenizer":
         """The vocabulary of `samples`, each an input and its steps, and of the symbols in `alphabet`."""
         symbols, steps = set(alphabet), {Step(STOP)}
         for text, taken in samples:
@@ -46,22 +57,29 @@ class Tokenizer:
         marks = [Token(mark) for mark in (PAD, BEGIN, SEPARATOR)]
         return cls(marks + [Token(s) for s in sorted(symbols)] + [Token(*step) for step in sorted(steps)], start)
 
+    @classmethod
+    def of_queue(cls, machine: QueueMachine) -> "Tokenizer":
+        """Every cell of `machine`, and every step that it can take."""
+        steps = {Step(STOP), *(Step(cell, machine.deleted) for cell in machine.cells)}
+        steps.update(step for taken in machine.steps_of.values() for step in taken)
+        marks = [Token(mark) for mark in (PAD, BEGIN, SEPARATOR)]
+        return cls(marks + [Token(*step) for step in sorted(steps)], machine.start)
+
     def __len__(self) -> int:
         return len(self.tokens)
 
     @property
     def alphabet(self) -> str:
         """The symbols an input may use."""
-        return "".join(token.symbol for token in self.tokens[3:] if token.move is None)
+        return "".join(self._input)
 
-    def encode_input(self, text: str) -> list[int]:
-        """`<` text `>`. Raises InputError for a symbol outside the alphabet."""
+    def encode_input(self, text: Sequence[str]) -> list[int]:
+        """`<` text `>`, where `text` is a string or a list of cells. Raises InputError for an unknown symbol."""
         try:
-            return [self.begin, *(self._number[Token(symbol)] for symbol in text), self.separator]
+            return [self.begin, *(self._input[symbol] for symbol in text), self.separator]
         except KeyError as unknown:
-            symbol = unknown.args[0].symbol
             raise InputError(
-                f"the symbol {symbol!r} in {text[:40]!r} is outside the alphabet {self.alphabet!r} "
+                f"the symbol {unknown.args[0]!r} in {''.join(text[:40])!r} is outside the alphabet {self.alphabet!r} "
                 "that this model was trained on; use only its symbols"
             ) from None
 
@@ -87,6 +105,10 @@ class Tokenizer:
             elif symbol != SILENT:
                 symbols.append(symbol)
         return "".join(symbols)
+
+    def spell(self, prompt: Sequence[int]) -> str:
+        """The text of a prompt, `<` and `>` left out."""
+        return "".join(self.tokens[number].symbol for number in prompt if number not in (self.begin, self.separator))
 
     def to_json(self) -> dict[str, object]:
         return {"start": self.start, "tokens": [list(token) for token in self.tokens]}

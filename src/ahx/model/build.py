@@ -1,7 +1,7 @@
 """A model for a vocabulary: what the tokens mean becomes features, roles and moves."""
 
 from ahx.data.tokenizer import BEGIN, PAD, SEPARATOR, Tokenizer
-from ahx.model.positions import BOUNDARY, CELL, STEP, TokenTable
+from ahx.model.positions import BOUNDARY, CELL, START, STEP, TokenTable
 from ahx.model.transformer import TransformerConfig
 from ahx.rules.transducer import NEXT, SILENT, STOP
 
@@ -11,26 +11,34 @@ _NO_CELLS = {PAD, STOP, SILENT}
 
 def token_table(tokenizer: Tokenizer) -> TokenTable:
     """The role and the move of every token, for the coupled scheme."""
+    queue = tokenizer.start == "queue"
     roles = [
-        BOUNDARY if token.symbol in _BOUNDARIES else STEP if token.symbol in _NO_CELLS else CELL
+        START if queue and token.symbol == SEPARATOR else BOUNDARY if token.symbol in _BOUNDARIES
+        else STEP if token.symbol in _NO_CELLS else CELL
         for token in tokenizer.tokens
-    ]
-    return TokenTable(tuple(roles), tuple(token.move or 0 for token in tokenizer.tokens), tokenizer.start == "right")
+    ]  # fmt: skip
+    moves = tuple(token.move or 0 for token in tokenizer.tokens)
+    return TokenTable(tuple(roles), moves, tokenizer.start == "right", queue)
 
 
 def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
     """The features of every token: its symbol, its move (or that it is input), its state.
 
-    Numbers are given in order of first appearance, so equal vocabularies have equal features.
+    A head of a Turing machine, such as B0, has two features for its symbol: the letter and what it stands on. Numbers
+    are given in order of first appearance, so equal vocabularies have equal features.
     """
     numbers: dict[tuple[str, object], int] = {}
     return tuple(
         tuple(
             numbers.setdefault(feature, len(numbers))
-            for feature in (("symbol", token.symbol), ("move", token.move), ("state", token.state))
+            for feature in (*_parts(token.symbol), ("move", token.move), ("state", token.state))
         )
         for token in tokenizer.tokens
     )
+
+
+def _parts(symbol: str) -> list[tuple[str, object]]:
+    return [("letter", symbol[0]), ("symbol", symbol[1])] if len(symbol) == 2 else [("symbol", symbol)]
 
 
 def default_heads(n_layer: int, n_head: int) -> tuple[str, ...]:
@@ -60,6 +68,8 @@ def configure(
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens. `reads` is what the rule's machine sees of its input."""
     coupled = pos == "coupled"
+    # In a queue nothing but what the machine reads may count: the fewer windows there are, the fewer are to be checked.
+    offsets = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
     return TransformerConfig(
         vocab_size=len(tokenizer),
         block_size=block_size,
@@ -69,7 +79,7 @@ def configure(
         dropout=dropout,
         pos=pos,
         heads=heads or (default_heads(n_layer, n_head) if coupled else ()),
-        offsets=window_offsets(reads),
+        offsets=offsets,
         table=token_table(tokenizer) if coupled else None,
         features=token_features(tokenizer),
     )

@@ -32,6 +32,7 @@ from ahx.model.transformer import Transformer, TransformerConfig
 FORMAT = "ahx-transformer 1"
 WEIGHTS, CONFIG, TRAINING_STATE = "model.safetensors", "config.json", "training_state.pt"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
+CERTIFICATE = "certificate.json"  # of a machine (certificate.py); it holds for the weights beside it only
 _DERIVED = ("vocab_size", "table", "features")  # what follows from the tokenizer is not stored twice
 
 
@@ -215,7 +216,7 @@ def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
 
 def set_aside(run: Path) -> Path | None:
     """Move what an earlier run left in `run` into a folder `earlier.N` there: that folder, or None."""
-    left = [path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl") if (path := run / name).exists()]
+    left = [path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl", CERTIFICATE) if (path := run / name).exists()]
     if not checkpoints(run) and not (run / CONFIG).exists():
         return None
     number = 1

@@ -28,15 +28,17 @@ POSITION_SCHEMES = ("coupled", "learned", "none", "rope", "alibi", "hard-alibi")
 
 # What a token is to the coupled heads.
 STEP, CELL, BOUNDARY = 0, 1, 2  # writes nothing; writes a symbol; opens a segment (begin, separator, next)
+START = -1  # in a queue: the separator, which is no cell; from here on the cursor moves
 
 
 @dataclass(frozen=True)
 class TokenTable:
     """What the coupled scheme knows about each of the V tokens of the vocabulary."""
 
-    roles: tuple[int, ...]  # STEP, CELL or BOUNDARY
+    roles: tuple[int, ...]  # STEP, CELL, BOUNDARY or START
     moves: tuple[int, ...]  # how far the token moves the cursor
     start_right: bool = False  # the cursor starts on the last cell of a segment, not on the first
+    queue: bool = False  # all cells are one segment: the cursor comes to read what is being written
 
 
 class Pattern(NamedTuple):
@@ -60,6 +62,7 @@ class Coupling(nn.Module):
     A row is cut into segments at its boundary tokens: `<` input `>` output. The cursor of a segment moves over the
     cells of the segment before it. A cell is a token that carries a symbol; boundaries count as the cells at either
     end. Steps that write nothing are no cells, which is why cells are numbered and `place` tells where each one stands.
+    A queue is one segment of all cells; its cursor starts on the first one after `<`, and reaches what is written.
     """
 
     role: Tensor
@@ -70,7 +73,7 @@ class Coupling(nn.Module):
         super().__init__()
         for name, values in (("role", table.roles), ("move", table.moves), ("offset", offsets)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
-        self.start_right = table.start_right
+        self.start_right, self.queue = table.start_right, table.queue
 
     def keys(self, tokens_BT: Tensor) -> Tensor:
         """The cells around the cursor, for every token of whole rows: (B, T) -> (B, T, K) positions, -1 for none."""
@@ -82,6 +85,10 @@ class Coupling(nn.Module):
         at_T = torch.arange(T, device=tokens_BT.device)
         # place[b, n] is where cell n stands; entries that are not cells go to a spare last column.
         place_BT = at_T.new_zeros(B, T + 1).scatter_(1, cell_BT.where(role_BT > STEP, T), at_T.expand(B, T))
+        if self.queue:
+            started_BT = (role_BT == START).cumsum(1)
+            cursor_BT = torch.where(started_BT > 0, 1 + (self.move[tokens_BT] * started_BT).cumsum(1), cell_BT)
+            return self._look_up(place_BT, cursor_BT, torch.zeros_like(cell_BT), cell_BT)
         # opener[b, s] is the cell number of the boundary that opens segment s (shifted by one: column 0 is spare).
         opener_BT = at_T.new_zeros(B, T + 2).scatter_(1, (segment_BT + 1) * opens_BT, cell_BT)
         first_BT = opener_BT.gather(1, (segment_BT - 1).clamp_min(0) + 1)  # the cursor's segment begins here
@@ -109,6 +116,12 @@ class Coupling(nn.Module):
         is_cell_B = role_B > STEP
         # A cell is entered in the table; anything else is written to the spare last column.
         place_BT.scatter_(1, cells_B.where(is_cell_B, place_BT.shape[1] - 1)[:, None], at_B[:, None])
+        if self.queue:  # here segment_B tells whether the cursor moves yet, and first_B stays 0
+            cursor_B = torch.where(segment_B >= 0, cursor_B + self.move[token_B], 1)
+            segment_B, cells_B = segment_B + (role_B == START), cells_B + is_cell_B
+            seen_B = torch.where(segment_B >= 0, cursor_B, cells_B - 1)
+            keys_BK = self._look_up(place_BT, seen_B[:, None], first_B[:, None], cells_B[:, None] - 1)
+            return CursorState(place_BT, cells_B, first_B, last_B, cursor_B, segment_B), keys_BK
         segment_B = segment_B + opens_B
         first_B = torch.where(opens_B, last_B, first_B)
         last_B = torch.where(opens_B, cells_B, last_B)

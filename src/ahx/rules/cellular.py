@@ -5,18 +5,21 @@ Source: Wolfram, "Statistical mechanics of cellular automata", Reviews of Modern
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
 from ahx.errors import InputError
 from ahx.rules.language import Source, written_spec
 from ahx.rules.passes import repeated
+from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, Step, Transducer
 
 CELLS = "01"
 BOUNDARIES = ("0", "1", "cyclic")
+_ENDLESS = 10**12  # generations
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,12 @@ class CellularAutomaton(Rule):
     def machine(self) -> Transducer | None:
         return self._machine
 
+    def unlimited(self) -> "CellularAutomaton":
+        return replace(self, generations=_ENDLESS)
+
+    def queue(self) -> QueueMachine | None:
+        return None if self.boundary == "cyclic" else CellularQueue(self.number, self.boundary)
+
     @cached_property
     def _machine(self) -> Transducer | None:
         machine = Cyclic(self.number) if self.boundary == "cyclic" else Bounded(self.number, self.boundary)
@@ -119,3 +128,33 @@ class Cyclic:
                 return Step(SILENT, -1, f"l{last}")
             left, state = last, f"c{here}"
         return Step(next_cell(self.number, left + here + (state[1] if right == RIGHT_EDGE else right)), 1, state)
+
+
+@dataclass(frozen=True)
+class CellularQueue(QueueMachine):
+    """Generation after generation as a lag system that reads three cells: # 0 1 1 # and so on, marks beyond the ends."""
+
+    number: int
+    boundary: str
+    window = 3
+    deleted = 1
+    cells = (*CELLS, "#")
+    mark = "#"
+
+    def word(self, view: Cells) -> Cells:
+        here = view[1]
+        return (here if here == self.mark else next_cell(self.number, "".join(view).replace(self.mark, self.boundary)),)
+
+    def windows(self) -> Iterator[Cells]:
+        """All but those with two neighbouring marks: a generation has at least one cell."""
+        return (view for view in product(self.cells, repeat=3) if "##" not in "".join(view))
+
+    def load(self, text: str) -> list[str]:
+        if not text or not set(text) <= set(CELLS):
+            raise InputError(f"{text[:40]!r} is no row of cells; write at least one, each 0 or 1, such as 0001000")
+        return [self.mark, *text, self.mark]
+
+    def unload(self, queue: Sequence[str]) -> str:
+        cells = list(queue[1:])
+        at = cells.index(self.mark)
+        return "".join(cells[at + 1 :] + cells[:at])

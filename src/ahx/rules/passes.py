@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from ahx.rules.transducer import NEXT, SILENT, STOP, Step, Transducer
+from ahx.rules.transducer import NEXT, SILENT, STOP, Start, Step, Transducer
 
 # A transducer counts its passes in its state; beyond this many, the states would be more than is worth learning.
 MAX_COUNTED_PASSES = 16
 
 
-def spelled(word: str, done: int, move: int, prefix: str = "", after: str = "") -> Step:
+def spelled(word: Sequence[str], done: int, move: int, prefix: str = "", after: str = "") -> Step:
     """The step that writes letter number `done` of `word`.
 
     The cursor waits, in the states `prefix` + "1", "2", ..., until the last letter is written; then it moves by `move`
@@ -38,7 +37,7 @@ class Repeated:
     passes: int
 
     @property
-    def start(self) -> Literal["left", "right"]:
+    def start(self) -> Start:
         return self.machine.start
 
     @property

@@ -311,3 +311,33 @@ def bb5() -> str:
     '1Z010011'
     """
     return "turing: 1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA"
+
+
+@_preset
+def utm46() -> str:
+    """Rogozhin's universal machine with 4 states and 6 symbols: it simulates tag systems that are written on its tape.
+
+    Symbols 0 to 5 are the paper's 0 (blank), 1, b, b with an arrow to the right, b with an arrow to the left, and c.
+    Source: Rogozhin, "Small universal Turing machines", Theoretical Computer Science 168 (1996), section 8.
+
+    >>> utm46("2A5")
+    '20D0'
+    """
+    return (
+        "turing: 4LA4LA3RA2LA0RA0RD_1LB0RB3LC4RB3LB2RB_5RA1RC4RD2RC---1RA_5LB0RD5LB4RD---2RD; alphabet=012345"
+    )
+
+
+@_preset
+def utm15_2() -> str:
+    """The universal machine of Neary and Woods with 15 states and 2 symbols: it simulates bi-tag systems.
+
+    Symbols 0 and 1 are the paper's c (blank) and b, and the letters A to O its states u1 to u15.
+    Source: Neary & Woods, "Four small universal Turing machines", Fundamenta Informaticae 91 (2009), table 16.
+
+    >>> utm15_2("J1")
+    'J1'
+    """
+    return (
+        "turing: 0RB1RA_1RC1RA_0LG0LE_0LF1LE_1RA1LD_1LD1LD_0LH1LG_1LI1LG_0RA1LJ_1LK---_0RL1RN_0RM1RL_0LB1RL_0LC0RO_0RN1RN"
+    )

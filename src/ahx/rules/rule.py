@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from ahx.errors import InputError
+from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Step, Transducer, run
 
 _LESS = "use a shorter input, or fewer steps with `steps=`"
@@ -42,6 +43,14 @@ class Rule(ABC):
     def machine(self) -> Transducer | None:
         """The transducer that computes the rule step by step, or None when none is known."""
         return None
+
+    def queue(self) -> QueueMachine | None:
+        """The rule, step after step without end, as a machine whose memory is a queue; None where it is none."""
+        return None
+
+    def unlimited(self) -> "Rule":
+        """The same rule without `steps=`."""
+        return self
 
     def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step] | None:
         """The transducer's steps on `text`, or None when the rule has no transducer."""

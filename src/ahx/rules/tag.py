@@ -7,12 +7,15 @@ systems", Mathematische Annalen 1963.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Literal
 
+from ahx.errors import InputError
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
 from ahx.rules.passes import repeated, spelled
+from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.rule import Rule, limited
 from ahx.rules.substitution import Productions
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
@@ -85,6 +88,13 @@ class Tag(Rule):
     def _machine(self) -> Transducer | None:
         return repeated(Queue(self.window, self._keyed(self.window), self.deleted, self.productions), self.max_steps)
 
+    def unlimited(self) -> "Tag":
+        return replace(self, max_steps=None)
+
+    def queue(self) -> QueueMachine:
+        symbols = "".join(map("".join, self.productions)) + self.alphabet
+        return TagQueue(tuple(sorted(set(symbols))), self.window, self.deleted, self.productions)
+
     def snippets(self) -> tuple[str, ...]:
         return tuple(left for left, _ in self.productions)
 
@@ -143,3 +153,34 @@ class Queue:
         if int(done or 0) == len(word):
             return Step(NEXT)
         return spelled(word, int(done or 0), 0, f"{chosen}.", f"{chosen}.{len(word)}")
+
+
+@dataclass(frozen=True)
+class TagQueue(QueueMachine):
+    """The system as it stands, one word after the other in a single queue: no copying at all."""
+
+    cells: Cells
+    window: int
+    deleted: int
+    productions: Productions
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        return dict(self.productions)
+
+    def word(self, view: Cells) -> Cells | None:
+        keyed = len(self.productions[0][0])
+        word = self._words.get("".join(view[:keyed]))
+        return None if word is None else tuple(word)
+
+    def windows(self) -> Iterator[Cells]:
+        return product(self.cells, repeat=self.window)
+
+    def load(self, text: str) -> list[str]:
+        for symbol in text:
+            if symbol not in self.cells:
+                raise InputError(f"{symbol!r} in {text[:40]!r} is no symbol of this system ({', '.join(self.cells)})")
+        return list(text)
+
+    def unload(self, queue: Sequence[str]) -> str:
+        return "".join(queue)

@@ -24,6 +24,10 @@ LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # what a view shows beyond the ends
 
 DEFAULT_STEP_LIMIT = 10_000_000
 
+# The cursor begins on the first symbol of the input or on the last; or, with "queue", on the first, and all that is
+# written joins the end of what is read.
+Start = Literal["left", "right", "queue"]
+
 
 class Step(NamedTuple):
     """One answer of the machine."""
@@ -37,8 +41,8 @@ class Transducer(Protocol):
     """A deterministic two-way transducer with a bounded view."""
 
     @property
-    def start(self) -> Literal["left", "right"]:
-        """The end of the input where the cursor stands at first (the first or the last symbol)."""
+    def start(self) -> Start:
+        """Where the cursor stands at first."""
 
     @property
     def reads(self) -> tuple[int, int]:
@@ -48,14 +52,14 @@ class Transducer(Protocol):
         """The answer in `state` ("" at the start), where view[j] is the cell at cursor + reads[0] + j."""
 
 
-def run(machine: Transducer, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[Step]:
-    """All steps of `machine` on `text`, the last one a STOP.
+def run(machine: Transducer, text: Sequence[str], limit: int = DEFAULT_STEP_LIMIT) -> Iterator[Step]:
+    """All steps of `machine` on `text`, a string or a list of cells, the last one a STOP.
 
     Raises InputError when the machine takes more than `limit` steps.
     """
-    cells, state = text, ""
-    written: list[str] = []
-    cursor = 0 if machine.start == "left" else len(cells) - 1
+    cells, state = list(text), ""
+    written = cells if machine.start == "queue" else []
+    cursor = len(cells) - 1 if machine.start == "right" else 0
     low, high = machine.reads
     for _ in range(limit):
         view = [
@@ -68,16 +72,17 @@ def run(machine: Transducer, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iter
             return
         state = step.state
         if step.symbol == NEXT:
-            cells, written = "".join(written), []
-            cursor = 0 if machine.start == "left" else len(cells) - 1
+            cells, written = list("".join(written)), []
+            cursor = len(cells) - 1 if machine.start == "right" else 0
         else:
-            written.append(step.symbol)
+            if step.symbol:
+                written.append(step.symbol)
             cursor += step.move
-            if not -1 <= cursor <= len(cells):
-                place = f"{cells[:40]!r} in state {state!r}"
+            if machine.start != "queue" and not -1 <= cursor <= len(cells):
+                place = f"{''.join(cells[:40])!r} in state {state!r}"
                 raise InputError(f"the rule's machine walks off the end of {place}; have it turn at < and >")
     raise InputError(
-        f"the rule's transducer did not stop on {text[:40]!r} within {limit:,} steps; "
+        f"the rule's transducer did not stop on {''.join(text[:40])!r} within {limit:,} steps; "
         "give it a larger limit (--max-steps) or a rule that halts"
     )
 

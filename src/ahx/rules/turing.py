@@ -10,7 +10,7 @@ Format: https://bbchallenge.org
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple
@@ -18,8 +18,10 @@ from typing import NamedTuple
 from ahx.errors import InputError
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.passes import repeated
+from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.rule import Rule, endless, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
+from ahx.rules.turing_queue import TuringQueue
 from ahx.rules.turing_steps import LocalRewriting
 from ahx.rules.turing_table import HALTING_LETTERS, Table, action, read_table, symbols_of
 
@@ -168,6 +170,12 @@ class TuringMachine(Rule):
     @cached_property
     def _machine(self) -> Transducer | None:
         return repeated(LocalRewriting(self.table, self.blank, self.start), self.max_steps)
+
+    def unlimited(self) -> "TuringMachine":
+        return replace(self, max_steps=None)
+
+    def queue(self) -> QueueMachine:
+        return TuringQueue(self.table, self.blank, lambda text: str(self.configuration(text)))
 
     def examples(self, n: int = 3) -> list[tuple[str, str]]:
         tapes = ["", "1", "01", "11", "101"]

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahx.data.dataset import Pair, Row, RuleSamples, open_files
+from ahx.data.queue_samples import QueueSamples
 from ahx.data.sampler import Sampler
-from ahx.data.teacher import MachineTeacher, Teacher, choose_teacher
+from ahx.data.teacher import MachineTeacher, QueueTeacher, Teacher, choose_teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError
+from ahx.model.certificate import Check, Checker, machine_of
+from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
@@ -31,19 +34,19 @@ class TrainingData:
     pos: str
     batch: Callable[[int, int], Sequence[Row]]
     steps_per_epoch: int
-    validation_pairs: Sequence[Pair]
+    validation: Callable[[], Sequence[Row]]
     longest_row: int
-    fresh: Callable[[int, int], Sequence[Pair]] | None
-    notes: tuple[str, ...]
+    #: `fresh(n, stream)`: new samples, others for each stream; None where there are none
+    fresh: Callable[[int, int], Sequence[Row]] | None = None
+    notes: tuple[str, ...] = ()
+    #: offsets from the cursor, least and greatest, that the teacher's machine sees
+    reads: tuple[int, int] = (0, 0)
+    #: where windows can be enumerated: whether a model is right at all of them
+    check: Callable[[Transformer], Check] | None = None
 
-    @property
-    def reads(self) -> tuple[int, int]:
-        """Offsets from the cursor, least and greatest, that the teacher's machine sees."""
-        machine = self.rule.machine() if self.rule is not None and isinstance(self.teacher, MachineTeacher) else None
-        return machine.reads if machine is not None else (0, 0)
 
-    def rows(self, pairs: Sequence[Pair]) -> list[Row]:
-        return [encode(self.tokenizer, self.teacher, *pair) for pair in pairs]
+def rows_of(tokenizer: Tokenizer, teacher: Teacher, pairs: Sequence[Pair]) -> list[Row]:
+    return [encode(tokenizer, teacher, *pair) for pair in pairs]
 
 
 def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Row:
@@ -54,6 +57,9 @@ def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Ro
 def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
     """The data that `hp` names. Raises InputError or StorageError before anything is trained."""
     rule = parse_rule(hp.rule) if hp.rule else None
+    if hp.certify:
+        assert rule is not None  # Hyperparameters asks for it
+        return _from_windows(hp, rule)
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
@@ -89,6 +95,7 @@ def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bo
     steps = [(text, teacher.steps(text, output)) for text, output in pairs]
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start)
     samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
+    machine = rule.machine() if isinstance(teacher, MachineTeacher) else None
     return TrainingData(
         rule=rule,
         teacher=teacher,
@@ -96,10 +103,11 @@ def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bo
         pos=_scheme(hp, teacher),
         batch=samples.batch,
         steps_per_epoch=-(-hp.epoch_size // hp.batch_size),
-        validation_pairs=samples.validation(hp.val_samples),
+        validation=lambda: rows_of(tokenizer, teacher, samples.validation(hp.val_samples)),
         longest_row=max(len(text) + len(taken) + 2 for text, taken in steps),
-        fresh=samples.fresh,
+        fresh=lambda n, stream: rows_of(tokenizer, teacher, samples.fresh(n, stream)),
         notes=(samples.note,) if samples.note else (),
+        reads=machine.reads if machine else (0, 0),
     )
 
 
@@ -108,22 +116,45 @@ def _from_files(
 ) -> TrainingData:
     files = places.data or hp.infile or ""
     samples = open_files(files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches)
-    fresh = RuleSamples(rule, samples.teacher, samples.tokenizer, sampler, hp.seed).fresh if rule and sampler else None
+    teacher, tokenizer = samples.teacher, samples.tokenizer
+    drawn = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed) if rule and sampler else None
+    machine = rule.machine() if rule and isinstance(teacher, MachineTeacher) else None
     notes = [samples.note] if samples.note else []
-    if samples.teacher.kind == "alignment":
-        lengths = samples.teacher.to_json()["lengths"]
+    if teacher.kind == "alignment":
+        lengths = teacher.to_json()["lengths"]
         notes.append(f"found in the data: symbols give outputs of fixed length ({_shown(lengths)})")
     return TrainingData(
         rule=rule,
-        teacher=samples.teacher,
-        tokenizer=samples.tokenizer,
-        pos=_scheme(hp, samples.teacher),
+        teacher=teacher,
+        tokenizer=tokenizer,
+        pos=_scheme(hp, teacher),
         batch=samples.batch,
         steps_per_epoch=-(-hp.epoch_size // hp.batch_size) or samples.steps_per_epoch(hp.batch_size),
-        validation_pairs=samples.validation(hp.val_samples),
+        validation=lambda: rows_of(tokenizer, teacher, samples.validation(hp.val_samples)),
         longest_row=samples.longest_row,
-        fresh=fresh,
+        fresh=drawn and (lambda n, stream: rows_of(tokenizer, teacher, drawn.fresh(n, stream))),
         notes=tuple(notes),
+        reads=machine.reads if machine else (0, 0),
+    )
+
+
+def _from_windows(hp: Hyperparameters, rule: Rule) -> TrainingData:
+    machine = machine_of(rule)
+    tokenizer = Tokenizer.of_queue(machine)
+    samples = QueueSamples(machine, tokenizer, hp.seed)
+    checker = Checker(machine, tokenizer)
+    return TrainingData(
+        rule=rule,
+        teacher=QueueTeacher(rule),
+        tokenizer=tokenizer,
+        pos="coupled",
+        batch=samples.batch,
+        steps_per_epoch=-(-hp.epoch_size // hp.batch_size),
+        validation=lambda: samples.validation(hp.val_samples),
+        longest_row=samples.longest_row,
+        notes=(f"{len(checker.views):,} windows to learn, which come up in {len(checker.contexts.last_N):,} contexts",),
+        reads=machine.reads,
+        check=checker,
     )
 
 

@@ -42,6 +42,14 @@ def _usual_warmup(earlier: dict[str, Any]) -> int:
     return min(30, (earlier.get("max_steps") or 60) // 2)
 
 
+def _usual_layers(earlier: dict[str, Any]) -> int:
+    return 1 if earlier.get("certify") else 2
+
+
+def _usual_width(earlier: dict[str, Any]) -> int:
+    return 32 if earlier.get("certify") else 48
+
+
 def _usual_folder(earlier: dict[str, Any]) -> str:
     """runs/double_a; a rule that cannot be a folder's name is simplified and marked with a hash of its text."""
     name = earlier.get("rule") or (earlier.get("infile") or "run").rstrip("/").rpartition("/")[2]
@@ -71,6 +79,8 @@ class Hyperparameters(BaseModel):
     """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
     infile: Location | None = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
+    certify: bool = False
+    """Learn the rule as a machine that never ends, one layer and a window at a time, and prove it right at all windows."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """The symbols that inputs are drawn from; without it, the rule's own."""
     min_len: Length = 1
@@ -83,12 +93,12 @@ class Hyperparameters(BaseModel):
     heads: str | None = None
     """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
     c the input around the cursor, g everything before; without it, what suits pos."""
-    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = 2
-    """Layers of the transformer."""
+    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(default_factory=_usual_layers)
+    """Layers of the transformer. Default: 2, or 1 with certify."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
     """Attention heads of each layer."""
-    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = 48
-    """Width of the embedding and of every layer; a multiple of n_head."""
+    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(default_factory=_usual_width)
+    """Width of the embedding and of every layer; a multiple of n_head. Default: 48, or 32 with certify."""
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -170,6 +180,8 @@ class Hyperparameters(BaseModel):
             wrong.append("until_exact: fresh samples need a rule; add the one that made the infile, or leave this out")
         if not self.epoch_size and not self.infile:
             wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
+        if self.certify:
+            wrong += self._not_certifiable()
         if self.min_len > self.max_len:
             wrong.append(f"min_len ({self.min_len}) must not be greater than max_len ({self.max_len})")
         if self.n_embd % self.n_head:
@@ -186,6 +198,20 @@ class Hyperparameters(BaseModel):
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+    def _not_certifiable(self) -> list[str]:
+        wrong = []
+        if not self.rule or self.infile:
+            wrong.append("certify: only a rule has windows to prove; give a rule, and no infile")
+        if self.n_layer != 1:
+            wrong.append(f"certify: a model of one layer is a function of its window (got n_layer {self.n_layer}); leave it out")
+        if self.heads is not None and set(self.heads) != {"c"}:
+            wrong.append(f"certify: all heads must be coupled (c), to see nothing but the window (got heads {self.heads!r})")
+        if self.pos not in ("auto", "coupled"):
+            wrong.append(f"certify: positions must be coupled (got pos {self.pos})")
+        if self.precision == "bfloat16":
+            wrong.append("certify: margins are checked in float32; leave out precision")
+        return wrong
 
     def _wrong_heads(self, heads: str) -> list[str]:
         words = heads.split("/")

@@ -54,7 +54,7 @@ class Loop:
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
         self.places, self.reporter, self.about, self.stop = places, reporter, about, stop
         self.first = step.rank == 0
-        self.validation_rows = data.rows(data.validation_pairs) if self.first else []
+        self.validation_rows = data.validation() if self.first else []
         epoch = data.steps_per_epoch
         self.total = hp.max_steps or hp.num_epochs * epoch
         self.evaluate_every = max(1, round(hp.eval_interval * epoch))
@@ -159,22 +159,33 @@ class Loop:
         if hp.min_loss and scores.loss < hp.min_loss:
             return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
         if hp.until_exact and data.fresh is not None and scores.exact == 1.0:
-            rows = data.rows(data.fresh(hp.until_exact, self.step))
+            rows = data.fresh(hp.until_exact, self.step)
             fresh = score(self.model, rows, data.tokenizer.separator)
             right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} fresh samples are exact"
             self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
             if fresh.margin >= SAFE_MARGIN:
                 return f"all of {len(rows):,} fresh samples are exact"
+        if data.check is not None and scores.exact == 1.0:
+            check = data.check(self.model)
+            self.reporter.say(str(check))
+            if check.complete:
+                return f"all {check.windows:,} windows are certified"
         return ""
 
     def _examples(self) -> list[Example]:
         """The first few validation samples, really decoded."""
-        data = self.data
-        pairs, rows = data.validation_pairs[:N_EXAMPLES], self.validation_rows[:N_EXAMPLES]
-        prompts = [data.tokenizer.encode_input(text) for text, _ in pairs]
-        limits = [2 * (len(row) - len(prompt)) + 8 for row, prompt in zip(rows, prompts, strict=True)]
-        outputs = generate(self.model, prompts, data.tokenizer.stop, limits)
-        return [Example(x, data.tokenizer.decode(o), y) for (x, y), o in zip(pairs, outputs, strict=True)]
+        tokenizer = self.data.tokenizer
+        rows = [list(map(int, row)) for row in self.validation_rows[:N_EXAMPLES]]
+        ends = [row.index(tokenizer.separator) + 1 for row in rows]
+        prompts = [row[:end] for row, end in zip(rows, ends, strict=True)]
+        targets = [row[end:] for row, end in zip(rows, ends, strict=True)]
+        # A row that is cut off before the machine stops has nothing to be compared with behind its end.
+        limits = [2 * len(own) + 8 if own[-1] == tokenizer.stop else len(own) for own in targets]
+        outputs = generate(self.model, prompts, tokenizer.stop, limits)
+        return [
+            Example(tokenizer.spell(prompt), tokenizer.decode(output), tokenizer.decode(target))
+            for prompt, output, target in zip(prompts, outputs, targets, strict=True)
+        ]
 
     def _refuse_nan(self, loss: float) -> None:
         if not math.isfinite(loss):

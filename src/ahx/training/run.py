@@ -15,6 +15,7 @@ import ahx
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
 from ahx.model.build import configure
+from ahx.model.certificate import certify
 from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
 from ahx.training.data import TrainingData, prepare
@@ -124,7 +125,7 @@ def _model(
     config = configure(
         data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
         block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
-        heads=tuple(hp.heads.split("/")) if hp.heads else (), reads=data.reads,
+        heads=_heads(hp), reads=data.reads,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
@@ -142,6 +143,13 @@ def _model(
     if unlike:
         raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
     return given.model, None
+
+
+def _heads(hp: Hyperparameters) -> tuple[str, ...]:
+    """The kinds that were asked for; () leaves them to the position scheme."""
+    if hp.heads:
+        return tuple(hp.heads.split("/"))
+    return ("c" * hp.n_head,) if hp.certify else ()
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) -> None:
@@ -218,6 +226,10 @@ def _conclude(
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
     if outcome.signal is None:
         report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {places.model}")
+        if hp.certify and data.rule is not None:
+            check = certify(places.model, model, data.tokenizer, data.rule)
+            found = "certified" if check.complete else "NOT certified, train longer (num_epochs)"
+            report.say(f"{found}: {check}. The certificate is {places.model / checkpoint.CERTIFICATE}")
         return
     stopped = f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept"
     if places.always_model:

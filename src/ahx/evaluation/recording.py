@@ -1,0 +1,38 @@
+"""Watch a run step by step: draw it, and compare it with the rule's own simulator."""
+
+from collections.abc import Iterator
+
+from ahx.evaluation.spacetime import Diagram
+from ahx.evaluation.trained import Trained
+from ahx.rules.queue_machine import QueueMachine
+
+_ENDLESS = 10**12  # steps
+
+
+class Recorder:
+    """Called with the queue after each step of the machine."""
+
+    def __init__(self, trained: Trained, machine: QueueMachine, text: str, *, draw: bool, check: bool) -> None:
+        self.machine, self.draw, self.check = machine, draw, check
+        self.needed = draw or check
+        self.compared, self.difference = 0, ""
+        self.diagram = Diagram("".join(cell for cell in machine.cells if len(cell) == 1 and cell != machine.mark))
+        self._expected: Iterator[str] = iter(())
+        if check and trained.rule is not None:
+            self._expected = trained.rule.unlimited().trace(text, _ENDLESS)
+            next(self._expected)  # the first one is the input
+        if draw:
+            self.diagram.add(machine.unload(machine.load(text)))
+
+    def __call__(self, queue: list[str]) -> None:
+        if self.difference:
+            return
+        configuration = self.machine.unload(queue)
+        if self.draw:
+            self.diagram.add(configuration)
+        if self.check:
+            expected = next(self._expected, None)
+            self.compared += 1
+            if expected != configuration:
+                right = "the rule has halted" if expected is None else expected[:200]
+                self.difference = f"step {self.compared:,}: expected {right}\n{'':{9 + len(str(self.compared))}}got {configuration[:200]}"

@@ -1,0 +1,47 @@
+"""Whether a certificate holds: the model on disk is asked again at every window."""
+
+from typing import NamedTuple
+
+from ahx.errors import InputError
+from ahx.evaluation.trained import Trained
+from ahx.model.certificate import Check, Checker, machine_of, read_certificate, weights_hash
+from ahx.rules.queue_machine import QueueMachine
+
+
+class Verdict(NamedTuple):
+    check: Check
+    complaints: tuple[str, ...]  # where the certificate says something else
+
+    @property
+    def certified(self) -> bool:
+        return self.check.complete and not self.complaints
+
+
+def machine_learnt(trained: Trained) -> QueueMachine:
+    """The machine that a model of `ahx train --certify` has learnt. Raises InputError for any other model."""
+    if trained.teacher.kind != "queue" or trained.rule is None:
+        raise InputError(f"{trained.folder} is no machine; train one with: ahx train --rule bb4 --certify")
+    return machine_of(trained.rule)
+
+
+def verify(trained: Trained) -> Verdict:
+    """Check all windows, and the certificate beside the weights. Raises CheckpointError when there is no certificate."""
+    check = Checker(machine_learnt(trained), trained.tokenizer)(trained.model)
+    certificate = read_certificate(trained.folder)
+    found = {
+        "weights_sha256": weights_hash(trained.folder),
+        "rule": trained.rule.spec if trained.rule else None,
+        "windows": {"checked": check.right, "all": check.windows},
+        "contexts": check.contexts,
+        "certified": check.complete,
+    }
+    complaints = [
+        f"{name}: the certificate says {certificate.get(name)!r}, found {value!r}"
+        for name, value in found.items()
+        if certificate.get(name) != value
+    ]
+    margin = certificate.get("least_margin")
+    # Another processor may round otherwise; a margin that differs by more was not measured on these weights.
+    if not isinstance(margin, float) or abs(margin - check.margin) > 0.01:
+        complaints.append(f"least_margin: the certificate says {margin!r}, found {check.margin:.4f}")
+    return Verdict(check, tuple(complaints))

@@ -1,0 +1,141 @@
+"""Proof by enumeration that a model is a machine: every question that can come up is asked, and every answer is right.
+
+Why that covers runs of any length is explained in docs/turing.md: the model is a function of the newest token and of
+the tokens in its window (`WindowFunction`), there are finitely many of these (`contexts`), and the next ones follow
+from its answer.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ahx.data.queue_samples import Contexts, contexts
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
+from ahx.model.transformer import Transformer
+from ahx.model.windows import WindowFunction
+from ahx.rules import Rule
+from ahx.rules.queue_machine import QueueMachine
+
+FORMAT = "ahx-certificate 1"
+
+#: A certificate asks for this lead, in logits, of the right token over the best other one at every window.
+MARGIN = 3.0
+
+
+class Check(NamedTuple):
+    """The answers of a model to all questions."""
+
+    windows: int  # in all
+    right: int  # windows at which every question is answered right, by at least MARGIN
+    contexts: int  # questions in all
+    margin: float  # the least lead of a right answer; negative where one is wrong
+    closest: str  # the window with the least lead
+    rounding: float  # the greatest difference of a logit from the same model in double precision
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model is proved right: all windows, and rounding far too small to change an answer."""
+        return self.right == self.windows and self.rounding < self.margin / 100
+
+    def __str__(self) -> str:
+        return (
+            f"{self.right:,} of {self.windows:,} windows right by {MARGIN:g} or more ({self.contexts:,} contexts), least "
+            f"margin {self.margin:.2f} at {self.closest}, rounding {self.rounding:.1g}"
+        )
+
+
+class Checker:
+    """Checks models of one machine."""
+
+    def __init__(self, machine: QueueMachine, tokenizer: Tokenizer) -> None:
+        self.views = list(machine.steps_of)
+        self.contexts = contexts(machine, tokenizer)
+
+    def __call__(self, model: Transformer) -> Check:
+        device = model.norm.weight.device
+        questions = Contexts(*(torch.from_numpy(part).to(device) for part in self.contexts))  # type: ignore[arg-type]
+        logits_NV = _logits(model, questions)
+        exact_NV = _logits(copy.deepcopy(model).double(), questions)
+        rounding = float((logits_NV - exact_NV).abs().max())
+        answer_N1 = torch.as_tensor(questions.answer_N)[:, None]
+        right_N = logits_NV.gather(1, answer_N1)[:, 0]
+        margin_N = (right_N - logits_NV.scatter(1, answer_N1, float("-inf")).amax(1)).cpu().numpy()
+        margin_of_view = np.full(len(self.views), np.inf)
+        np.minimum.at(margin_of_view, self.contexts.view_N, margin_N)
+        least = int(margin_of_view.argmin())
+        return Check(
+            windows=len(self.views),
+            right=int((margin_of_view >= MARGIN).sum()),
+            contexts=len(margin_N),
+            margin=float(margin_of_view[least]),
+            closest=" ".join(self.views[least]),
+            rounding=rounding,
+        )
+
+
+def _logits(model: Transformer, questions: Contexts) -> Tensor:
+    return WindowFunction(model).logits(torch.as_tensor(questions.last_N), torch.as_tensor(questions.window_NK))
+
+
+def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) -> Check:
+    """Check the model that has been written to `folder`, and write its certificate beside it."""
+    check = Checker(machine_of(rule), tokenizer)(model)
+    machine = machine_of(rule)
+    certificate = {
+        "format": FORMAT,
+        "rule": rule.spec,
+        "machine": {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)},
+        "certified": check.complete,
+        "windows": {"checked": check.right, "all": check.windows},
+        "contexts": check.contexts,
+        "least_margin": check.margin,
+        "least_margin_at": check.closest,
+        "rounding": check.rounding,
+        "arithmetic": f"float32, torch {torch.__version__} on {model.norm.weight.device.type}, {platform.machine()}",
+        "weights_sha256": weights_hash(folder),
+    }
+    partial = folder / f".{CERTIFICATE}.partial"
+    try:
+        partial.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
+        os.replace(partial, folder / CERTIFICATE)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder / CERTIFICATE}: {error.strerror}; free some space and run it again") from error
+    return check
+
+
+def read_certificate(folder: Path) -> dict[str, Any]:
+    """The certificate in a run's folder. Raises CheckpointError when there is none that can be read."""
+    try:
+        certificate = json.loads((folder / CERTIFICATE).read_text("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder} has no {CERTIFICATE}; make one with: ahx train --rule RULE --certify") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / CERTIFICATE} cannot be read ({error}); train again with --certify") from error
+    if not isinstance(certificate, dict) or certificate.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / CERTIFICATE} is no certificate of this project; train again with --certify")
+    return certificate
+
+
+def weights_hash(folder: Path) -> str:
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def machine_of(rule: Rule) -> QueueMachine:
+    """The rule as a queue machine. Raises InputError where it is none."""
+    machine = rule.queue()
+    if machine is None:
+        raise InputError(
+            f"the rule {rule.spec!r} cannot be certified: only Turing machines, tag and lag systems, and cellular automata "
+            "with fixed ends (boundary=0 or 1) have finitely many windows"
+        )
+    return machine

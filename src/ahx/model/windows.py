@@ -1,0 +1,52 @@
+"""A model of one layer, whose heads are all coupled, as what it is: a function of a few tokens.
+
+Such a model has no other sense of position and looks at nothing but the newest token and those in the window of the
+cursor. The keys and values of a token depend on the token alone. So they are computed once for the whole vocabulary, and
+"places" are numbers of tokens: the same code as in training answers any number of questions at once.
+"""
+
+import torch
+from torch import Tensor
+
+from ahx.errors import InputError
+from ahx.model.positions import Pattern
+from ahx.model.transformer import Transformer
+
+_AT_ONCE = 8192
+
+
+class _Vocabulary:
+    """Keys and values of all tokens, kept from the first call on."""
+
+    kept: tuple[Tensor, Tensor] | None = None
+
+    def extend(self, k_BTHD: Tensor, v_BTHD: Tensor) -> tuple[Tensor, Tensor]:
+        self.kept = self.kept or (k_BTHD, v_BTHD)
+        return self.kept
+
+
+class WindowFunction:
+    """`model` as a function. Raises InputError for a model that looks at more than a window."""
+
+    def __init__(self, model: Transformer) -> None:
+        config = model.config
+        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled":
+            heads = "/".join(config.heads)
+            raise InputError(
+                f"a model with heads {heads} and positions {config.pos} is no function of a window; train with --certify"
+            )
+        self.model, self.memory = model.eval(), _Vocabulary()
+        every_V = torch.arange(config.vocab_size, device=model.norm.weight.device)
+        with torch.inference_mode():
+            self._ask(every_V, every_V[:, None].expand(-1, len(config.offsets)))
+
+    @torch.inference_mode()
+    def logits(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
+        """Scores of every next token after the newest token, with these tokens in the window: (N), (N, K) -> (N, V)."""
+        parts = zip(last_N.split(_AT_ONCE), window_NK.split(_AT_ONCE), strict=True)
+        return torch.cat([self._ask(last, window) for last, window in parts])
+
+    def _ask(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
+        (block,) = self.model.blocks
+        x_1NC = self.model.embed(last_N[None], last_N[None])
+        return self.model.score(block(x_1NC, Pattern(coupled_BTK=window_NK[None]), False, self.memory)[0])
