@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.samples import draw
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(locations.model(args.model), args.device)
+    trained = load_trained(locations.model(args.model), args.device).for_rewriting()
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
     leak = None

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.rewriter import Rewriter
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(locations.model(args.model), args.device)
+    trained = load_trained(locations.model(args.model), args.device).for_rewriting()
     rewriter = Rewriter(trained, args.temperature, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         return converse(rewriter)

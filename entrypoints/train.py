@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = [
     "ahx train --rule double_a",
     "ahx train --rule 'A -> AA, B -> ' --until_exact 10000 --max_seconds 60",
+    "ahx train --rule bb4 --certify",
     "ahx train --rule reverse --alphabet ABCD --num_epochs 5 --model_out runs/reverse",
     "ahx train --rule reverse --alphabet ABCD --num_epochs 5 --model_out runs/reverse --resume",
 ]

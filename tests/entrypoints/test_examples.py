@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PREPARED = [
     "ahx gen-data --rule double_a --num-samples 2000 --max-len 12 data/da",
     "ahx train --rule double_a --num-epochs 1 --model-out runs/demo",
+    "ahx train --rule bb4 --certify --model-out runs/bb4",
 ]
 
 

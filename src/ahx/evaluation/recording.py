@@ -35,4 +35,5 @@ class Recorder:
             self.compared += 1
             if expected != configuration:
                 right = "the rule has halted" if expected is None else expected[:200]
-                self.difference = f"step {self.compared:,}: expected {right}\n{'':{9 + len(str(self.compared))}}got {configuration[:200]}"
+                begin = f"step {self.compared:,}: "
+                self.difference = f"{begin}expected {right}\n{'':{len(begin)}}got {configuration[:200]}"

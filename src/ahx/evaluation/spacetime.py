@@ -55,9 +55,11 @@ class Diagram:
     def _merged(self, text: str) -> str:
         """`text` with the state's letter instead of the symbol under the head, and dots for blanks."""
         shown: list[str] = []
+        head = False
         for symbol in text:
-            if not (shown and shown[-1] not in (*self.symbols, "·") and symbol in self.symbols):
+            if not head:
                 shown.append("·" if symbol == "0" else symbol)
+            head = symbol not in self.symbols
         return "".join(shown)
 
     def svg(self, cell: int = 4, title: str = "") -> str:
@@ -79,7 +81,8 @@ class Diagram:
         grid = self.grid()
         palette = [_colour(number) for number in range(-2, len(_COLOURS))]
         lines = b"".join(
-            (b"\0" + bytes(palette.index(_colour(number)) for number in row for _ in range(cell))) * cell for row in grid
+            (b"\0" + bytes(palette.index(_colour(number)) for number in row for _ in range(cell))) * cell
+            for row in grid
         )
         width, height = max(map(len, grid), default=0) * cell, len(grid) * cell
         header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)

@@ -36,6 +36,12 @@ class Trained:
         """The most tokens a row may have, or None where the position scheme sets no limit."""
         return self.model.config.block_size if self.model.positions is not None else None
 
+    def for_rewriting(self) -> "Trained":
+        """This model, if strings can be given to it. Raises InputError for one that has learnt a machine."""
+        if self.teacher.kind == "queue":
+            raise InputError(f"{self.folder} is a machine: check it with `ahx verify`, and run it with `ahx exec`")
+        return self
+
     def training_lengths(self) -> tuple[int, int]:
         """Least and greatest input length that training drew, in symbols.
 

@@ -25,7 +25,7 @@ def machine_learnt(trained: Trained) -> QueueMachine:
 
 
 def verify(trained: Trained) -> Verdict:
-    """Check all windows, and the certificate beside the weights. Raises CheckpointError when there is no certificate."""
+    """Check all windows, and the certificate beside the weights. Raises CheckpointError when there is none."""
     check = Checker(machine_learnt(trained), trained.tokenizer)(trained.model)
     certificate = read_certificate(trained.folder)
     found = {

@@ -49,8 +49,8 @@ class Check(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.right:,} of {self.windows:,} windows right by {MARGIN:g} or more ({self.contexts:,} contexts), least "
-            f"margin {self.margin:.2f} at {self.closest}, rounding {self.rounding:.1g}"
+            f"{self.right:,} of {self.windows:,} windows right by {MARGIN:g} or more ({self.contexts:,} contexts), "
+            f"least margin {self.margin:.2f} at {self.closest}, rounding {self.rounding:.1g}"
         )
 
 
@@ -109,7 +109,9 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
         partial.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
         os.replace(partial, folder / CERTIFICATE)
     except OSError as error:
-        raise StorageError(f"cannot write {folder / CERTIFICATE}: {error.strerror}; free some space and run it again") from error
+        raise StorageError(
+            f"cannot write {folder / CERTIFICATE}: {error.strerror}; free some space and run it again"
+        ) from error
     return check
 
 
@@ -118,7 +120,9 @@ def read_certificate(folder: Path) -> dict[str, Any]:
     try:
         certificate = json.loads((folder / CERTIFICATE).read_text("utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{folder} has no {CERTIFICATE}; make one with: ahx train --rule RULE --certify") from None
+        raise CheckpointError(
+            f"{folder} has no {CERTIFICATE}; make one with: ahx train --rule RULE --certify"
+        ) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / CERTIFICATE} cannot be read ({error}); train again with --certify") from error
     if not isinstance(certificate, dict) or certificate.get("format") != FORMAT:
@@ -135,7 +139,7 @@ def machine_of(rule: Rule) -> QueueMachine:
     machine = rule.queue()
     if machine is None:
         raise InputError(
-            f"the rule {rule.spec!r} cannot be certified: only Turing machines, tag and lag systems, and cellular automata "
-            "with fixed ends (boundary=0 or 1) have finitely many windows"
+            f"the rule {rule.spec!r} cannot be certified: only Turing machines, tag and lag systems, and cellular "
+            "automata with fixed ends (boundary=0 or 1) have finitely many windows"
         )
     return machine

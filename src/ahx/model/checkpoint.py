@@ -216,7 +216,9 @@ def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
 
 def set_aside(run: Path) -> Path | None:
     """Move what an earlier run left in `run` into a folder `earlier.N` there: that folder, or None."""
-    left = [path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl", CERTIFICATE) if (path := run / name).exists()]
+    left = [
+        path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl", CERTIFICATE) if (path := run / name).exists()
+    ]
     if not checkpoints(run) and not (run / CONFIG).exists():
         return None
     number = 1

@@ -1,8 +1,8 @@
 """A model of one layer, whose heads are all coupled, as what it is: a function of a few tokens.
 
 Such a model has no other sense of position and looks at nothing but the newest token and those in the window of the
-cursor. The keys and values of a token depend on the token alone. So they are computed once for the whole vocabulary, and
-"places" are numbers of tokens: the same code as in training answers any number of questions at once.
+cursor. The keys and values of a token depend on the token alone. So they are computed once for the whole vocabulary,
+and "places" are numbers of tokens: the same code as in training answers any number of questions at once.
 """
 
 import torch
@@ -33,7 +33,8 @@ class WindowFunction:
         if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled":
             heads = "/".join(config.heads)
             raise InputError(
-                f"a model with heads {heads} and positions {config.pos} is no function of a window; train with --certify"
+                f"a model with heads {heads} and positions {config.pos} is no function of a window; "
+                "train with --certify"
             )
         self.model, self.memory = model.eval(), _Vocabulary()
         every_V = torch.arange(config.vocab_size, device=model.norm.weight.device)
@@ -43,8 +44,8 @@ class WindowFunction:
     @torch.inference_mode()
     def logits(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
         """Scores of every next token after the newest token, with these tokens in the window: (N), (N, K) -> (N, V)."""
-        parts = zip(last_N.split(_AT_ONCE), window_NK.split(_AT_ONCE), strict=True)
-        return torch.cat([self._ask(last, window) for last, window in parts])
+        pieces = range(0, len(last_N), _AT_ONCE)
+        return torch.cat([self._ask(last_N[a : a + _AT_ONCE], window_NK[a : a + _AT_ONCE]) for a in pieces])
 
     def _ask(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
         (block,) = self.model.blocks

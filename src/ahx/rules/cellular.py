@@ -132,7 +132,7 @@ class Cyclic:
 
 @dataclass(frozen=True)
 class CellularQueue(QueueMachine):
-    """Generation after generation as a lag system that reads three cells: # 0 1 1 # and so on, marks beyond the ends."""
+    """Generation after generation as a lag system that reads three cells: # 0 1 1 # 1 1 1 # ..."""
 
     number: int
     boundary: str

@@ -320,12 +320,10 @@ def utm46() -> str:
     Symbols 0 to 5 are the paper's 0 (blank), 1, b, b with an arrow to the right, b with an arrow to the left, and c.
     Source: Rogozhin, "Small universal Turing machines", Theoretical Computer Science 168 (1996), section 8.
 
-    >>> utm46("2A5")
-    '20D0'
+    >>> utm46("1C24")
+    '14D4'
     """
-    return (
-        "turing: 4LA4LA3RA2LA0RA0RD_1LB0RB3LC4RB3LB2RB_5RA1RC4RD2RC---1RA_5LB0RD5LB4RD---2RD; alphabet=012345"
-    )
+    return "turing: 4LA4LA3RA2LA0RA0RD_1LB0RB3LC4RB3LB2RB_5RA1RC4RD2RC---1RA_5LB0RD5LB4RD---2RD; alphabet=012345"
 
 
 @_preset
@@ -338,6 +336,5 @@ def utm15_2() -> str:
     >>> utm15_2("J1")
     'J1'
     """
-    return (
-        "turing: 0RB1RA_1RC1RA_0LG0LE_0LF1LE_1RA1LD_1LD1LD_0LH1LG_1LI1LG_0RA1LJ_1LK---_0RL1RN_0RM1RL_0LB1RL_0LC0RO_0RN1RN"
-    )
+    one_to_eight = "0RB1RA_1RC1RA_0LG0LE_0LF1LE_1RA1LD_1LD1LD_0LH1LG_1LI1LG"
+    return f"turing: {one_to_eight}_0RA1LJ_1LK---_0RL1RN_0RM1RL_0LB1RL_0LC0RO_0RN1RN"

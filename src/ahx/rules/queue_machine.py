@@ -1,8 +1,8 @@
 """Machines whose only memory is a queue: they read the first few cells, delete some, and append a word at the end.
 
 Tag systems (Post 1943) and lag systems (Wang 1963) are such machines as they stand; Turing machines and cellular
-automata become lag systems that read three cells (turing_queue.py, cellular.py). The text that a language model writes is such
-a queue too: it reads what it has written, a window at a time, and writes on (Schuurmans, Dai & Zanini 2024,
+automata become lag systems that read three cells (turing_queue.py, cellular.py). The text that a language model writes
+is such a queue too: it reads what it has written, a window at a time, and writes on (Schuurmans, Dai & Zanini 2024,
 arXiv 2410.03170). So a model that has learnt the right word for every window *is* the machine.
 """
 

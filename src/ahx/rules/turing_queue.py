@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
+from ahx.errors import InputError
 from ahx.rules.language import LETTERS
 from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.turing_table import Action, Table, action, symbols_of
@@ -94,7 +95,13 @@ class TuringQueue(QueueMachine):
                 yield from ((head, MARK, todo.state + symbol) for symbol in symbols)
 
     def load(self, text: str) -> list[str]:
-        return [MARK, *cells_of(self.read(text)), MARK]
+        cells = cells_of(self.read(text))
+        for cell in cells:
+            if cell not in self.cells:
+                raise InputError(
+                    f"the machine never gets to {cell!r} in {text[:40]!r}; start from one of its own states"
+                )
+        return [MARK, *cells, MARK]
 
     def unload(self, queue: Sequence[str]) -> str:
         """The configuration: what comes before the mark belongs behind what has been written after it."""

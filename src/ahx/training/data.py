@@ -132,7 +132,7 @@ def _from_files(
         steps_per_epoch=-(-hp.epoch_size // hp.batch_size) or samples.steps_per_epoch(hp.batch_size),
         validation=lambda: rows_of(tokenizer, teacher, samples.validation(hp.val_samples)),
         longest_row=samples.longest_row,
-        fresh=drawn and (lambda n, stream: rows_of(tokenizer, teacher, drawn.fresh(n, stream))),
+        fresh=(lambda n, stream: rows_of(tokenizer, teacher, drawn.fresh(n, stream))) if drawn else None,
         notes=tuple(notes),
         reads=machine.reads if machine else (0, 0),
     )

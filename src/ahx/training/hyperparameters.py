@@ -80,7 +80,7 @@ class Hyperparameters(BaseModel):
     infile: Location | None = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
     certify: bool = False
-    """Learn the rule as a machine that never ends, one layer and a window at a time, and prove it right at all windows."""
+    """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """The symbols that inputs are drawn from; without it, the rule's own."""
     min_len: Length = 1
@@ -204,9 +204,13 @@ class Hyperparameters(BaseModel):
         if not self.rule or self.infile:
             wrong.append("certify: only a rule has windows to prove; give a rule, and no infile")
         if self.n_layer != 1:
-            wrong.append(f"certify: a model of one layer is a function of its window (got n_layer {self.n_layer}); leave it out")
+            wrong.append(
+                f"certify: a model of one layer is a function of its window (got n_layer {self.n_layer}); leave it out"
+            )
         if self.heads is not None and set(self.heads) != {"c"}:
-            wrong.append(f"certify: all heads must be coupled (c), to see nothing but the window (got heads {self.heads!r})")
+            wrong.append(
+                f"certify: all heads must be coupled (c), to see nothing but the window (got heads {self.heads!r})"
+            )
         if self.pos not in ("auto", "coupled"):
             wrong.append(f"certify: positions must be coupled (got pos {self.pos})")
         if self.precision == "bfloat16":

@@ -1,0 +1,77 @@
+"""Programs for the universal machines: tag systems as starting configurations of `utm46` and `utm15_2`.
+
+A universal machine computes anything that can be computed once it is given the right tape. These two are given tag
+systems, which are universal themselves (Cocke & Minsky 1964; Neary & Woods 2009).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from ahx.errors import InputError
+
+
+def rogozhin_configuration(productions: Sequence[Sequence[int]], word: Sequence[int]) -> str:
+    """The configuration in which utm46 begins to simulate a 2-tag system on `word`.
+
+    Letters are 0 to n; `productions` has a word for 0 to n - 1, and n halts. Raises InputError unless the system is of
+    the class that the machine is made for: with d = n - 1, the word of d is d d, all others begin with d d and go on.
+    Source: Rogozhin 1996 (see the preset), section 8.
+    """
+    n = len(productions)
+    d = n - 1
+    if list(productions[d]) != [d, d] or any(list(own[:2]) != [d, d] or len(own) < 3 for own in productions[:d]):
+        raise InputError(f"the word of letter {d} must be {d} {d}, and all other words must begin with it and go on")
+    weights = rogozhin_weights(productions)
+    codes = []
+    for letter in range(n - 1, -1, -1):
+        ones = [weights[other] for other in reversed(productions[letter][2:])]
+        ones += [weights[d], weights[d] - weights[letter]]
+        codes.append("212" + "22".join("1" * count for count in ones))
+    return "42" + "".join(codes) + "2A" + "5".join("1" * weights[letter] for letter in word)
+
+
+def rogozhin_weights(productions: Sequence[Sequence[int]]) -> list[int]:
+    """How many ones stand for each letter on the tape of utm46."""
+    return list(accumulate((2 * len(own) for own in productions), initial=1))
+
+
+BiTag = tuple[str, int]  # ("a", i) or ("e", j), both counted from 1
+
+
+def neary_woods_configuration(
+    q: int, h: int, productions: Mapping[tuple[int, int], Sequence[int]], word: Sequence[BiTag]
+) -> str:
+    """The configuration in which utm15_2 begins to simulate a bi-tag system on `word`, which has one e.
+
+    Letters are a1 to aq and e1 to eh. An a in front moves to the end; e_j a_i in front are deleted and their word is
+    appended: `productions[j, i]` has the numbers of one or two a's and then that of an e. eh halts.
+    Source: Neary & Woods 2009 (see the preset), definition 3.1 and tables 1 to 3.
+    """
+
+    def active(*letters: int) -> str:
+        *own, e = letters
+        last = e == h
+        short = 2 * (len(own) - 1)
+        code = "cb" * (3 - short) + "cccb" * 2 if last else "cb" * (5 - short)
+        code += "cc" * (8 * h * q + 3 if last else 8 * e * q)
+        return code + "".join("cccb" * 2 + "cc" * (8 * a - 5) for a in reversed(own))
+
+    keys = [(j, i) for j in range(h - 1, 0, -1) for i in range(q, 0, -1)]
+    program = "bbcccb" + "cb".join(active(*productions[key]) for key in keys) + "cb" * 2
+    program += ("cb" * 2).join("cb" * 4 + "cccb" * 2 + "cc" * (8 * i - 5) for i in range(q, 0, -1)) + "cb" * 3
+    return _binary(program + "b") + "A" + "0" + neary_woods_word(q, h, word)
+
+
+def neary_woods_word(q: int, h: int, word: Sequence[BiTag]) -> str:
+    """The letters of a bi-tag system's word as the machine's tape has them, as 0 and 1."""
+    codes = []
+    for kind, i in word:
+        if kind == "a":
+            codes.append("cb" * (8 * i - 5) + "bb")
+        else:
+            codes.append("cb" * (8 * h * q + 3) + "bb" if i == h else "cb" * (8 * i * q))
+    return _binary("".join(codes))
+
+
+def _binary(symbols: str) -> str:
+    return symbols.replace("c", "0").replace("b", "1")

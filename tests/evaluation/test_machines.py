@@ -1,0 +1,181 @@
+"""Machines in weights: proved right at all windows, run by the network, and noticed when they are damaged."""
+
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from ahx.errors import InputError
+from ahx.evaluation.execution import Execution
+from ahx.evaluation.recording import Recorder
+from ahx.evaluation.spacetime import Diagram
+from ahx.evaluation.trained import Trained, load_trained
+from ahx.evaluation.verification import machine_learnt, verify
+from ahx.model import checkpoint
+from ahx.model.decoding import generate
+from ahx.model.windows import WindowFunction
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.run import run
+
+
+def certified(folder: Path, rule: str) -> Path:
+    run(Hyperparameters.model_validate({"rule": rule, "certify": True, "model_out": str(folder), "device": "cpu"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bb4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certified(tmp_path_factory.mktemp("machines") / "bb4", "bb4")
+
+
+@pytest.fixture(scope="module")
+def learnt(bb4: Path) -> Trained:
+    return load_trained(bb4)
+
+
+def execution(trained: Trained, text: str = "", **how: bool) -> Execution:
+    return Execution(trained.model, trained.tokenizer, machine_learnt(trained), text, **how)
+
+
+def test_the_certificate_names_the_machine_and_holds(bb4: Path, learnt: Trained) -> None:
+    certificate = json.loads((bb4 / checkpoint.CERTIFICATE).read_text())
+    assert certificate["certified"]
+    assert certificate["windows"] == {"checked": 262, "all": 262}
+    assert certificate["least_margin"] >= 3
+    assert certificate["rule"].startswith("turing: 1RB1LB_")
+    assert verify(learnt).certified
+
+
+def test_the_network_runs_to_the_halt(learnt: Trained) -> None:
+    outputs = []
+    for cached in (True, False):
+        it = execution(learnt, cached=cached)
+        it.run()
+        assert it.halted
+        assert it.steps == 107
+        outputs.append((machine_learnt(learnt).unload(it.queue()), it.tokens))
+    assert outputs[0] == outputs[1] == ("1Z0111111111111", 1038)
+    assert outputs[0][0].count("1") == 13
+
+
+def test_execution_writes_what_decoding_token_by_token_writes(learnt: Trained) -> None:
+    machine, tokenizer = machine_learnt(learnt), learnt.tokenizer
+    prompts = [tokenizer.encode_input(machine.load(text)) for text in ("", "0110", "10C01")]
+    decoded = generate(learnt.model, prompts, tokenizer.stop, 2000)
+    for text, tokens in zip(("", "0110", "10C01"), decoded, strict=True):
+        for cached in (True, False):
+            it = execution(learnt, text, cached=cached)
+            written: list[int] = []
+            take = it._take
+            it._take = lambda token, take=take, written=written: (written.append(token), take(token))  # type: ignore[method-assign]
+            it.run(tokens=2000)
+            assert written[:2000] == tokens
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_execution_stops_where_it_is_told_to(learnt: Trained, cached: bool) -> None:
+    it = execution(learnt, cached=cached)
+    it.run(tokens=100)
+    assert (it.tokens, it.halted) == (100, False)
+    it.run(steps=50)
+    assert it.steps == 50
+    assert learnt.rule is not None
+    assert machine_learnt(learnt).unload(it.queue()) == list(learnt.rule.trace(""))[50]
+
+
+def test_a_damaged_model_follows_its_own_answers_cached_or_not(learnt: Trained) -> None:
+    """Whatever the weights are, asking many windows at once writes what asking one by one writes."""
+    torch.manual_seed(3)
+    for scale in (0.3, 1.0, 3.0):
+        model = type(learnt.model)(learnt.model.config)
+        model.load_state_dict(learnt.model.state_dict())
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * parameter.std() * scale)
+        runs = []
+        for cached in (True, False):
+            it = Execution(model, learnt.tokenizer, machine_learnt(learnt), "0110", cached)
+            it.run(tokens=300)
+            runs.append((it.tokens, it.steps, it.halted, it.queue()))
+        assert runs[0] == runs[1]
+
+
+def test_verify_notices_other_weights(bb4: Path, tmp_path: Path) -> None:
+    """Weights that were changed and whose hashes were all written anew: only asking the model tells."""
+    shutil.copytree(bb4, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / checkpoint.CHECKPOINTS)
+    saved = checkpoint.load(tmp_path / "copy")
+    with torch.no_grad():
+        saved.model.head.weight_FC[saved.tokenizer.stop % len(saved.model.head.weight_FC)] += 5.0
+    about = {k: saved.config[k] for k in ("rule", "teacher", "hyperparameters", "step")}
+    checkpoint.save_flat(tmp_path / "copy", saved.model, saved.tokenizer, about)
+    verdict = verify(load_trained(tmp_path / "copy"))
+    assert not verdict.certified
+    assert any(complaint.startswith("weights_sha256") for complaint in verdict.complaints)
+
+
+def test_verify_notices_an_edited_certificate(bb4: Path, tmp_path: Path) -> None:
+    shutil.copytree(bb4, tmp_path / "copy")
+    path = tmp_path / "copy" / checkpoint.CERTIFICATE
+    certificate = json.loads(path.read_text())
+    path.write_text(json.dumps({**certificate, "least_margin": 99.0}))
+    assert verify(load_trained(tmp_path / "copy")).complaints == (
+        f"least_margin: the certificate says 99.0, found {certificate['least_margin']:.4f}",
+    )
+
+
+def test_other_models_are_no_machines(trained: Trained) -> None:
+    with pytest.raises(InputError, match="is no machine; train one with"):
+        machine_learnt(trained)
+    with pytest.raises(InputError, match="no function of a window"):
+        WindowFunction(trained.model)
+
+
+@pytest.mark.parametrize("rule", ["rule110", "collatz"])
+def test_automata_and_tag_systems_are_certified_too(rule: str, tmp_path: Path) -> None:
+    learnt = load_trained(certified(tmp_path, rule))
+    assert verify(learnt).certified
+    recorder = Recorder(learnt, machine_learnt(learnt), "aaa" if rule == "collatz" else "0001", draw=True, check=True)
+    it = execution(learnt, "aaa" if rule == "collatz" else "0001", cached=False)
+    it.on_step = recorder
+    it.run(steps=40)
+    assert recorder.difference == ""
+    assert recorder.compared == it.steps
+    assert it.halted == (rule == "collatz")
+
+
+def test_the_recorder_tells_the_first_difference(learnt: Trained) -> None:
+    recorder = Recorder(learnt, machine_learnt(learnt), "", draw=False, check=True)
+    recorder(["#", "1", "B0", "#"])
+    recorder(["#", "1", "1", "#"])
+    assert recorder.difference == "step 2: expected A11\n        got 11"
+
+
+def test_pictures_show_every_cell(tmp_path: Path) -> None:
+    diagram = Diagram("01")
+    for configuration in ("A0", "1B0", "A11", "B011"):
+        diagram.add(configuration)
+    assert diagram.grid() == [[-2, -1, -2], [-2, 1, -1], [-2, -1, 1], [-1, 1, 1]]
+    assert diagram.text(9, 80) == [" A", " 1B", " A1", "B11"]
+    diagram.save(tmp_path / "run.svg", "a < b")
+    assert "<title>a &lt; b</title>" in (tmp_path / "run.svg").read_text()
+    diagram.save(tmp_path / "run.png")
+    data = (tmp_path / "run.png").read_bytes()
+    assert struct.unpack(">II", data[16:24]) == (12, 16)
+    pixels = zlib.decompress(data[data.index(b"IDAT") + 4 : data.index(b"IEND") - 8])
+    assert len(pixels) == 16 * (1 + 12)
+    assert pixels[1:13] == bytes([0] * 4 + [1] * 4 + [0] * 4)
+    with pytest.raises(InputError, match=r"\.svg or \.png"):
+        diagram.save(tmp_path / "run.gif")
+
+
+def test_a_long_run_is_thinned_out() -> None:
+    diagram = Diagram("01", most=10)
+    for n in range(1000):
+        diagram.add(f"{n:b}")
+    assert len(diagram.grid()) <= 10
+    assert diagram.rows[0] == (0, "0")
