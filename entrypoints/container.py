@@ -14,9 +14,11 @@ def train(with_toolkit: bool = True) -> int:
     """Run the job. Returns the exit code."""
     # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
+        from ahx.errors import AhxError
         from ahx.training.opt_ml import OptMl
         from container import job, parent
-        from container.outcome import judged
+        from container.logs import open_log
+        from container.outcome import judged, refused
         from container.toolkit import within_toolkit
 
         tree = OptMl.of(os.environ)
@@ -29,7 +31,12 @@ def train(with_toolkit: bool = True) -> int:
             else:
                 ready.train(stop)
 
-        return judged(tree, work)
+        try:
+            log = open_log(os.environ, "train", tree.output_data / "log.jsonl")
+        except AhxError as error:
+            return refused(tree, error)
+        with log:
+            return judged(tree, work)
 
 
 def main() -> None:

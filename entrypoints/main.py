@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -17,6 +18,8 @@ from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
 VERBS = ("rules", "gen-data", "train", "eval", "interactive", "verify", "exec", "infra", "aws")
+#: Those whose output is worth keeping: docs/logs.md.
+LOGGED = ("train", "eval", "sweep", "launch")
 
 EXAMPLES = [
     "ahx rules apply 'A -> AA' ABA",
@@ -29,8 +32,27 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shel
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        recording = _recording(words)
+    except AhxError as error:
+        return _fail(str(error), error.exit_code)
+    with recording:
+        return _guarded(words)
+
+
+def _recording(words: list[str]) -> AbstractContextManager[object]:
+    """What keeps the lines that a long command prints, where AHX_LOG_GROUP or AHX_LOG_FILE ask for it."""
+    if not words or words[0] not in LOGGED or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
+        return nullcontext()
+    from container.logs import open_log
+
+    return open_log(os.environ, words[0])
+
+
+def _guarded(words: list[str]) -> int:
+    try:
+        code = _run(words)
         print(end="", flush=True)  # so that a reader that has gone away, or a full disk, is noticed here
         return code
     except AhxError as error:
