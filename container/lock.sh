@@ -26,7 +26,7 @@ wheel=("$scratch"/torch-*.whl)
 printf 'torch==%s+cpu \\\n    --hash=sha256:%s\n' "$torch" "$(sha256sum "${wheel[0]}" | cut -d ' ' -f 1)" >container/torch-cpu.lock
 
 echo "torch==$torch+cpu" >"$scratch/cpu.txt"
-lock pyproject.toml container/toolkit.in --constraint "$scratch/cpu.txt" --find-links "$scratch" --no-emit-package torch --no-emit-package setuptools \
+lock pyproject.toml --extra cloud container/toolkit.in --constraint "$scratch/cpu.txt" --find-links "$scratch" --no-emit-package torch --no-emit-package setuptools \
     --output-file container/requirements.lock
 
 # The CUDA build of the same version, and what it needs beyond requirements.lock.

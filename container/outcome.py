@@ -30,21 +30,16 @@ def judged(tree: OptMl, work: Callable[[], None]) -> int:
         begin(tree)
         work()
     except BaseException as error:
-        return refused(tree, error)
+        code, sentence = verdict(error)
+        details = "".join(traceback.format_exception(error))
+        if not isinstance(error, AhxError):
+            print(details, end="", file=sys.stderr)
+        print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
+        _report(tree.failure, sentence, details)
+        return code
     with suppress(OSError):
         tree.failure.unlink()
     return 0
-
-
-def refused(tree: OptMl, error: BaseException) -> int:
-    """The exit code of a job that ends with `error`, which is told on standard error and in the failure file."""
-    code, sentence = verdict(error)
-    details = "".join(traceback.format_exception(error))
-    if not isinstance(error, AhxError):
-        print(details, end="", file=sys.stderr)
-    print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
-    _report(tree.failure, sentence, details)
-    return code
 
 
 def begin(tree: OptMl) -> None:

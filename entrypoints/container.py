@@ -6,7 +6,9 @@
 
 import os
 import sys
+from functools import partial
 
+from ahx.errors import AhxError
 from ahx.training.signals import StopRequest
 
 
@@ -14,11 +16,10 @@ def train(with_toolkit: bool = True) -> int:
     """Run the job. Returns the exit code."""
     # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
-        from ahx.errors import AhxError
         from ahx.training.opt_ml import OptMl
         from container import job, parent
         from container.logs import open_log
-        from container.outcome import judged, refused
+        from container.outcome import judged
         from container.toolkit import within_toolkit
 
         tree = OptMl.of(os.environ)
@@ -34,9 +35,13 @@ def train(with_toolkit: bool = True) -> int:
         try:
             log = open_log(os.environ, "train", tree.output_data / "log.jsonl")
         except AhxError as error:
-            return refused(tree, error)
+            return judged(tree, partial(_refuse, error))
         with log:
             return judged(tree, work)
+
+
+def _refuse(error: AhxError) -> None:
+    raise error
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
 from container.logs import open_log
+from infra.local.tree import build, reason
 
 GROUP, STREAM = "/ahx/tests", "one"
 AWS = {
@@ -350,3 +351,28 @@ def test_training_is_kept(site):
     assert ended.lines == ended.stdout.splitlines()
     assert ended.lines[-1].startswith("stopped after 50 steps")
     assert site.delivered() == ended.lines
+
+
+def test_a_training_job_is_kept_beside_its_outputs(site):
+    tree = build(site.folder / "ml", {"rule": "double_a", "num_epochs": "1", "val_samples": "9"}, {})
+    job = "import sys; from entrypoints.container import train; sys.exit(train(with_toolkit=False))"
+    started = site.start(
+        job, SAGEMAKER_BASE_DIR=str(tree.base), OMP_NUM_THREADS="1", AHX_LOG_STREAM="", TRAINING_JOB_NAME="job-1"
+    )
+    with started:
+        stdout, stderr = started.communicate(timeout=60)
+    ended = Ended(started.returncode, stdout, stderr, tree.output_data / "log.jsonl")
+    assert ended.code == 0, ended.stderr
+    assert [event["message"] for event in ended.events if event["source"] == "stdout"] == ended.stdout.splitlines()
+    n = len(ended.lines)
+    assert ended.conclusion == f"logs: delivered {n}/{n} lines to {GROUP}/job-1"
+
+
+def test_a_training_job_whose_log_cannot_be_written_says_so_in_its_failure_file(site):
+    tree = build(site.folder / "ml", {"rule": "double_a"}, {})
+    job = "import sys; from entrypoints.container import train; sys.exit(train(with_toolkit=False))"
+    with site.start(job, SAGEMAKER_BASE_DIR=str(tree.base), AHX_LOG_FILE="/dev/null/log") as started:
+        _, stderr = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert reason(tree).startswith("cannot write the log /dev/null/log: ")
+    assert stderr == f"ahx: error: {reason(tree)}\n"
