@@ -5,7 +5,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from infra.embedded import control
+from infra.embedded import control, registry
 from infra.embedded.faults import Dropped, Faults
 from infra.embedded.own_clients import OwnClients
 from infra.embedded.wire import AwsError, Body, Environ, StartResponse, answer_error, answer_json, read_call, read_json
@@ -24,15 +24,20 @@ class Application:
         self,
         operations: dict[tuple[str, str], Operation],
         control_api: control.Control,
+        images: registry.Registry,
         faults: Faults,
         clients: OwnClients,
     ) -> None:
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
+        self._registry = images
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
-        if environ.get("PATH_INFO", "").startswith(control.PREFIX):
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(control.PREFIX):
             return self._control(environ, start)
+        if path.startswith(registry.PREFIX):
+            return self._registry(environ, start)
         call = read_call(environ)
         try:
             if not self._clients.made(environ):

@@ -1,7 +1,7 @@
 """Teaches moto the calls of provisioning that it leaves out or ignores parts of, as the services document them.
 
-CreateBucket's tags (API_CreateBucketConfiguration), tags of dashboards (API_PutDashboard), and of budgets their tags,
-updates and subscribers (API_budgets_UpdateBudget and its neighbours).
+CreateBucket's tags (API_CreateBucketConfiguration), tags of dashboards (API_PutDashboard), the size of images
+(API_ImageDetail), and of budgets their tags, updates and subscribers (API_budgets_UpdateBudget and its neighbours).
 """
 
 import json
@@ -13,6 +13,7 @@ from moto.budgets.models import Budget
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
+from moto.ecr.models import Image
 from moto.s3.responses import S3Response
 
 _put_bucket = S3Response._bucket_response_put
@@ -25,6 +26,7 @@ def fill_gaps() -> None:
     S3Response._bucket_response_put = _put_bucket_with_tags
     CloudWatchResponse.put_dashboard = _put_dashboard_with_tags
     CloudWatchBackend.tag_resource = _tag_dashboard
+    Image.get_image_size_in_bytes = _image_size
     for operation in (
         _create_budget,
         _update_budget,
@@ -59,6 +61,12 @@ def _tag_dashboard(self: Any, arn: str, tags: dict[str, str]) -> None:
         self.tagger.tag_resource(arn, self.tagger.convert_dict_to_tags_input(tags))
     else:
         _tag_metric_resource(self, arn, tags)
+
+
+def _image_size(self: Any) -> int:
+    manifest = json.loads(self.image_manifest)
+    parts = [*manifest.get("layers", ()), manifest.get("config", {})]
+    return sum(part.get("size", 0) for part in parts)
 
 
 def _budget(response: Any, name: str) -> Budget:

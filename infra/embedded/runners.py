@@ -66,8 +66,14 @@ class Runners:
         return address if done.returncode == 0 and _is_ours(address) else None
 
     def _local_image(self, name: str) -> str:
-        for candidate in (name, name.partition("/")[2]):
+        rest = name.partition("/")[2]
+        for candidate in (name, rest):
             if candidate and docker("image", "inspect", candidate).returncode == 0:
+                return candidate
+        # What `ahx push` pushed to this AWS has its digest beside the address that this AWS had then.
+        known = docker("image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}").stdout.splitlines()
+        for candidate in known:
+            if rest and candidate.endswith(f"/{rest}"):
                 return candidate
         raise ServiceError(f"there is no image {name} on this machine; build it, or give `ahx aws --image IMAGE`")
 

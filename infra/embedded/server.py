@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,7 @@ from infra.embedded.faults import Faults
 from infra.embedded.jobs import Jobs
 from infra.embedded.own_clients import CREDENTIALS, OwnClients
 from infra.embedded.quotas import Quotas
+from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
 from infra.embedded.training_jobs import TrainingJobs
 
@@ -64,7 +66,9 @@ class EmbeddedAws:
         operations: dict[tuple[str, str], Any] = {
             ("sagemaker", name): operation for name, operation in self.training.operations.items()
         }
-        self._app = Application(operations, Control(self.faults, self.training), self.faults, clients)
+        images = Registry(self._folder / "registry")
+        operations[("ecr", "GetAuthorizationToken")] = partial(images.authorization_token, address=self.endpoint)
+        self._app = Application(operations, Control(self.faults, self.training), images, self.faults, clients)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -124,8 +128,8 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug a
     disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Errors only; a line for each request would bury them."""
-        if type == "error":
+        """Errors only; a line for each request would bury them. Docker tries TLS first, which is none."""
+        if type == "error" and args[:1] != (400,):
             super().log(type, message, *args)
 
 

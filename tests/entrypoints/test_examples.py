@@ -56,7 +56,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("verb", [None, *VERBS])
+ELSEWHERE = {"push"}  # needs Docker: tests/infra/test_push.py
+
+
+@pytest.mark.parametrize("verb", [None, *(verb for verb in VERBS if verb not in ELSEWHERE)])
 def test_every_example_of_the_usage_runs(verb: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdin", io.StringIO("ABA\n"))  # what a person would type

@@ -1,0 +1,222 @@
+"""ECR's registry: what `docker push` and `docker pull` talk to, at the same address as everything else.
+
+Follows the OCI Distribution Specification (https://github.com/opencontainers/distribution-spec/blob/main/spec.md) and
+"Private registry authentication" of the ECR User Guide. Docker reaches registries of 127.0.0.1 without TLS. Layers lie
+in a folder; manifests are moto's images, so that DescribeImages knows what was pushed.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from moto.core.exceptions import ServiceException
+from moto.ecr.models import ecr_backends
+
+from infra.embedded.wire import ACCOUNT, Body, Environ, StartResponse
+
+PREFIX = "/v2/"
+
+_USER = "AWS"
+_TOKEN_SECONDS = 12 * 3600
+_PATH = re.compile(r"/v2/(?P<name>[a-z0-9._/-]+?)/(?P<kind>blobs|manifests)/(?P<rest>.*)")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CHUNK = 1 << 20
+_LARGEST_MANIFEST = 4 << 20
+_OCTETS = "application/octet-stream"
+
+
+class _Refusal(Exception):
+    """An error as registries write it."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class Registry:
+    """The WSGI application below /v2/, and the operation that hands out its password."""
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs, self._uploads = folder / "blobs", folder / "uploads"
+
+    def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
+        """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""
+        token = base64.b64encode(f"{_USER}:{region}".encode()).decode()
+        data = {"authorizationToken": token, "expiresAt": time.time() + _TOKEN_SECONDS, "proxyEndpoint": address}
+        return {"authorizationData": [data]}
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Body:
+        try:
+            return self._answer(environ, start)
+        except _Refusal as refusal:
+            body = json.dumps({"errors": [{"code": refusal.code, "message": refusal.message}]}).encode()
+            headers = [("WWW-Authenticate", 'Basic realm="ECR"')] if refusal.status == 401 else []
+            return _send(start, refusal.status, headers, body, "application/json")
+
+    def _answer(self, environ: Environ, start: StartResponse) -> Body:
+        region = _region(environ)
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path == PREFIX:
+            return _send(start, 200, [], b"{}", "application/json")
+        found = _PATH.fullmatch(path)
+        if found is None:
+            raise _Refusal(404, "UNSUPPORTED", f"there is nothing at {path}")
+        name, kind, rest = found["name"], found["kind"], found["rest"]
+        repository = ecr_backends[ACCOUNT][region].repositories.get(name)
+        if repository is None:
+            raise _Refusal(
+                404,
+                "NAME_UNKNOWN",
+                f"The repository with name '{name}' does not exist in the registry with id '{ACCOUNT}'",
+            )
+        if kind == "manifests":
+            return self._manifest(environ, start, region, repository, rest)
+        if rest.startswith("uploads/"):
+            return self._upload(environ, start, name, rest.removeprefix("uploads/"))
+        if method in ("GET", "HEAD"):
+            return self._blob(start, method, rest)
+        raise _Refusal(405, "UNSUPPORTED", f"{method} {path} is not supported")
+
+    # Layers.
+
+    def _blob(self, start: StartResponse, method: str, digest: str) -> Body:
+        file = self._blobs / _checked(digest)
+        if not file.is_file():
+            raise _Refusal(404, "BLOB_UNKNOWN", f"there is no layer {digest}")
+        headers = [("Docker-Content-Digest", digest), ("Content-Length", str(file.stat().st_size))]
+        start("200 OK", [*headers, ("Content-Type", _OCTETS)])
+        return _pieces(file) if method == "GET" else []
+
+    def _upload(self, environ: Environ, start: StartResponse, name: str, upload: str) -> Body:
+        """POST begins an upload, PATCH adds to it, PUT ends it under its digest."""
+        method = environ["REQUEST_METHOD"]
+        if method == "POST":
+            upload = uuid.uuid4().hex
+            self._uploads.mkdir(parents=True, exist_ok=True)
+            (self._uploads / upload).touch()
+        file = self._uploads / upload
+        if not re.fullmatch(r"[0-9a-f]{32}", upload) or not file.is_file():
+            raise _Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
+        if method in ("PATCH", "PUT"):
+            with open(file, "ab") as out:
+                out.writelines(_body(environ))
+        place = ("Location", f"{PREFIX}{name}/blobs/uploads/{upload}")
+        if method != "PUT":
+            size = file.stat().st_size
+            headers = [place, ("Docker-Upload-UUID", upload), ("Range", f"0-{max(size - 1, 0)}")]
+            return _send(start, 202, headers)
+        digest = _checked(_query(environ, "digest"))
+        with open(file, "rb") as held:
+            if hashlib.file_digest(held, "sha256").hexdigest() != digest.partition(":")[2]:
+                raise _Refusal(400, "DIGEST_INVALID", f"the layer is not {digest}")
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        os.replace(file, self._blobs / digest)
+        location = ("Location", f"{PREFIX}{name}/blobs/{digest}")
+        return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
+
+    # Images.
+
+    def _manifest(self, environ: Environ, start: StartResponse, region: str, repository: Any, reference: str) -> Body:
+        method = environ["REQUEST_METHOD"]
+        if method == "PUT":
+            return self._put_manifest(environ, start, region, repository, reference)
+        for image in repository.images:
+            if reference == image.image_digest or reference in image.image_tags:
+                text = image.image_manifest.encode()
+                headers = [("Docker-Content-Digest", image.image_digest)]
+                return _send(start, 200, headers, text, image.image_manifest_media_type, head=method == "HEAD")
+        raise _Refusal(404, "MANIFEST_UNKNOWN", f"there is no image {reference}")
+
+    def _put_manifest(
+        self, environ: Environ, start: StartResponse, region: str, repository: Any, reference: str
+    ) -> Body:
+        text = b"".join(_body(environ, _LARGEST_MANIFEST))
+        digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
+        files = [self._blobs / _checked(blob) for blob in _needs(text)]
+        for file in files:
+            if not file.is_file():
+                raise _Refusal(400, "MANIFEST_BLOB_UNKNOWN", f"the layer {file.name} was not pushed")
+        tag = None if _DIGEST.fullmatch(reference) else reference
+        held = next((image for image in repository.images if image.image_digest == digest), None)
+        if held is None or (tag is not None and tag not in held.image_tags):
+            try:
+                kind = environ.get("CONTENT_TYPE")
+                ecr_backends[ACCOUNT][region].put_image(repository.name, text.decode(), tag, kind, digest)
+            except ServiceException as error:
+                raise _Refusal(400, "TAG_INVALID", str(error.message)) from error
+        location = ("Location", f"{PREFIX}{repository.name}/manifests/{digest}")
+        return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
+
+
+def _region(environ: Environ) -> str:
+    """Where the caller has logged in."""
+    kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    try:
+        user, _, region = base64.b64decode(token).decode().partition(":")
+    except ValueError:
+        user, region = "", ""
+    if kind != "Basic" or user != _USER or not region:
+        raise _Refusal(401, "UNAUTHORIZED", "authentication required")
+    return region
+
+
+def _needs(manifest: bytes) -> list[str]:
+    """The layers and the configuration that an image is made of; of a list of images none."""
+    try:
+        held = json.loads(manifest)
+        parts = [*held.get("layers", ()), *([held["config"]] if "config" in held else ())]
+        return [str(part["digest"]) for part in parts]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _Refusal(400, "MANIFEST_INVALID", "this is no manifest") from error
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise _Refusal(400, "DIGEST_INVALID", f"{digest!r} is no digest")
+    return digest
+
+
+def _body(environ: Environ, most: int | None = None) -> Iterable[bytes]:
+    """The body in pieces: as long as its header says or, where it comes in chunks, to its end."""
+    length = environ.get("CONTENT_LENGTH")
+    left = int(length) if length else None if environ.get("wsgi.input_terminated") else 0
+    if most is not None and (left is None or left > most):
+        raise _Refusal(413, "SIZE_INVALID", f"a manifest has at most {most} bytes, and says how many")
+    while left is None or left > 0:
+        piece = environ["wsgi.input"].read(_CHUNK if left is None else min(_CHUNK, left))
+        if not piece:
+            return
+        left = None if left is None else left - len(piece)
+        yield piece
+
+
+def _pieces(file: Path) -> Iterable[bytes]:
+    with open(file, "rb") as held:
+        while piece := held.read(_CHUNK):
+            yield piece
+
+
+def _query(environ: Environ, name: str) -> str:
+    values: list[str] = parse_qs(environ.get("QUERY_STRING", "")).get(name, [""])
+    return values[0]
+
+
+def _send(
+    start: StartResponse,
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    body: bytes = b"",
+    kind: str | None = None,
+    head: bool = False,
+) -> Body:
+    more = [("Content-Length", str(len(body))), ("Docker-Distribution-Api-Version", "registry/2.0")]
+    start(f"{status} {'OK' if status < 300 else 'Error'}", [*headers, *more, ("Content-Type", kind or _OCTETS)])
+    return [] if head else [body]
