@@ -31,7 +31,7 @@ def image():
             pytest.fail("tests with Docker must run here, but no engine answers", pytrace=False)
         pytest.skip("no Docker engine answers")
     name = f"ahx-push-test:{uuid.uuid4().hex[:8]}"
-    build(name, b"one")
+    build(name, name.encode())  # nobody else's: what runs beside this removes its own
     yield name
     found = docker("image", "inspect", name, "--format", "{{.Id}}").stdout.decode().strip()
     docker("image", "rm", "--force", found)
@@ -110,7 +110,7 @@ def test_a_tag_never_changes_its_meaning(image, ecr, tmp_path, monkeypatch):
     assert main(["infra", "apply", "--yes"]) == 0
     docker("login", "--username", "AWS", "--password-stdin", address(ecr), input=REGION.encode())
     other, there = f"{image}-other", f"{address(ecr)}/ahx-transformer:v1"
-    build(other, b"two")
+    build(other, other.encode())
     docker("tag", image, there)
     first = docker("push", there)
     again = docker("push", there)
@@ -140,7 +140,7 @@ def test_what_cannot_be_pushed_is_one_sentence(image, ecr, capsys, monkeypatch):
     assert main(["push", "--image", "no-such-image:x"]) == 1
     assert "Docker has no image no-such-image:x; build it with `make image`" in capsys.readouterr().err
     other = f"{image}-arm"
-    build(other, b"arm", "arm64")
+    build(other, other.encode(), "arm64")
     assert main(["push", "--image", other]) == 2
     docker("image", "rm", other)
     assert "is for linux/arm64, and SageMaker's instances are linux/amd64" in capsys.readouterr().err
