@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError, ServiceError
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 EXAMPLES = [
     "ahx infra apply --yes --budget 50 --email me@example.org",
     "ahx infra plan",
+    "ahx infra doctor --instance-type ml.g4dn.xlarge",
     "ahx infra policy user",
     "ahx infra destroy --yes",
 ]
 
+IMAGE = "ahx-transformer:dev"
+
+_LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _TODO = 2  # the exit code of a plan with something to do
 
 
@@ -46,6 +51,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     destroy.add_argument("--yes", action="store_true", help="Do not ask.")
     destroy.add_argument("--delete-data", action="store_true", help="Delete data, models and images too.")
 
+    doctor = actions.add_parser(
+        "doctor", help="Find what stands in the way of a training job; exit 1 when something does."
+    )
+    _stack(doctor)
+    doctor.add_argument("--image", default=IMAGE, help=f"The image to train with, as it is called here ({IMAGE}).")
+    doctor.add_argument(
+        "--instance-type",
+        action="append",
+        metavar="TYPE",
+        help="Whose quota to look at; may be repeated (ml.m5.large).",
+    )
+    doctor.add_argument("--json", action="store_true", help="Print the findings as JSON.")
+
     policy = actions.add_parser("policy", help="Print an IAM policy that is no wider than it must be.")
     _stack(policy)
     of = {"user": "who trains", "provisioner": "who calls apply, beside that of user", "training": "what jobs may do"}
@@ -55,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action. Returns the exit code."""
-    actions = {"plan": _plan, "apply": _apply, "destroy": _destroy, "policy": _policy}
+    actions = {"plan": _plan, "apply": _apply, "destroy": _destroy, "doctor": _doctor, "policy": _policy}
     return actions[args.action](args)
 
 
@@ -131,6 +149,22 @@ def _destroy(args: argparse.Namespace) -> int:
         stack.destroy(resource)
     print(f"Nothing is left. {SAGEMAKER_LOG_GROUP} belongs to the whole account and was left as it is.")
     return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from infra import doctor
+    from infra.request import INSTANCE_TYPE
+
+    findings = []
+    for finding in doctor.examine(args.region, args.prefix, args.image, args.instance_type or [INSTANCE_TYPE]):
+        findings.append(finding)
+        if not args.json:
+            _print([(f"{finding.level:8}{finding.check}: {finding.text}", _LEVELS[finding.level])])
+            if finding.next_step:
+                _print([(f"        -> {finding.next_step}", "bold")])
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return int(any(finding.level == "problem" for finding in findings))
 
 
 def _policy(args: argparse.Namespace) -> int:

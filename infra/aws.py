@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ try:
     import boto3
     from botocore import exceptions as exceptions
     from botocore.config import Config
+    from botocore.parsers import ResponseParserError
 except ModuleNotFoundError as missing:
     raise ServiceError(
         f"this needs the package {missing.name}, which is not installed; run: pip install 'ahx-transformer[cloud]'"
@@ -74,6 +75,7 @@ class Caller:
     account: str
     arn: str  # of the user, or of the role's session
     region: str
+    response: dict[str, Any] = field(repr=False, compare=False)  # the whole answer, with its headers
 
     @property
     def partition(self) -> str:
@@ -86,7 +88,7 @@ def caller(region: str | None = None) -> Caller:
     sts = client("sts", region)
     with sentences("find out whose AWS credentials these are"):
         answer = sts.get_caller_identity()
-    return Caller(answer["Account"], answer["Arn"], sts.meta.region_name)
+    return Caller(answer["Account"], answer["Arn"], sts.meta.region_name, answer)
 
 
 def endpoint() -> str | None:
@@ -131,6 +133,11 @@ def sentences(doing: str) -> Iterator[None]:
         where = endpoint() or "AWS"
         raise ServiceError(
             f"cannot {doing}: {where} does not answer; check the network, and AWS_ENDPOINT_URL"
+        ) from error
+    except ResponseParserError as error:
+        where = endpoint() or "something between here and AWS"
+        raise ServiceError(
+            f"cannot {doing}: {where} answers, but not as AWS does; check the network, proxies, and AWS_ENDPOINT_URL"
         ) from error
     except exceptions.BotoCoreError as error:
         raise ServiceError(f"cannot {doing}: {error}") from error

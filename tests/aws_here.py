@@ -3,6 +3,7 @@
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from infra.embedded.server import EmbeddedAws
 
@@ -10,9 +11,9 @@ REGION = "eu-west-1"
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(**options: Any) -> Iterator[str]:
     """Its address. It stops when the context ends."""
-    with EmbeddedAws(port=0, region=REGION, instant=0) as embedded:
+    with EmbeddedAws(port=0, region=REGION, instant=0, **options) as embedded:
         yield embedded.endpoint
 
 

@@ -25,6 +25,14 @@ _SPOT = "for spot training job usage"
 _TOTAL = "Number of instances across training jobs"
 _NAME = "Amazon SageMaker"
 
+OPERATIONS = (
+    "ListServiceQuotas",
+    "ListAWSDefaultServiceQuotas",
+    "GetServiceQuota",
+    "GetAWSDefaultServiceQuota",
+    "RequestServiceQuotaIncrease",
+)
+
 
 class Quotas:
     """The quotas, and the ones that were changed."""

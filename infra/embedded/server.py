@@ -14,13 +14,14 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError
-from infra.embedded import moto_side, provisioning
+from infra.embedded import moto_side, provisioning, simulation
 from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
 from infra.embedded.jobs import Jobs
 from infra.embedded.own_clients import CREDENTIALS, OwnClients
+from infra.embedded.quotas import OPERATIONS as QUOTA_OPERATIONS
 from infra.embedded.quotas import Quotas
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
@@ -66,6 +67,8 @@ class EmbeddedAws:
         operations: dict[tuple[str, str], Any] = {
             ("sagemaker", name): operation for name, operation in self.training.operations.items()
         }
+        for name in QUOTA_OPERATIONS:
+            operations["servicequotas", name] = partial(values.answer, name)
         images = Registry(self._folder / "registry")
         operations[("ecr", "GetAuthorizationToken")] = partial(images.authorization_token, address=self.endpoint)
         self._app = Application(operations, Control(self.faults, self.training), images, self.faults, clients)
@@ -87,6 +90,7 @@ class EmbeddedAws:
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
         provisioning.fill_gaps()
+        simulation.teach()
         for server in self._servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self

@@ -1,0 +1,220 @@
+"""What stands between a user and a training job: each finding is a sentence and a next step."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from itertools import groupby
+from typing import Any, Literal
+
+import boto3
+
+from ahx.errors import ServiceError
+from infra import aws, images, permissions, policies
+from infra.names import Names
+
+Level = Literal["ok", "warning", "problem"]
+
+_SKEW = 300  # seconds that AWS puts up with
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A warning can be lived with; a problem is in the way."""
+
+    check: str
+    level: Level
+    text: str
+    next_step: str = ""
+
+
+def examine(region: str | None, prefix: str, image: str, instance_types: Sequence[str]) -> Iterator[Finding]:
+    """All checks, each as soon as it is done. Without credentials, only those that need none."""
+    caller = None
+    for finding in credentials(region):
+        if isinstance(finding, aws.Caller):
+            caller = finding
+        else:
+            yield finding
+    if caller is not None:
+        names = Names(caller.account, caller.region, caller.partition, prefix)
+        checks = {
+            "region": where(names, region),
+            "permissions": rights(names, caller),
+            "quotas": quotas(names, instance_types),
+            "image": image_in_ecr(names, image),
+        }
+        for name, findings in checks.items():
+            try:
+                yield from findings
+            except ServiceError as error:
+                yield _told(name, "problem", error)
+    yield from docker(image)
+
+
+def credentials(region: str | None) -> Iterator[Finding | aws.Caller]:
+    """Whose they are, and how far this machine's clock is off: wrong clocks look like wrong credentials."""
+    started = time.time()
+    try:
+        caller = aws.caller(region)
+    except ServiceError as error:
+        yield _told("credentials", "problem", error)
+        cause = error.__cause__
+        if isinstance(cause, aws.exceptions.ClientError):
+            yield from clock(cause.response, started)
+        return
+    yield caller
+    to = f", at {aws.endpoint()}, which is not Amazon's" if aws.endpoint() else ""
+    yield Finding("credentials", "ok", f"You are {caller.arn} in account {caller.account}{to}.")
+    yield from clock(caller.response, started)
+
+
+def clock(response: dict[str, Any], asked: float) -> Iterator[Finding]:
+    """This machine's clock against the Date of an answer that came just after `asked`."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if date is None:
+        return
+    answered = time.time()
+    theirs = parsedate_to_datetime(date).timestamp()
+    skew = max(theirs - answered, asked - 1 - theirs, 0)  # they give whole seconds, and the answer took a while
+    if skew > _SKEW:
+        way = "behind" if theirs > answered else "ahead of"
+        text = f"This machine's clock is {skew / 60:,.0f} minutes {way} AWS's, which refuses more than {_SKEW // 60}."
+        yield Finding("clock", "problem", text, "set it; with systemd: timedatectl set-ntp true")
+    else:
+        yield Finding("clock", "ok", f"This machine's clock agrees with AWS's to within {skew + 1:.0f} s.")
+
+
+def where(names: Names, told: str | None) -> Iterator[Finding]:
+    """Everything belongs to one region: what seems to be missing is often in another."""
+    source = _source(told)
+    first, second = os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")
+    if first and second and first != second:
+        text = f"AWS_REGION is {first} but AWS_DEFAULT_REGION is {second}; ahx takes the first, boto3 the second."
+        yield Finding("region", "warning", text, "set both to the same")
+    here, *others = _stacks(names)
+    elsewhere = [region for region in others if region]
+    if here:
+        yield Finding("region", "ok", f"The stack {names.prefix!r} is in {names.region} ({source}).")
+        if elsewhere:
+            text = f"There is one in {' and '.join(elsewhere)} too: its jobs, logs and data are seen only from there."
+            yield Finding("region", "warning", text, f"to look at them, set AWS_REGION={elsewhere[0]}")
+    elif elsewhere:
+        text = (
+            f"There is nothing of {names.prefix!r} in {names.region} ({source}), but there is in"
+            f" {' and '.join(elsewhere)}: jobs and logs that seem to be missing are there."
+        )
+        yield Finding("region", "problem", text, f"set AWS_REGION={elsewhere[0]}")
+    else:
+        text = f"There is nothing of {names.prefix!r} in {names.region} ({source}), nor in any other region."
+        yield Finding("region", "problem", text, "run `ahx infra apply`")
+
+
+def rights(names: Names, caller: aws.Caller) -> Iterator[Finding]:
+    """Every action that `ahx infra policy user` lists."""
+    of = permissions.principal(caller)
+    if of is None:
+        text = "These are the keys of the account's root user, who may do everything; one slip can cost the account."
+        yield Finding("permissions", "warning", text, "make a user with what `ahx infra policy user` prints")
+        return
+    verdicts, how = permissions.simulate(policies.user(names), of, names.region), "IAM's policy simulation"
+    if verdicts is None:
+        verdicts, how = list(permissions.probe(names)), "calls that only read, as IAM's simulation is not allowed"
+    denied = sorted((one for one in verdicts if not one.allowed), key=lambda one: one.resource)
+    for resource, group in groupby(denied, key=lambda one: one.resource):
+        text = f"Not allowed on {resource}: {', '.join(sorted({one.action for one in group}))} (by {how})."
+        yield Finding("permissions", "problem", text, "have an administrator grant what `ahx infra policy user` prints")
+    if not denied:
+        count = len({one.action for one in verdicts})
+        yield Finding("permissions", "ok", f"All {count} actions that were tried are allowed (by {how}).")
+
+
+def quotas(names: Names, instance_types: Sequence[str]) -> Iterator[Finding]:
+    """How many instances of each type may train at once. A new account often has none of those with a GPU."""
+    client = aws.client("service-quotas", names.region)
+    with aws.sentences("read the quotas of SageMaker"):
+        found = _quotas(client, "list_aws_default_service_quotas") | _quotas(client, "list_service_quotas")
+    for kind in instance_types:
+        quota = found.get(f"{kind} for training job usage")
+        if quota is None:
+            yield Finding("quotas", "problem", f"SageMaker has no quota for {kind}.", "check the name of the type")
+        elif quota["Value"] < 1:
+            place = names.console(f"servicequotas/home/services/sagemaker/quotas/{quota['QuotaCode']}")
+            text = f"The quota of {kind} for training is 0 in {names.region}: every job would be refused."
+            yield Finding("quotas", "problem", text, f"ask for more at {place}")
+        else:
+            yield Finding("quotas", "ok", f"{quota['Value']:,.0f} instances of {kind} may train at once.")
+
+
+def image_in_ecr(names: Names, image: str) -> Iterator[Finding]:
+    """Whether there is one to train with, and whether it is the one that was built here last."""
+    pushed = images.pushed(names)
+    if not pushed:
+        level: Level = (
+            "warning" if aws.endpoint() else "problem"
+        )  # an AWS on this machine can run this machine's images
+        yield Finding("image", level, f"There is no image in {names.image}.", f"run `ahx push --image {image}`")
+        return
+    newest = pushed[0]
+    text = f"The newest of {len(pushed)} in {names.image} is {newest.digest}, pushed {newest.pushed:%Y-%m-%d %H:%M}."
+    yield Finding("image", "ok", text)
+    try:
+        tag = images.local(image).tag
+    except ServiceError:
+        return
+    if all(tag not in one.tags for one in pushed):
+        text = f"{image} as it is on this machine has not been pushed: jobs would run an older one."
+        yield Finding("image", "warning", text, f"run `ahx push --image {image}`")
+
+
+def docker(image: str) -> Iterator[Finding]:
+    """Docker is needed here to build, to push and to run jobs on this machine; not to train on SageMaker."""
+    try:
+        found = images.local(image)
+        yield Finding("docker", "ok", f"Docker answers, and has {image} ({found.id[7:19]}).")
+    except ServiceError as error:
+        yield _told("docker", "warning", error)
+
+
+def _told(check: str, level: Level, error: ServiceError) -> Finding:
+    """An error as a finding: what is before its semicolon is what is wrong."""
+    text, _, step = str(error).partition("; ")
+    return Finding(check, level, f"{text[:1].upper()}{text[1:]}.", step)
+
+
+def _stacks(names: Names) -> list[str | None]:
+    """The regions with a bucket of ours: first names.region or None, then the others or None each.
+
+    S3 answers 404 for no bucket whatever the caller may do, and something else for one that is there.
+    """
+    session = boto3.Session()
+    others = sorted({*session.get_available_regions("sagemaker", names.partition)} - {names.region})
+    s3 = aws.client("s3", names.region)
+
+    def there(region: str) -> str | None:
+        bucket = Names(names.account, region, names.partition, names.prefix).bucket
+        try:
+            s3.head_bucket(Bucket=bucket)
+        except aws.exceptions.ClientError as error:
+            return None if aws.code(error) in ("404", "NoSuchBucket") else region
+        return region
+
+    with aws.sentences("look for buckets"), ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(there, [names.region, *others]))
+
+
+def _quotas(client: Any, operation: str) -> dict[str, dict[str, Any]]:
+    pages = client.get_paginator(operation).paginate(ServiceCode="sagemaker")
+    return {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
+
+
+def _source(told: str | None) -> str:
+    if told:
+        return "from --region"
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if os.environ.get(variable):
+            return f"from {variable}"
+    return "from ~/.aws/config"
