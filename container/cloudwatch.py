@@ -1,5 +1,7 @@
 """A log stream of CloudWatch Logs: made, written to, and its errors as sentences."""
 
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from botocore.parsers import ResponseParserError
 _CONFIG = Config(
     connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1}, user_agent_extra="ahx-transformer"
 )
+# SageMaker's toolkit shows everybody's INFO, and botocore tells with each client where it found its settings.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 # CloudWatch takes events of 1 MB since 2025, of 256 KiB before; stands-in for it still refuses more.
 MOST_BYTES = 250_000
 
@@ -54,7 +58,9 @@ class Stream:
     def __init__(self, group: str, name: str) -> None:
         """Raises one of FAILURES when there is no region."""
         self.group, self.name = group, name
-        self.client = boto3.Session().client("logs", config=_CONFIG)
+        # SageMaker and most programs speak of AWS_REGION, botocore reads AWS_DEFAULT_REGION only.
+        region = os.environ.get("AWS_REGION") or None
+        self.client = boto3.Session(region_name=region).client("logs", config=_CONFIG)
 
     def prepare(self) -> None:
         """Make the group and the stream where they are missing. Raises one of FAILURES.

@@ -72,7 +72,7 @@ class ProcessRunner:
         # Settings of a job that this process itself may be (SM_*) are none of its children's.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "SAGEMAKER_"))}
         settings = {"PYTHONUNBUFFERED": "1", BASE_VARIABLE: str(tree.base), STOP_AT_EOF: "1"}
-        return ProcessJob(tree, _spawn(self.program, inherited | settings | dict(environment or {}), tree))
+        return ProcessJob(tree, spawn(self.program, inherited | settings | dict(environment or {}), tree))
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,15 @@ class ContainerRunner:
         self, tree: OptMl, environment: Mapping[str, str] | None = None, *, name: str | None = None
     ) -> "ContainerJob":
         """Start a container, called `name` or by a unique name; it is removed when it ends."""
-        docker = docker_command()
         name = name or f"ahx-{secrets.token_hex(6)}"
         given = {STOP_AT_EOF: "1", **(environment or {})}
-        return ContainerJob(tree, _spawn(self.command(docker, tree, given, name), {**os.environ, **given}, tree), name)
+        command = self.command(docker_command(), tree, given, name)
+        return ContainerJob(tree, spawn(command, {**os.environ, **given}, tree), name)
 
-    def command(self, docker: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
+    def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
         """The whole `docker run` command. Variables are named there; their values go through the environment."""
         host = _current_host(tree)
-        command = [docker, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
+        command = [program, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
         for label, value in {LABEL: str(os.getpid()), **self.labels}.items():
             command += ["--label", f"{label}={value}"]
         command += ["--user", f"{os.getuid()}:{os.getgid()}"]  # so that what it writes belongs to who started it
@@ -117,20 +117,20 @@ class ContainerRunner:
 
 def docker_command() -> str:
     """The `docker` command. Raises ServiceError when there is none."""
-    docker = shutil.which("docker")
-    if docker is None:
+    found = shutil.which("docker")
+    if found is None:
         raise ServiceError("there is no docker command here; install Docker, or run the job as a process")
-    return docker
+    return found
 
 
 def leftovers() -> dict[str, int]:
     """Containers of jobs whose starter is gone: their names, and the process that started each."""
-    listed = _docker("ps", "--all", "--filter", f"label={LABEL}", "--format", '{{.Names}} {{.Label "' + LABEL + '"}}')
+    listed = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", '{{.Names}} {{.Label "' + LABEL + '"}}')
     pairs = (line.split() for line in listed.stdout.splitlines())
     return {name: int(owner) for name, owner in pairs if owner.isdigit() and not os.path.exists(f"/proc/{owner}")}
 
 
-class _Started:
+class StartedJob:
     """What both kinds of job share: a child process that writes to a file."""
 
     def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]") -> None:
@@ -182,7 +182,7 @@ class _Started:
         raise NotImplementedError
 
 
-class ProcessJob(_Started):
+class ProcessJob(StartedJob):
     """A job that is a process."""
 
     @property
@@ -198,7 +198,7 @@ class ProcessJob(_Started):
             os.killpg(self.pid, signal.SIGKILL)
 
 
-class ContainerJob(_Started):
+class ContainerJob(StartedJob):
     """A job that is a container. Its process here is `docker run`, which ends when the container does."""
 
     def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]", name: str) -> None:
@@ -214,7 +214,7 @@ class ContainerJob(_Started):
     def _tell(self, *command: str) -> None:
         """`docker COMMAND NAME`; tried again while the container is not there yet."""
         while self.is_running:
-            if _docker(*command, self.name).returncode == 0:
+            if docker(*command, self.name).returncode == 0:
                 return
             time.sleep(_POLL_SECONDS)
 
@@ -224,7 +224,8 @@ def log_file(tree: OptMl) -> Path:
     return tree.base / "log.txt"
 
 
-def _spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
+def spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
+    """Start a job's program in a process group of its own, with its output in the log file."""
     try:
         with open(log_file(tree), "wb") as log:
             return subprocess.Popen(
@@ -234,7 +235,8 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) 
         raise ServiceError(f"cannot start the job: {error.strerror or error}") from error
 
 
-def _docker(*words: str) -> "subprocess.CompletedProcess[str]":
+def docker(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Call `docker WORDS`; the outcome is the caller's to judge. Raises ServiceError when there is no such command."""
     command = [docker_command(), *words]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 

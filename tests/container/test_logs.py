@@ -25,12 +25,7 @@ from container.logs import open_log
 from infra.local.tree import build, reason
 
 GROUP, STREAM = "/ahx/tests", "one"
-AWS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "eu-central-1",
-    "AWS_DEFAULT_REGION": "eu-central-1",
-}
+AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-central-1"}
 
 
 def program(body: str) -> str:
@@ -115,7 +110,7 @@ class Site:
 def site(tmp_path, moto, monkeypatch):
     for name, value in AWS.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("logs", endpoint_url=moto)
+    client = boto3.client("logs", endpoint_url=moto, region_name=AWS["AWS_REGION"])
     with proxy(moto) as standing:
         yield Site(tmp_path, standing, client)
     for group in client.describe_log_groups()["logGroups"]:

@@ -1,0 +1,39 @@
+"""A job of this machine in the foreground: what it prints is shown, and Ctrl-C is for the job."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+from infra.local import tree
+from infra.local.runner import Job
+
+
+def watch(job: Job) -> int:
+    """Show what the job prints until it ends; the exit code.
+
+    The first Ctrl-C or SIGTERM stops the job, which keeps a checkpoint and the model so far, a second one kills it; the
+    code is then 128 and the signal's number, whatever the job makes of it. Why a job failed is said in one sentence.
+    """
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        note = "stopping; what was learnt is kept. Ctrl-C again kills" if len(received) == 1 else "killing"
+        print(f"ahx: note: {note}", file=sys.stderr, flush=True)
+        threading.Thread(target=job.stop if len(received) == 1 else job.kill, daemon=True).start()
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for line in job.lines():
+            print(line, flush=True)
+        code = job.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        return 128 + received[0]
+    if code:
+        reason = tree.reason(job.tree) or f"the job ended with code {code} and did not say why"
+        print(f"ahx: error: {reason}", file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,179 @@
+"""SageMaker's local mode through its real SDK, on real Docker, with the real image."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from ahx.errors import InputError, ServiceError
+from infra.local import sdk_runner
+from infra.local import tree as trees
+from infra.local.sdk_job import containers
+from infra.local.sdk_runner import NETWORK, LocalModeRunner, ensure_network
+
+QUICK = {"rule": "double_a", "num_epochs": "1", "val_samples": "100"}
+FOREVER = {"rule": "double_a", "num_epochs": "100000", "eval_interval": "0.2", "val_samples": "9"}
+FOREGROUND = """
+import sys
+from pathlib import Path
+from infra.local import foreground, tree
+from infra.local.sdk_runner import LocalModeRunner
+hyperparameters = dict(word.split("=") for word in sys.argv[3:])
+sys.exit(foreground.watch(LocalModeRunner(sys.argv[2]).start(tree.build(Path(sys.argv[1]), hyperparameters, {}))))
+"""
+
+
+@pytest.fixture
+def listener():
+    """A proxy that nothing may call; gives the list of calls."""
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    calls.append(connection.recv(100))
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", calls
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def data_folder(folder: Path) -> Path:
+    (folder / "data").mkdir()
+    for name in ("train", "val"):
+        (folder / "data" / f"da_{name}.txt").write_text("".join(f"{'AB' * i},{'AAB' * i}\n" for i in range(1, 9)))
+    return folder / "data"
+
+
+def test_a_job_from_data_to_model_without_account_or_network(image, tmp_path, monkeypatch, listener):
+    url, calls = listener
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, url)
+    tree = trees.build(tmp_path / "job", {"num_epochs": "1"}, {"train": data_folder(tmp_path)})
+    job = LocalModeRunner(image.name).start(tree)
+    lines = list(job.lines())
+    assert job.wait() == 0, "\n".join(lines)
+    assert any(line.startswith("step=") and " val_loss=" in line for line in lines)
+    assert (tree.model / "model.safetensors").stat().st_uid == os.getuid()
+    assert (tree.output_data / "metrics.jsonl").exists()
+    assert list(tree.checkpoints.glob("step-*"))
+    assert calls == []
+    assert containers(job.project) == []
+    assert [path.name for path in tree.base.iterdir() if path.name.startswith("ahx-")] == []
+
+
+def test_two_at_once_where_there_is_no_network_yet(image, docker, tmp_path):
+    docker("network", "rm", NETWORK)  # fails while somebody else uses it
+    ready = [trees.build(tmp_path / name / "job", QUICK, {}) for name in "ab"]
+    script = "import sys; from infra.local.sdk_runner import ensure_network; ensure_network()"
+    racing = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
+    assert [process.wait() for process in racing] == [0] * 4
+    jobs = [LocalModeRunner(image.name).start(tree) for tree in ready]
+    for job in jobs:
+        assert job.wait() == 0, "\n".join(job.lines())
+    weights = {(job.tree.model / "model.safetensors").read_bytes() for job in jobs}
+    assert len(weights) == 1
+    assert len(docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").stdout.split()) == 1
+    assert [containers(job.project) for job in jobs] == [[], []]
+
+
+def test_ctrl_c_keeps_what_was_learnt_and_is_no_success(image, docker, tmp_path):
+    arguments = [str(tmp_path / "job"), image.name, *(f"{name}={value}" for name, value in FOREVER.items())]
+    tree = trees.OptMl(tmp_path / "job")
+    command = [sys.executable, "-c", FOREGROUND, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        while "step=" not in started.stdout.readline():
+            assert started.poll() is None
+        started.send_signal(signal.SIGINT)
+        stdout, stderr = started.communicate(timeout=60)
+    assert started.returncode == 128 + signal.SIGINT
+    assert "stopped by SIGTERM at step" in stdout
+    assert stderr == "ahx: note: stopping; what was learnt is kept. Ctrl-C again kills\n"
+    assert (tree.model / "model.safetensors").exists()
+    assert list(tree.checkpoints.glob("step-*"))
+    assert docker("ps", "--all", "--quiet", "--filter", f"label=ahx.local={started.pid}").stdout == ""
+
+
+def test_a_job_whose_starter_is_killed_ends_with_it(image, docker, tmp_path):
+    arguments = [str(tmp_path / "job"), image.name, *(f"{name}={value}" for name, value in FOREVER.items())]
+    mine = ("ps", "--all", "--quiet", "--filter")
+    with subprocess.Popen([sys.executable, "-c", FOREGROUND, *arguments], stdout=subprocess.PIPE, text=True) as started:
+        while "step=" not in started.stdout.readline():
+            assert started.poll() is None
+        started.kill()
+        started.stdout.close()
+    until = time.monotonic() + 60
+    while docker(*mine, f"label=ahx.local={started.pid}").stdout and time.monotonic() < until:
+        time.sleep(0.2)
+    assert docker(*mine, f"label=ahx.local={started.pid}").stdout == ""
+    assert "stopped by SIGTERM" in (tmp_path / "job" / "log.txt").read_text()
+
+
+def test_a_failure_is_passed_on_in_one_sentence(image, tmp_path):
+    arguments = [str(tmp_path / "job"), image.name, "rule=double_a", "n_layer=zero"]
+    done = subprocess.run([sys.executable, "-c", FOREGROUND, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    wrong = "n_layer: must be a whole number from 1 to 1,000 (got 'zero' from hyperparameters.json)"
+    assert done.stderr == f"ahx: error: {wrong}\n"
+
+
+def test_an_image_that_is_not_there(image, tmp_path):
+    job = LocalModeRunner("ahx-there-is-none:1").start(trees.build(tmp_path / "job", QUICK, {}))
+    assert job.wait() == 1
+    assert trees.reason(job.tree).startswith("docker-compose could not start ahx-there-is-none:1")
+
+
+def test_variables_reach_the_container_as_they_are_and_logs_reach_cloudwatch(image, docker, tmp_path, monkeypatch):
+    ensure_network()
+    gateway = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", NETWORK).stdout.strip()
+    server = ThreadedMotoServer(gateway, 0, verbose=False)
+    server.start()
+    try:
+        url = f"http://{gateway}:{server.get_host_and_port()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-central-1"}
+        stream = f"local-{secrets.token_hex(4)}"
+        own = {"SM_HP_RULE": "A -> $HOME", "AHX_LOG_GROUP": "/ahx/local", "AHX_LOG_STREAM": stream}
+        job = LocalModeRunner(image.name).start(
+            trees.build(tmp_path / "job", {"num_epochs": "1"}, {}), {"AWS_ENDPOINT_URL": url, **keys, **own}
+        )
+        lines = list(job.lines())
+        assert job.wait() == 0, "\n".join(lines)
+        for name, value in keys.items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("logs", endpoint_url=url, region_name=keys["AWS_REGION"])
+        events = client.get_log_events(logGroupName="/ahx/local", logStreamName=stream, startFromHead=True)["events"]
+        client.close()
+    finally:
+        server.stop()
+    assert any("$HOME" in event["message"] for event in events)
+    assert any(line.startswith(f"logs: delivered {len(events)}/{len(events)} lines to /ahx/local/") for line in lines)
+
+
+def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr(sdk_runner, "find_spec", lambda name: None)
+    with pytest.raises(ServiceError, match=r"run: pip install 'ahx-transformer\[sagemaker\]'"):
+        sdk_runner.check_installed()
+
+
+def test_a_folder_that_docker_compose_would_misread(tmp_path):
+    tree = trees.build(tmp_path / "a$b", QUICK, {})
+    with pytest.raises(InputError, match="its name has a : or \\$"):
+        LocalModeRunner().start(tree)
