@@ -12,8 +12,6 @@ from contenders.evaluation import draw
 
 def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     """A function that takes n steps, and the size of the batch in tokens."""
-    from torch.nn.functional import cross_entropy
-
     from ahx.data.tokenizer import Tokenizer
     from ahx.model.batches import to_batch
     from ahx.model.build import configure
@@ -21,6 +19,7 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     from ahx.model.transformer import Transformer
     from ahx.rules.transducer import STOP, Step
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
+    from ahx.training.step import summed_loss
 
     keep_memory()
     tokenizer = Tokenizer.fit([("AB", [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)])])
@@ -39,7 +38,8 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     def work(n: int) -> None:
         for _ in range(n):
             flat.gradients.zero_()
-            cross_entropy(model(batch.tokens_BT, batch.scored_R, reference), batch.target_R).backward()
+            loss = summed_loss(model(batch.tokens_BT, batch.scored_R, reference), batch.target_R)
+            (loss / len(batch.target_R)).backward()
             flat.clip(1.0)
             optimizer.step(1.0)
 

@@ -49,7 +49,10 @@ def test_gradients_of_windowed_attention():
     q, k, v = (torch.randn(B, T, H, D, dtype=torch.float64, requires_grad=True) for _ in range(3))
     bias_HK = torch.randn(H, K, dtype=torch.float64, requires_grad=True)
     keys_BTK = torch.tensor(
-        [[[0, -1, -1], [1, 0, -1], [0, 2, 1], [3, -1, 0]], [[0, -1, -1], [0, 1, -1], [2, 1, 0], [1, 2, 3]]]
+        [
+            [[0, -1, -1], [1, 0, -1], [0, 2, 1], [3, -1, 0]],
+            [[4, -1, -1], [4, 5, -1], [6, 5, 4], [5, 6, 7]],
+        ]  # the second row's
     )
     assert torch.autograd.gradcheck(lambda *x: windowed_attention(*x[:3], keys_BTK, x[3]), (q, k, v, bias_HK))
     plain = windowed_attention_reference(q, k, v, keys_BTK, bias_HK)

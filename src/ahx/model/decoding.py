@@ -62,7 +62,9 @@ class Decoder:
     def step(self, token_B: Tensor) -> Tensor:
         """Add one token to each row; logits for the next: (B) -> (B, V)."""
         model, config, at_B1 = self.model, self.model.config, self.length_B[:, None]
-        self.longest = min(self.longest + 1, self.memories[0].k_BSHD.shape[1])
+        S = self.memories[0].k_BSHD.shape[1]
+        # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
+        self.longest = S if model.windows_only else min(self.longest + 1, S)
         coupled_BTK = None
         if self.cursor is not None and model.coupling is not None:
             self.cursor, coupled_BTK = model.coupling.advance(self.cursor, token_B, self.length_B)
@@ -78,7 +80,7 @@ class Decoder:
             coupled_BTK,
             bias,
             rope_tables(at_B1, config.n_embd // config.n_head) if config.pos == "rope" else None,
-        )
+        ).in_batch(self.longest)
         x_B1C = model.embed(token_B[:, None], at_B1)
         x_B1C = self._blocks(x_B1C, pattern, at_B1, self.longest)
         self.length_B = self.length_B + 1

@@ -42,18 +42,54 @@ class TokenTable:
 
 
 class Pattern(NamedTuple):
-    """What the heads of every layer may look at. Keys are positions in the row; -1 stands for no key."""
+    """What the heads of every layer may look at. Keys are places in the flattened B * S; -1 stands for no key."""
 
     sequence_BTK: Tensor | None = None  # for `s` heads: the last K tokens
     coupled_BTK: Tensor | None = None  # for `c` heads: the cells around the cursor
     bias_HTS: Tensor | None = None  # for `g` heads: added to the scores (ALiBi); None means a plain causal mask
     rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine (RoPE)
+    asked_R: Tensor | None = None  # the places of the flattened (B * T) that are asked for; None means all
+
+    def in_batch(self, S: int) -> "Pattern":
+        """The pattern for a batch, where row b begins at b * S, made from one whose keys are places in their rows."""
+        return self._replace(sequence_BTK=_in_batch(self.sequence_BTK, S), coupled_BTK=_in_batch(self.coupled_BTK, S))
+
+    def keys(self, kind: str) -> Tensor:
+        """The windows of heads of a kind: (B, T, K)."""
+        keys_BTK = self.sequence_BTK if kind == "s" else self.coupled_BTK
+        assert keys_BTK is not None, f"the pattern has no keys for heads of kind {kind!r}"
+        return keys_BTK
+
+    def bias(self, a: int, b: int, dtype: torch.dtype) -> Tensor | None:
+        """What the global heads from `a` to before `b` add to their scores."""
+        bias_HTS = self.bias_HTS
+        if bias_HTS is not None and bias_HTS.shape[-3] > 1:  # one bias for each head: take these heads' own
+            bias_HTS = bias_HTS[..., a:b, :, :]
+        return None if bias_HTS is None else bias_HTS.to(dtype)  # torch 2.13 misreads a float32 mask of float64 queries
 
 
-def sequence_keys(at_BT: Tensor, size: int) -> Tensor:
+def _in_batch(keys_BTK: Tensor | None, S: int) -> Tensor | None:
+    if keys_BTK is None or len(keys_BTK) == 1:
+        return keys_BTK
+    row_B11 = S * torch.arange(len(keys_BTK), device=keys_BTK.device)[:, None, None]
+    return torch.where(keys_BTK < 0, keys_BTK, keys_BTK + row_B11)
+
+
+def pack(tokens_BT: Tensor, places_R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows laid end to end without their padding (token 0), as a single row of N tokens.
+
+    Returns the tokens (1, N), where the row of each begins (1, N), and `places_R` of the flattened B * T renumbered.
+    """
+    row_N, column_N = tokens_BT.nonzero(as_tuple=True)
+    begin_N = torch.arange(len(row_N), device=row_N.device) - column_N
+    new = (tokens_BT > 0).flatten().cumsum(0) - 1  # what stood at place i of the flattened B * T now stands at new[i]
+    return tokens_BT[row_N, column_N][None], begin_N[None], new[places_R]
+
+
+def sequence_keys(at_BT: Tensor, size: int, begin_BT: Tensor | None = None) -> Tensor:
     """The positions of the last `size` tokens, the token itself first: (B, T) -> (B, T, K)."""
     keys_BTK = at_BT[..., None] - torch.arange(size, device=at_BT.device)
-    return keys_BTK.clamp_min(-1)
+    return keys_BTK.clamp_min(-1) if begin_BT is None else keys_BTK.where(keys_BTK >= begin_BT[..., None], -1)
 
 
 class Coupling(nn.Module):
@@ -75,29 +111,39 @@ class Coupling(nn.Module):
             self.register_buffer(name, torch.tensor(values), persistent=False)
         self.start_right, self.queue = table.start_right, table.queue
 
-    def keys(self, tokens_BT: Tensor) -> Tensor:
-        """The cells around the cursor, for every token of whole rows: (B, T) -> (B, T, K) positions, -1 for none."""
+    def keys(self, tokens_BT: Tensor, begin_BT: Tensor | None = None) -> Tensor:
+        """The cells around the cursor, for every token of whole rows: (B, T) -> (B, T, K) positions, -1 for none.
+
+        With `begin_BT`, a row is several that lie end to end (see `pack`).
+        """
         B, T = tokens_BT.shape
         role_BT = self.role[tokens_BT]
         opens_BT = role_BT == BOUNDARY
         cell_BT = (role_BT > STEP).cumsum(1) - 1  # the number of the newest cell
-        segment_BT = opens_BT.cumsum(1) - 1
+        segment_BT = opens_BT.cumsum(1)
         at_T = torch.arange(T, device=tokens_BT.device)
         # place[b, n] is where cell n stands; entries that are not cells go to a spare last column.
         place_BT = at_T.new_zeros(B, T + 1).scatter_(1, cell_BT.where(role_BT > STEP, T), at_T.expand(B, T))
+        if begin_BT is None:
+            begin_BT = torch.zeros_like(tokens_BT)
         if self.queue:
+            begun_BT = cell_BT.gather(1, begin_BT)  # the row's first cell
             started_BT = (role_BT == START).cumsum(1)
-            cursor_BT = torch.where(started_BT > 0, 1 + (self.move[tokens_BT] * started_BT).cumsum(1), cell_BT)
-            return self._look_up(place_BT, cursor_BT, torch.zeros_like(cell_BT), cell_BT)
-        # opener[b, s] is the cell number of the boundary that opens segment s (shifted by one: column 0 is spare).
-        opener_BT = at_T.new_zeros(B, T + 2).scatter_(1, (segment_BT + 1) * opens_BT, cell_BT)
-        first_BT = opener_BT.gather(1, (segment_BT - 1).clamp_min(0) + 1)  # the cursor's segment begins here
-        last_BT = opener_BT.gather(1, segment_BT + 1).where(segment_BT > 0, cell_BT)  # ... and ends here
+            started_BT = started_BT - started_BT.gather(1, begin_BT)
+            travelled_BT = (self.move[tokens_BT] * started_BT).cumsum(1)
+            travelled_BT = travelled_BT - travelled_BT.gather(1, begin_BT)
+            cursor_BT = torch.where(started_BT > 0, begun_BT + 1 + travelled_BT, cell_BT)
+            return self._look_up(place_BT, cursor_BT, begun_BT, cell_BT)
+        # opener[b, s] is the cell number of the boundary that opens segment s; column 0 is spare.
+        opener_BT = at_T.new_zeros(B, T + 1).scatter_(1, segment_BT * opens_BT, cell_BT)
+        # The first segment is the input, and there the cursor is simply the token's own place.
+        reading_BT = segment_BT > segment_BT.gather(1, begin_BT)
+        own_BT = opener_BT.gather(1, segment_BT)  # the cell that opened the token's own segment
+        first_BT = opener_BT.gather(1, segment_BT - reading_BT.long())  # the cursor's segment begins here
+        last_BT = own_BT.where(reading_BT, cell_BT)  # ... and ends here
         travelled_BT = self.move[tokens_BT].cumsum(1)
-        opened_BT = torch.where(opens_BT, at_T, 0).cummax(1).values  # where the token's own segment was opened
-        travelled_BT = travelled_BT - travelled_BT.gather(1, opened_BT)
-        # In the input itself (segment 0) the cursor is simply the token's own place.
-        cursor_BT = torch.where(segment_BT > 0, self._home(first_BT, last_BT) + travelled_BT, last_BT)
+        travelled_BT = travelled_BT - travelled_BT.gather(1, place_BT.gather(1, own_BT))
+        cursor_BT = torch.where(reading_BT, self._home(first_BT, last_BT) + travelled_BT, last_BT)
         return self._look_up(place_BT, cursor_BT, first_BT, last_BT)
 
     def begin(self, B: int, T: int) -> "CursorState":

@@ -8,7 +8,7 @@ A legend for the names of tensors; the suffix gives the shape:
 
     B  rows of a batch          H  heads                      V  tokens of the vocabulary
     T  tokens of a row          D  channels of one head       F  features (see `Embedding`)
-    C  channels = H * D         K  keys in a window           R  tokens that are scored
+    C  channels = H * D         K  keys in a window           R  places that are scored
 """
 
 import math
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ahx.model.positions import Coupling, Pattern, TokenTable, distance_bias, rope_tables, rotate, sequence_keys
+from ahx.model.positions import Coupling, Pattern, TokenTable, distance_bias, pack, rope_tables, rotate, sequence_keys
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Attention(nn.Module):
                 self.bias[f"{kind}{a}"] = nn.Parameter(bias_HK)
 
     def forward(self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None) -> Tensor:
+        """(B, T, C) -> the same; (R, C) where the pattern names R places that ask."""
         B, T, C = x_BTC.shape
         # (B, T, 3C) -> three times (B, T, H, D): head h owns the channels from h * D to (h + 1) * D
         q_BTHD, k_BTHD, v_BTHD = self.qkv(x_BTC).view(B, T, 3, C // self.D, self.D).unbind(2)
@@ -122,24 +123,26 @@ class Attention(nn.Module):
             q_BTHD, k_BTHD = rotate(q_BTHD, pattern.rotation), rotate(k_BTHD, pattern.rotation)
         if memory is not None:
             k_BTHD, v_BTHD = memory.extend(k_BTHD, v_BTHD)  # all keys so far: (B, S, H, D)
-        mixed = []
-        for kind, a, b in self.groups:
-            q, k, v = (y if b - a == y.shape[2] else y[:, :, a:b] for y in (q_BTHD, k_BTHD, v_BTHD))
+        sizes, asked_R, mixed = [b - a for _, a, b in self.groups], pattern.asked_R, []
+        qkv = (y.split(sizes, dim=2) for y in (q_BTHD, k_BTHD, v_BTHD))
+        for (kind, a, b), q, k, v in zip(self.groups, *qkv, strict=True):
             if kind == "g":
-                bias_HTS = pattern.bias_HTS
-                if bias_HTS is not None:
-                    if bias_HTS.shape[-3] > 1:  # one bias for each head: take these heads' own
-                        bias_HTS = bias_HTS[..., a:b, :, :]
-                    bias_HTS = bias_HTS.to(q.dtype)  # torch 2.13 misreads a float32 mask of float64 queries
-                mix = global_attention(q, k, v, bias_HTS, self.dropout if self.training else 0.0, reference)
+                dropout = self.dropout if self.training else 0.0
+                mix = pick(global_attention(q, k, v, pattern.bias(a, b, q.dtype), dropout, reference), asked_R)
             else:
-                keys_BTK = pattern.sequence_BTK if kind == "s" else pattern.coupled_BTK
-                assert keys_BTK is not None, f"the pattern has no keys for heads of kind {kind!r}"
-                attend = windowed_attention_reference if reference else windowed_attention
-                mix = attend(q, k, v, keys_BTK, self.bias[f"{kind}{a}"])
-            mixed.append(mix.reshape(B, T, -1))  # (B, T, H, D) -> (B, T, H * D): heads side by side
-        out_BTC: Tensor = self.out(torch.cat(mixed, dim=2) if len(mixed) > 1 else mixed[0])
-        return out_BTC
+                keys_BTK, bias_HK = pattern.keys(kind), self.bias[f"{kind}{a}"]
+                if reference:
+                    mix = pick(windowed_attention_reference(q, k, v, keys_BTK, bias_HK), asked_R)
+                else:
+                    mix = windowed_attention(pick(q, asked_R), k, v, pick(keys_BTK, asked_R), bias_HK)
+            mixed.append(mix.flatten(-2))  # (..., H, D) -> (..., H * D): heads side by side
+        out: Tensor = self.out(torch.cat(mixed, dim=-1) if len(mixed) > 1 else mixed[0])
+        return out
+
+
+def pick(x: Tensor, asked_R: Tensor | None) -> Tensor:
+    """What stands at the places `asked_R` of the flattened B * T: (B, T, ...) -> (R, ...); everything for None."""
+    return x if asked_R is None else x.flatten(0, 1).index_select(0, asked_R)
 
 
 def global_attention(
@@ -163,16 +166,17 @@ def global_attention(
 def windowed_attention(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tensor, bias_HK: Tensor) -> Tensor:
     """Softmax over K keys that are fetched from their places: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D).
 
-    The work is T * K instead of T * T, and the memory too.
+    The work is T * K instead of T * T, and the memory too. R queries with their windows (R, K) may stand for (B, T).
     """
-    B, S, H, D = k.shape
-    # Places in the flattened (B * S) keys, so that one fetch serves all rows: (B, T, K) -> (B * T * K)
-    rows = (keys_BTK.clamp_min(0) + torch.arange(B, device=k.device).view(B, 1, 1) * S).flatten()
-    k_BTKHD = k.reshape(B * S, H * D).index_select(0, rows).view(*keys_BTK.shape, H, D)
-    v_BTKHD = v.reshape(B * S, H * D).index_select(0, rows).view(*keys_BTK.shape, H, D)
-    score_BTKH = (q[:, :, None] * k_BTKHD).sum(4) / math.sqrt(D) + bias_HK.T
-    score_BTKH = score_BTKH.masked_fill((keys_BTK < 0)[..., None], float("-inf"))  # excluded, not merely disliked
-    return (score_BTKH.softmax(2)[..., None] * v_BTKHD).sum(2)
+    H, D = k.shape[2:]
+    keys_KBT = keys_BTK.movedim(-1, 0)  # with K in front, a sum over it is a sum of whole tensors, which is fast
+    places = keys_KBT.clamp_min(0).flatten()
+    k_KBTHD = k.reshape(-1, H * D).index_select(0, places).view(*keys_KBT.shape, H, D)
+    v_KBTHD = v.reshape(-1, H * D).index_select(0, places).view(*keys_KBT.shape, H, D)
+    bias_KBTH = bias_HK.T.view(-1, *[1] * (q.dim() - 2), H)  # the same for all rows and tokens
+    score_KBTH = (q * k_KBTHD).sum(-1) / math.sqrt(D) + bias_KBTH
+    score_KBTH = score_KBTH.masked_fill((keys_KBT < 0)[..., None], float("-inf"))  # excluded, not merely disliked
+    return (score_KBTH.softmax(0)[..., None] * v_KBTHD).sum(0)
 
 
 def windowed_attention_reference(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tensor, bias_HK: Tensor) -> Tensor:
@@ -182,7 +186,7 @@ def windowed_attention_reference(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tens
     # mask[b, h, t, s] is the bias of the place that s has in the window of t, and -inf where it has none.
     # Absent keys (-1) are written to a spare last column.
     mask_BHTS = torch.full((B, H, T, S + 1), float("-inf"), dtype=q.dtype, device=q.device)
-    at_BHTK = keys_BTK.where(keys_BTK >= 0, S)[:, None].expand(B, H, T, K)
+    at_BHTK = torch.where(keys_BTK < 0, S, keys_BTK % S)[:, None].expand(B, H, T, K)
     mask_BHTS = mask_BHTS.scatter(3, at_BHTK, bias_HK[None, :, None].expand(B, H, T, K))[..., :S]
     score_BHTS = torch.einsum("bthd,bshd->bhts", q, k) / math.sqrt(D)
     return torch.einsum("bhts,bshd->bthd", (score_BHTS + mask_BHTS).softmax(3), v)
@@ -217,8 +221,9 @@ class Block(nn.Module):
         self.dropout = config.dropout
 
     def forward(self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None) -> Tensor:
-        x_BTC = x_BTC + self.drop(self.attention(self.norm_attention(x_BTC), pattern, reference, memory))
-        return x_BTC + self.drop(self.feed_forward(self.norm_feed_forward(x_BTC)))
+        heard = self.attention(self.norm_attention(x_BTC), pattern, reference, memory)
+        x = pick(x_BTC, pattern.asked_R) + self.drop(heard)  # (B, T, C), or (R, C) where only some places ask
+        return x + self.drop(self.feed_forward(self.norm_feed_forward(x)))
 
     def drop(self, x_BTC: Tensor) -> Tensor:
         return F.dropout(x_BTC, self.dropout) if self.training and self.dropout else x_BTC
@@ -236,6 +241,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.n_embd, bias=False)
         self.head = Embedding(config)
         self.coupling = Coupling(config.table, config.offsets) if config.table is not None else None
+        self.windows_only = config.pos == "coupled" and "g" not in "".join(config.heads)
         self.initialise()
 
     def initialise(self) -> None:
@@ -256,14 +262,17 @@ class Transformer(nn.Module):
         the right; no token sees what comes after it, so padding needs no mask. Raises ValueError for a row longer than
         block_size where positions are learned.
         """
-        at_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
-        x_BTC = self.embed(tokens_BT, at_T)
-        pattern = self.pattern(tokens_BT)
-        for block in self.blocks:
+        begin_BT = None
+        if scored_R is not None and self.windows_only and not reference:
+            # Padding costs as much as tokens, and where rows have all lengths half is padding. Windows name their keys
+            # one by one, so the rows may as well lie end to end, as one long row.
+            tokens_BT, begin_BT, scored_R = pack(tokens_BT, scored_R)
+        pattern = self.pattern(tokens_BT, begin_BT)
+        x_BTC = self.embed(tokens_BT, torch.arange(tokens_BT.shape[1], device=tokens_BT.device))
+        *before, last = self.blocks
+        for block in before:
             x_BTC = block(x_BTC, pattern, reference)
-        if scored_R is not None:
-            x_BTC = x_BTC.flatten(0, 1).index_select(0, scored_R)  # (B, T, C) -> (B * T, C) -> (R, C)
-        return self.score(x_BTC)
+        return self.score(last(x_BTC, pattern._replace(asked_R=scored_R), reference))
 
     def embed(self, tokens: Tensor, at: Tensor) -> Tensor:
         """A vector for each token, and for its position where those are learned: (...) -> (..., C)."""
@@ -279,13 +288,13 @@ class Transformer(nn.Module):
         """Logits from the vectors that leave the last block: (..., C) -> (..., V)."""
         return F.linear(self.norm(x), self.head.table())
 
-    def pattern(self, tokens_BT: Tensor) -> Pattern:
-        """Where the heads may look, for whole rows. It depends on the tokens only, so all layers share it."""
+    def pattern(self, tokens_BT: Tensor, begin_BT: Tensor | None = None) -> Pattern:
+        """Where the heads may look. It depends on the tokens only, so all layers share it. `begin_BT` as in `pack`."""
         config, kinds = self.config, set("".join(self.config.heads))
         at_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         return Pattern(
-            sequence_keys(at_T.expand_as(tokens_BT), config.window) if "s" in kinds else None,
-            self.coupling.keys(tokens_BT) if self.coupling is not None else None,
+            sequence_keys(at_T.expand_as(tokens_BT), config.window, begin_BT) if "s" in kinds else None,
+            self.coupling.keys(tokens_BT, begin_BT) if self.coupling is not None else None,
             distance_bias(config.pos, config.n_head, at_T, at_T) if config.pos.endswith("alibi") else None,
             rope_tables(at_T, config.n_embd // config.n_head) if config.pos == "rope" else None,
-        )
+        ).in_batch(tokens_BT.shape[1])
