@@ -9,7 +9,7 @@ import torch
 
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import default_heads, token_table, window_offsets
-from ahx.model.positions import Coupling, TokenTable
+from ahx.model.positions import Coupling, TokenTable, pack
 from ahx.rules.transducer import LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, STOP, Step, run
 
 Answer = Callable[[str, Sequence[str]], Step]
@@ -123,6 +123,18 @@ def test_whole_rows_and_one_token_at_a_time_agree(start, offsets, tokenizer, mak
     assert torch.equal(torch.cat(keys, dim=1), whole_BTK)
     assert bool((whole_BTK <= torch.arange(T)[:, None]).all())
     assert bool((whole_BTK[..., 0] >= 0).all())  # offset 0 always finds something: no window is empty
+
+
+@pytest.mark.parametrize("start", ["left", "right", "queue"])
+def test_rows_end_to_end_see_what_they_see_alone(start, tokenizer, make_rows, pad):
+    coupling = Coupling(token_table(Tokenizer(tokenizer.tokens, start)), (0, -3, 3, 1))
+    tokens_BT = pad(make_rows(60, seed=4, n_output=24))
+    places = tokens_BT.flatten().nonzero()[:, 0]
+    packed_1N, begin_1N, new_N = pack(tokens_BT, places)
+    assert new_N.tolist() == list(range(len(places)))
+    alone_NK = coupling.keys(tokens_BT).flatten(0, 1)[places]
+    moved_NK = torch.where(alone_NK < 0, -1, alone_NK + begin_1N[0, :, None])
+    assert torch.equal(coupling.keys(packed_1N, begin_1N)[0], moved_NK)
 
 
 def test_a_next_token_does_not_move_the_cursor():
