@@ -6,7 +6,7 @@ Every mistake is an InputError of one sentence.
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
@@ -92,3 +92,32 @@ class Parser(argparse.ArgumentParser):
 
     def _help(self) -> str:
         return f"`{self.prog} --help`"
+
+
+def add_hyperparameters(parser: argparse.ArgumentParser, without: Container[str] = ()) -> None:
+    """An option for each hyperparameter, as `ahx train` has them; what is not typed is absent from the arguments."""
+    from ahx.training.hyperparameters import SECTIONS, Hyperparameters
+    from ahx.training.wording import default_text, metavar
+
+    group: argparse._ArgumentGroup = parser.add_argument_group()
+    for name, field in Hyperparameters.model_fields.items():
+        if name in without:
+            continue
+        if name in SECTIONS:
+            group = parser.add_argument_group(SECTIONS[name])
+        text = f"{' '.join((field.description or '').split())}{default_text(field)}".replace("%", "%%")
+        # Values stay text until all places that may give one are known (settings.py). What is not typed is absent.
+        is_flag = field.annotation is bool
+        for spelling in (name, field.validation_alias):
+            if isinstance(spelling, str):
+                group.add_argument(
+                    f"--{spelling}",
+                    nargs="?" if is_flag else None,
+                    const="true" if is_flag else None,
+                    default=argparse.SUPPRESS,
+                    metavar=metavar(field),
+                    help=text if spelling == name else argparse.SUPPRESS,
+                )
+        if is_flag:
+            no = group.add_argument(f"--no-{name}", dest=name, action="store_const", const="false")
+            no.default = no.help = argparse.SUPPRESS

@@ -9,6 +9,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from entrypoints.arguments import add_hyperparameters
 from infra import locations
 
 if TYPE_CHECKING:
@@ -25,30 +26,8 @@ EXAMPLES = [
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """One option for each hyperparameter, and the files that values may be read from."""
-    from ahx.training.hyperparameters import SECTIONS, Hyperparameters
-    from ahx.training.wording import default_text, metavar
-
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
-    group: argparse._ArgumentGroup
-    for name, field in Hyperparameters.model_fields.items():
-        if name in SECTIONS:
-            group = parser.add_argument_group(SECTIONS[name])
-        text = f"{' '.join((field.description or '').split())}{default_text(field)}".replace("%", "%%")
-        # Values stay text until all places that may give one are known (settings.py). What is not typed is absent.
-        is_flag = field.annotation is bool
-        for spelling in (name, field.validation_alias):
-            if isinstance(spelling, str):
-                group.add_argument(
-                    f"--{spelling}",
-                    nargs="?" if is_flag else None,
-                    const="true" if is_flag else None,
-                    default=argparse.SUPPRESS,
-                    metavar=metavar(field),
-                    help=text if spelling == name else argparse.SUPPRESS,
-                )
-        if is_flag:
-            no = group.add_argument(f"--no-{name}", dest=name, action="store_const", const="false")
-            no.default = no.help = argparse.SUPPRESS
+    add_hyperparameters(parser)
     group = parser.add_argument_group("Values from elsewhere (the command line counts most)")
     group.add_argument("--config", metavar="FILE", help="A TOML file of hyperparameters, a line each: n_layer = 2.")
     group.add_argument(

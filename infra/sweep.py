@@ -165,10 +165,17 @@ def as_strings(config: Config) -> dict[str, str]:
     }
 
 
+def shown(config: Config, name: str) -> str:
+    """The value of a hyperparameter, the default where none was chosen."""
+    default = Hyperparameters.model_fields[name].default
+    value = config.get(name, default if isinstance(default, int | float | str) else "")
+    return str(value)
+
+
 def varied(configs: Sequence[Config]) -> list[str]:
     """The names whose values differ among the configurations: the columns of a table."""
     names = list(dict.fromkeys(name for config in configs for name in config))
-    return [name for name in names if len({json.dumps(config.get(name)) for config in configs}) > 1]
+    return [name for name in names if len({shown(config, name) for config in configs}) > 1]
 
 
 def _validated(values: Mapping[str, str]) -> Config:

@@ -92,7 +92,7 @@ class Engine:
         self._cursors: dict[str, Any] = {}
         self._asked_to_stop: set[str] = set()
         self._first_poll = True
-        self._room: int | None = None  # what the last refusal for want of quota has taught
+        self._room: tuple[int, float] | None = None  # jobs that fit, by the last refusal for want of quota; and when
         self._role_refused: float | None = None
         self._pool = ThreadPoolExecutor(_THREADS)
 
@@ -140,7 +140,7 @@ class Engine:
         self._read_logs()
         self._halve()
         changed = {row.name: row.job for row in self.state.rows} != before
-        if changed:
+        if changed or (self._room is not None and time.monotonic() - self._room[1] > self.pace[1]):
             self._room = None
         self.state.ended = all(row.job is not None and row.job.over for row in self.state.rows)
         return changed
@@ -154,10 +154,12 @@ class Engine:
         n_flying = len(self.state.in_flight())
         room = min(int(self.manifest.limits["max_parallel"]), self.place.slots(waiting[0].setting)) - n_flying
         if self._room is not None:
-            room = min(room, self._room - n_flying)
+            room = min(room, self._room[0] - n_flying)
         chosen = self._affordable(waiting[: max(0, room)])
         if not chosen:
-            if room > 0 and not n_flying:  # what is left may cost more than is allowed
+            if self._room is not None:
+                self.state.note = "waiting for quota"
+            elif room > 0 and not n_flying:  # what is left could cost more than is allowed
                 self.state.ended = True
             return False
         n_submitted = 0
@@ -191,7 +193,7 @@ class Engine:
                 raise ServiceError(f"{worst}; the role is not usable after {ROLE_SECONDS:.0f} s: `ahx infra doctor`")
             self.state.note = "waiting until the new role can be used"
         elif isinstance(worst, Full):
-            self._room = flying
+            self._room = flying, time.monotonic()
             self.state.note = "waiting for quota"
         else:
             self.state.note = f"slowed down: {worst}"

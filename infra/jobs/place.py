@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 from ahx.errors import AhxError, ServiceError
+from infra.names import Names
 from infra.request import Setting
 from infra.sweep import Config
 
@@ -89,12 +90,16 @@ class Manifest:
 class Place(Protocol):
     """All methods raise ServiceError with one sentence; those that change something may be called again."""
 
+    on: str  # the word after --on
     title: str  # "SageMaker in us-east-1"
     costs: bool  # whether instances are paid for
-    names: Any
+    names: Names
 
     def image(self, given: str | None) -> Image:
         """What jobs are to run: the image that was named, or the usual one."""
+
+    def shared_at(self, digest: str) -> str:
+        """Where `share` puts files with this digest; nothing is written."""
 
     def share(self, files: Sequence[Path], digest: str) -> str:
         """Put files where jobs can read them, once; the channel's address. `digest` is of their contents."""

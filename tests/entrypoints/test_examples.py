@@ -19,6 +19,7 @@ PREPARED = [
     "ahx gen-data --rule double_a --num-samples 2000 --max-len 12 data/da",
     "ahx train --rule double_a --num-epochs 1 --model-out runs/demo",
     "ahx train --rule bb4 --certify --model-out runs/bb4",
+    "ahx sweep --name s1 --on process --rule double_a --max-steps 20 --grid n_layer=1,2",
 ]
 
 

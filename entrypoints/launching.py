@@ -1,0 +1,170 @@
+"""What `ahx sweep`, `ahx launch` and `ahx jobs` share: options, and carrying a sweep through."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ahx.errors import InputError
+
+if TYPE_CHECKING:
+    from infra.jobs.engine import State
+    from infra.jobs.place import Manifest, Place
+    from infra.jobs.plan import Planned
+    from infra.sweep import Sweep
+
+ON = ("process", "docker", "embedded", "sagemaker")
+
+
+def place_options(parser: argparse._ActionsContainer) -> None:
+    """Where jobs are."""
+    add = parser.add_argument
+    add("--folder", default="runs/sweeps", metavar="FOLDER", help="Where jobs of this machine are kept (runs/sweeps).")
+    add("--prefix", default="ahx", help="The stack in AWS that `ahx infra apply --prefix` made (ahx).")
+    add("--region", help="The region in AWS (AWS_REGION, or what `aws configure` was told).")
+
+
+def job_options(parser: argparse._ActionsContainer) -> None:
+    """What jobs run on. None of them has a default here, so that what a file says can count."""
+    add = parser.add_argument
+    add("--on", choices=ON, help="Where: process and docker on this machine, an `ahx aws`, or SageMaker (process, or"
+        " embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
+    add("--instance-type", metavar="TYPE", help="SageMaker's instance type (ml.m5.large).")
+    add("--spot", action="store_true", default=None, help="Managed spot training: cheaper, may be interrupted.")
+    add("--max-runtime", type=int, metavar="S", help="Seconds that a job may take (3600).")
+    add("--max-parallel", type=int, metavar="N", help="Jobs at the same time, as far as the quota allows (8).")
+    add("--max-cost", type=float, metavar="USD", help="Submit nothing that could take the cost above this.")
+    add("--image", metavar="IMAGE", help="The image to run (the one pushed last; docker: ahx-transformer:dev).")
+    place_options(parser)
+
+
+def run_options(parser: argparse._ActionsContainer) -> None:
+    """How the launcher behaves."""
+    add = parser.add_argument
+    add("--retry-failed", action="store_true", help="Run failed jobs of an earlier call again.")
+    add("--dry-run", action="store_true", help="Show jobs, requests, quota, time and cost; submit nothing.")
+    add("--detach", action="store_true", help="Submit what may run now, and leave.")
+    add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
+    add("--json", action="store_true", help="Print one JSON object.")
+
+
+def set_region(region: str | None) -> None:
+    """All clients take the region from the environment."""
+    import os
+
+    if region:
+        os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = region
+
+
+def follow(place: "Place", sweep: str, manifest: "Manifest", retry_failed: bool, as_json: bool) -> "State":
+    """Carry the sweep through to its end and show it meanwhile. Ctrl-C leaves the jobs alone."""
+    from infra.jobs.board import View
+    from infra.jobs.engine import Engine
+
+    with View(place.costs, quiet=as_json) as view:
+        engine = Engine(place, sweep, manifest, retry_failed=retry_failed, on_change=view)
+        try:
+            return engine.run()
+        except KeyboardInterrupt:
+            print(f"ahx: note: what was submitted goes on; to go on watching: ahx jobs attach {sweep}", file=sys.stderr)
+            raise
+
+
+def show_result(state: "State", place: "Place", as_json: bool) -> int:
+    """The leaderboard. The exit code is 1 when a job has failed or could not be submitted."""
+    from rich.console import Console
+
+    from infra.jobs import board
+
+    if as_json:
+        rows = [board.as_json(row) for row in board.ranked(state.rows)]
+        rest = [board.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
+        print(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
+    else:
+        console = Console()
+        console.print(board.leaderboard(state, place.costs), soft_wrap=True)
+        console.print(board.summary(state, place.costs), soft_wrap=True, highlight=False)
+    return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
+
+
+def show_plan(place: "Place", planned: "Planned", as_json: bool, requests: bool) -> None:
+    """What would be submitted, and what it would take."""
+    from infra import prices
+    from infra.jobs.plan import estimate
+    from infra.request import job_name, training_job
+
+    setting = planned.setting
+    told = estimate(place, planned)
+    made = [training_job(setting, config) for config in planned.configs]
+    if as_json:
+        about = {"place": place.title, "quota": told.quota, "hours": round(told.hours, 3), "usd": told.usd}
+        print(json.dumps({"sweep": setting.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
+        return
+    if requests:
+        _print_jobs(planned, [job_name(setting, config) for config in planned.configs])
+        for request in made:
+            print(json.dumps(request, indent=1))
+    kind = f" of {setting.instance_type}" if place.costs else ""
+    print(f"{told.n_jobs:,} jobs on {place.title}, {told.parallel} at a time; the quota{kind} is {told.quota:,}.")
+    limit = f"its limit of {setting.max_runtime:,} s"
+    if place.costs:
+        cost = f"${told.usd:,.2f}" if told.usd is not None else "an unknown amount"
+        spot = f" (on spot usually about ${told.usd_spot:,.2f})" if setting.spot and told.usd_spot is not None else ""
+        print(f"At most {told.hours:,.1f} h and {cost}{spot} if every job runs to {limit}.")
+        print(f"That is {prices.note(setting.instance_type, setting.spot)}.")
+    else:
+        print(f"At most {told.hours:,.1f} h if every job runs to {limit}.")
+    for note in planned.notes:
+        print(f"Note: {note}.")
+
+
+def confirm(place: "Place", yes: bool) -> None:
+    """Ask before money is spent. Raises InputError when there is nobody to ask, or the answer is no."""
+    if place.on != "sagemaker" or yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("this is paid for; add --yes to submit it without being asked")
+    if input("Submit? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was submitted")
+
+
+def _print_jobs(planned: "Planned", names: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from infra.sweep import shown, varied
+
+    columns = varied(planned.configs)
+    table = Table("job", *columns, box=None)
+    for name, config in zip(names, planned.configs, strict=True):
+        table.add_row(name, *[shown(config, column) for column in columns])
+    Console().print(table, soft_wrap=True)
+
+
+def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
+    """Plan, ask, submit and follow a sweep. Returns the exit code."""
+    from infra.jobs.places import open_place, usual
+    from infra.jobs.plan import Options, plan, publish
+
+    set_region(args.region)
+    place = open_place(args.on or usual(), Path(args.folder), args.prefix)
+    given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
+    planned = plan(place, sweep, Options(**given))
+    if args.dry_run:
+        show_plan(place, planned, args.json, requests=True)
+        return 0
+    if not args.json:
+        show_plan(place, planned, False, requests=False)
+    confirm(place, args.yes)
+    publish(place, planned)
+    if args.detach:
+        from infra.jobs.engine import Engine
+
+        engine = Engine(place, sweep.name, planned.manifest, retry_failed=args.retry_failed)
+        engine.poll()
+        engine.submit()
+        print(f"{len(engine.state.in_flight())} jobs are under way; `ahx jobs attach {sweep.name}` submits the rest")
+        return 0
+    state = follow(place, sweep.name, planned.manifest, args.retry_failed, args.json)
+    return show_result(state, place, args.json)

@@ -1,0 +1,309 @@
+"""Sweeps carried through: against an AWS in a process of its own, and on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from ahx.errors import ServiceError
+from entrypoints.main import main
+from infra.jobs import plan as planning
+from infra.jobs.engine import Engine, State
+from infra.jobs.local import LocalPlace
+from infra.jobs.place import Place
+from infra.jobs.places import find_place, open_place
+from infra.jobs.plan import Options
+from infra.names import Names
+from infra.sweep import Sweep, parse_grid
+
+PACE = (0.05, 0.5)
+NAMES = Names("123456789012", "us-east-1")
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def make_role() -> None:
+    boto3.client("iam").create_role(RoleName=NAMES.role, AssumeRolePolicyDocument=json.dumps(TRUST))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
+    """An AWS whose jobs take half a second and do nothing, with room for three."""
+    command = [sys.executable, "-m", "entrypoints.main", "aws", "--port", "0", "--instant", "0.5"]
+    process = subprocess.Popen([*command, "--quota", "ml.m5.large=3"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    exports = {}
+    for line in lines:
+        if not line.startswith("export "):
+            break
+        name, _, value = line.removeprefix("export ").strip().partition("=")
+        exports[name] = value
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in exports.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=NAMES.bucket)
+        make_role()
+    yield exports
+    process.terminate()
+    process.communicate()
+
+
+@pytest.fixture
+def aws(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """The way to it; the function adds a fault."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**server, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    from infra.embedded import remote
+
+    yield lambda **rule: remote.post("faults", rule)
+    remote.delete("faults")
+
+
+def prepared(
+    name: str, grid: str = "n_layer=1,2", on: str = "embedded", base: dict[str, str] | None = None, **options: Any
+) -> tuple[Place, planning.Planned]:
+    place = open_place(on)
+    sweep = Sweep(name, base or {"rule": "double_a", "max_steps": "2"}, parse_grid([grid]))
+    planned = planning.plan(place, sweep, Options(**options))
+    planning.publish(place, planned)
+    return place, planned
+
+
+def carried_through(place: Place, planned: planning.Planned, **more: Any) -> State:
+    return Engine(place, planned.setting.sweep, planned.manifest, pace=PACE, **more).run()
+
+
+def submissions(name: str) -> list[str]:
+    """Names of all jobs of the sweep, as AWS has them."""
+    pages = boto3.client("sagemaker").get_paginator("list_training_jobs").paginate(NameContains=f"ahx-{name}-")
+    return [row["TrainingJobName"] for page in pages for row in page["TrainingJobSummaries"]]
+
+
+def test_quota_throttling_and_errors_of_the_service_lose_nothing(aws: Callable[..., None]) -> None:
+    aws(kind="throttle", service="sagemaker", rate=0.2)
+    aws(kind="error", service="sagemaker", rate=0.1, seed=1)
+    most = 0
+
+    def watch(state: State) -> None:
+        nonlocal most
+        most = max(most, len(state.in_flight()))
+
+    seeds = ",".join(map(str, range(20)))
+    place, planned = prepared("faults", f"seed={seeds}")
+    state = carried_through(place, planned, on_change=watch)
+    assert {row.job.status for row in state.rows if row.job} == {"Completed"}
+    assert len(state.rows) == len(submissions("faults")) == 20
+    assert most <= 3
+
+
+def test_a_launcher_that_is_killed_is_taken_over_from_another_machine(
+    aws: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = ",".join(map(str, range(12)))
+    words = f"sweep --name killed --rule double_a --on embedded --grid seed={seeds} --json"
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-m", "entrypoints.main", *words.split()])
+        for _ in range(400):
+            if submissions("killed"):
+                break
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    begun = len(submissions("killed"))
+    assert 1 <= begun < 12
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    place = find_place("killed")
+    manifest = place.read_manifest("killed")
+    assert manifest is not None
+    state = Engine(place, "killed", manifest, pace=PACE).run()
+    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 12
+    assert len(submissions("killed")) == 12
+
+
+def test_the_same_sweep_again_submits_nothing_and_another_image_is_another_job(aws: Callable[..., None]) -> None:
+    carried_through(*prepared("again", image="host/x@sha256:1"))
+    place, planned = prepared("again", image="host/x@sha256:1")
+    assert planned.notes == ["2 of 2 jobs were submitted before, and are not submitted again"]
+    carried_through(place, planned)
+    assert len(submissions("again")) == 2
+    place, planned = prepared("again", image="host/x@sha256:2")
+    assert planned.notes == ["the image changed since again was run last: 2 configurations are new jobs"]
+    assert len(carried_through(place, planned).rows) == 4  # the old ones stay on the leaderboard
+
+
+def test_a_role_that_is_new_is_waited_for(aws: Callable[..., None]) -> None:
+    iam = boto3.client("iam")
+    iam.delete_role(RoleName=NAMES.role)
+    place, planned = prepared("role")
+    threading.Timer(1.0, make_role).start()
+    notes = set()
+    state = carried_through(place, planned, on_change=lambda state: notes.add(state.note))
+    assert "waiting until the new role can be used" in notes
+    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
+
+
+def test_a_request_that_the_service_refuses_is_a_sentence(aws: Callable[..., None]) -> None:
+    place, planned = prepared("refused", instance_type="ml.abacus.large")
+    with pytest.raises(ServiceError, match=r"cannot submit ahx-refused-[0-9a-f]{10}: .*ml.abacus.large"):
+        carried_through(place, planned)
+
+
+def test_nothing_is_submitted_that_could_cost_too_much(aws: Callable[..., None]) -> None:
+    seeds = ",".join(map(str, range(6)))
+    place, planned = prepared("dear", f"seed={seeds}", max_cost=0.25, max_runtime=3600)
+    state = carried_through(place, planned)
+    # One hour and three minutes on an ml.m5.large may cost $0.121; what a job did not use is free for the next.
+    assert [row.job is not None for row in state.rows].count(True) == 6
+    assert state.cost() < 0.25
+    place, planned = prepared("dearer", f"seed={seeds}", max_cost=0.1, max_runtime=3600)
+    state = carried_through(place, planned)
+    assert [row.job for row in state.rows] == [None] * 6
+    assert state.note == "held back: more jobs could cost more than $0.1"
+
+
+def test_a_dry_run_tells_everything_and_does_nothing(aws: Callable[..., None], capsys: Any) -> None:
+    words = "sweep --name dry --rule double_a --grid n_layer=1,2 --seeds 4 --on embedded --instance-type ml.m5.large"
+    assert main([*words.split(), "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["requests"]) == 8
+    assert told["at_most"]["quota"] == 3
+    assert told["at_most"]["hours"] == 3 * 3780 / 3600
+    assert told["at_most"]["usd"] == pytest.approx(8 * 0.115 * 3780 / 3600)
+    assert main([*words.split(), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "8 jobs on the embedded AWS" in printed
+    assert "an estimate: ml.m5.large at $0.115 an hour (us-east-1, on demand, as of 20" in printed
+    assert submissions("dry") == []
+    assert main(["jobs", "list", "dry"]) == 2
+    assert "there is no sweep 'dry' on the embedded AWS" in capsys.readouterr().err
+
+
+def test_money_is_not_spent_unasked(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert main(["sweep", "--name", "s", "--rule", "copy", "--on", "sagemaker"]) == 2
+    assert "unset it, or take --on embedded" in capsys.readouterr().err
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    from infra.jobs.places import usual
+
+    assert usual() == "process"
+
+
+# On this machine, for real.
+
+REAL = {"rule": "double_a", "max_steps": "4", "eval_interval": "0.02", "epoch_size": "100", "val_samples": "50"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    return tmp_path
+
+
+def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: Any) -> None:
+    place, planned = prepared("here", "n_layer=1,2", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
+    engine = Engine(place, "here", planned.manifest, pace=PACE)
+    engine.poll()
+    engine.submit()
+    for _ in range(600):
+        if all(list(here.glob(f"runs/sweeps/here/{row.name}/tree/checkpoints/step-*")) for row in engine.state.rows):
+            break
+        time.sleep(0.05)
+    # A watcher dies: its job keeps a checkpoint and ends, and is gone until somebody submits it again.
+    victim = engine.state.rows[0].name
+    watchers = [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and f"{here}/runs/sweeps/here/{victim}".encode() in _command_of(path)
+    ]
+    assert len(watchers) == 1
+    os.kill(watchers[0], signal.SIGKILL)
+    for _ in range(100):
+        if victim not in place.jobs("here"):
+            break
+        time.sleep(0.05)
+    assert victim not in place.jobs("here")
+    assert main(["jobs", "attach", "here", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [job["status"] for job in told["jobs"]] == ["Completed"] * 2
+    assert [job["metrics"]["step"] for job in told["jobs"]] == [300, 300]
+    log = (here / f"runs/sweeps/here/{victim}/tree/log.txt").read_text()
+    assert "going on from step" in log
+
+    assert main(["jobs", "collect", "here", "--to", "out", "--json"]) == 0
+    best, worst = json.loads(capsys.readouterr().out)["jobs"]
+    assert best["metrics"]["val_exact"] >= worst["metrics"]["val_exact"]
+    assert main(["eval", "--model", best["model"], "--num-samples", "20"]) == 0
+    weights = Path(worst["model"], "model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert main(["jobs", "collect", "here", "--to", "out"]) == 1
+    assert "is not what its job wrote" in capsys.readouterr().err
+
+
+def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
+    data = here / "data"
+    data.mkdir()
+    (data / "da_train.txt").write_text("A,AA\nB,B\nAB,AAB\nBA,BAA\n")
+    (data / "da_val.txt").write_text("AA,AAAA\n")
+    base = {"infile": "data/da", "num_epochs": "100000"}
+    place, planned = prepared("data", "seed=1", "process", base)
+    assert planned.configs == [{"infile": "da", "num_epochs": 100000, "seed": 1}]
+    engine = Engine(place, "data", planned.manifest, pace=PACE)
+    engine.poll()
+    engine.submit()
+    name = engine.state.rows[0].name
+    assert main(["jobs", "stop", "data"]) == 0
+    assert "asked 1 job to stop" in capsys.readouterr().out
+    assert main(["jobs", "attach", "data", "--json"]) == 0
+    job = json.loads(capsys.readouterr().out)["jobs"][0]
+    assert (job["status"], job["phase"]) == ("Stopped", "Stopped")
+    assert main(["jobs", "logs", name]) == 0
+
+    (data / "da_train.txt").write_text("no comma\n")
+    _, planned = prepared("data", "seed=1", "process", base)
+    assert planned.notes == ["the data changed since data was run last: 1 configurations are new jobs"]
+    state = carried_through(place, planned)
+    failed = next(row for row in state.rows if row.job and row.job.status == "Failed")
+    assert "no comma" in failed.job.reason or "comma" in failed.job.reason  # type: ignore[union-attr]
+    assert carried_through(place, planned).rows[0].attempt == 1
+    again = carried_through(place, planned, retry_failed=True)
+    assert again.rows[0].attempt == 2
+    assert again.rows[0].name == f"{failed.name}-r2"
+
+
+def test_hopeless_runs_are_stopped(here: Path) -> None:
+    base = {**REAL, "max_steps": "100000", "num_epochs": "1000", "until_exact": "50", "eval_interval": "1"}
+    place, planned = prepared("halves", "learning_rate=1e-9,1e-8,3e-3", "process", base, halving=3, max_parallel=3)
+    place.slots = lambda setting: 3  # type: ignore[method-assign]
+    state = carried_through(place, planned)
+    ended = {row.config.get("learning_rate", 3e-3): row.job.status for row in state.rows if row.job}
+    assert ended[3e-3] == "Completed"
+    assert "Stopped" in ended.values()
+
+
+def _command_of(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_local_place_is_a_place() -> None:
+    place: Place = LocalPlace("process")
+    assert place.on == "process"
