@@ -17,7 +17,21 @@ from ahx.errors import AhxError, InputError, StorageError, storage_sentence
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
-VERBS = tuple("rules gen-data train eval interactive verify exec sweep launch jobs infra push aws".split())
+VERBS = (
+    "rules",
+    "gen-data",
+    "train",
+    "eval",
+    "interactive",
+    "verify",
+    "exec",
+    "sweep",
+    "launch",
+    "jobs",
+    "infra",
+    "push",
+    "aws",
+)
 #: Those whose output is worth keeping: docs/logs.md.
 LOGGED = ("train", "eval", "sweep", "launch")
 
