@@ -167,9 +167,8 @@ def as_strings(config: Config) -> dict[str, str]:
 
 def shown(config: Config, name: str) -> str:
     """The value of a hyperparameter, the default where none was chosen."""
-    default = Hyperparameters.model_fields[name].default
-    value = config.get(name, default if isinstance(default, int | float | str) else "")
-    return str(value)
+    value = config[name] if name in config else _default(name, config)
+    return "" if value is None else str(value)
 
 
 def varied(configs: Sequence[Config]) -> list[str]:
@@ -186,8 +185,13 @@ def _validated(values: Mapping[str, str]) -> Config:
         told = ", ".join(f"{name}={value}" for name, value in values.items())
         raise InputError(f"the configuration {told}: {error}") from None
     config = {name: value for name, value in hp.to_json().items() if name in values and value is not None}
-    usual = {name: field.default for name, field in Hyperparameters.model_fields.items()}
-    return {name: value for name, value in config.items() if name == "seed" or value != usual[name]}
+    return {name: value for name, value in config.items() if name == "seed" or value != _default(name, hp.to_json())}
+
+
+def _default(name: str, others: Mapping[str, Any]) -> Any:
+    """What a hyperparameter is when nothing is said, given all others."""
+    field = Hyperparameters.model_fields[name]
+    return field.get_default(call_default_factory=True, validated_data=dict(others))
 
 
 def _range(name: str, text: str) -> Range | None:
