@@ -84,9 +84,7 @@ def user(names: Names) -> Policy:
         _allow("FindObjects", ["s3:ListBucket"], names.bucket_arn),
         _allow("Objects", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], objects),
         _allow("LogIn", ["ecr:GetAuthorizationToken"], "*"),
-        _allow(
-            "Image", ["ecr:DescribeImages", "ecr:DescribeRepositories", *IMAGE_PULL, *IMAGE_PUSH], names.repository_arn
-        ),
+        _allow("Image", ["ecr:DescribeImages", *IMAGE_PULL, *IMAGE_PUSH], names.repository_arn),
         _allow(
             "ReadLogs",
             ["logs:DescribeLogStreams", "logs:GetLogEvents"],

@@ -91,7 +91,7 @@ def test_destroy_cut_after_each_write_leaves_nothing(aws, names, everything, app
         except Killed:
             destroy(names)
         assert list(stack.present(everything)) == [], f"cut after {writes} writes"
-    assert writes >= 14
+    assert writes == 14  # as many as an uncut one makes calls that write
 
 
 def test_apply_killed_at_random_moments_converges(aws, names, everything, todo):
