@@ -5,9 +5,17 @@ The model is brought home by `ahx jobs collect`, or used where it is: `ahx eval 
 
 import argparse
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ahx.errors import InputError
 from entrypoints import launching
 from entrypoints.arguments import add_hyperparameters
+
+if TYPE_CHECKING:
+    from infra.sweep import Sweep
+
+_FOLDER = Path("runs", "local-mode")
 
 EXAMPLES = [
     "ahx launch --on process --rule double_a --max-steps 20 --dry-run",
@@ -19,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Where, and all hyperparameters."""
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
     parser.add_argument("--name", help="The job's name (made from the rule).")
+    parser.add_argument(
+        "--local-mode", action="store_true", help="In SageMaker's local mode, through its SDK, and in the foreground."
+    )
     launching.job_options(parser.add_argument_group("Where and how much"))
     launching.run_options(parser.add_argument_group("The launcher"))
     add_hyperparameters(parser, without=("model_out", "resume"))
@@ -31,7 +42,35 @@ def run(args: argparse.Namespace) -> int:
 
     base = {name: value for name, value in vars(args).items() if name in spellings()}
     args.halving = None
-    return launching.launch(Sweep(args.name or _name(base), base, {}), args)
+    sweep = Sweep(args.name or _name(base), base, {})
+    return _in_foreground(sweep, args) if args.local_mode else launching.launch(sweep, args)
+
+
+def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
+    """Run the job in local mode and show what it prints. Ctrl-C is for the job."""
+    from infra.jobs.places import open_place
+    from infra.jobs.plan import plan
+    from infra.local import foreground, tree
+    from infra.local.sdk_runner import LocalModeRunner
+    from infra.request import training_job
+
+    if args.on not in (None, "local-mode"):
+        raise InputError(f"--local-mode is a place of its own; leave out --on {args.on}")
+    place = open_place("local-mode", Path(args.folder))
+    planned = plan(place, sweep, launching.options(args))
+    if args.dry_run:
+        launching.show_plan(place, planned, args.json, requests=True)
+        return 0
+    request = training_job(planned.setting, planned.configs[0])
+    channels = {
+        name: place.share(files, planned.setting.channels[name].rpartition("/")[2])
+        for name, files in planned.files.items()
+    }
+    ready = tree.build(_FOLDER / request["TrainingJobName"], request["HyperParameters"], channels)
+    job = LocalModeRunner(planned.setting.image).start(ready, request["Environment"])
+    code = foreground.watch(job, planned.setting.max_runtime)
+    print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command goes on from its checkpoints.")
+    return code
 
 
 def _name(base: dict[str, str]) -> str:

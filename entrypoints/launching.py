@@ -11,10 +11,10 @@ from ahx.errors import InputError
 if TYPE_CHECKING:
     from infra.jobs.engine import State
     from infra.jobs.place import Manifest, Place
-    from infra.jobs.plan import Planned
+    from infra.jobs.plan import Options, Planned
     from infra.sweep import Sweep
 
-ON = ("process", "docker", "embedded", "sagemaker")
+ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 
 
 def place_options(parser: argparse._ActionsContainer) -> None:
@@ -28,8 +28,8 @@ def place_options(parser: argparse._ActionsContainer) -> None:
 def job_options(parser: argparse._ActionsContainer) -> None:
     """What jobs run on. None of them has a default here, so that what a file says can count."""
     add = parser.add_argument
-    add("--on", choices=ON, help="Where: process and docker on this machine, an `ahx aws`, or SageMaker (process, or"
-        " embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
+    add("--on", choices=ON, help="Where: on this machine as process, with docker or in SageMaker's local-mode; in an"
+        " `ahx aws`; or on SageMaker (process, or embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
     add("--instance-type", metavar="TYPE", help="SageMaker's instance type (ml.m5.large).")
     add("--spot", action="store_true", default=None, help="Managed spot training: cheaper, may be interrupted.")
     add("--max-runtime", type=int, metavar="S", help="Seconds that a job may take (3600).")
@@ -142,15 +142,22 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
     Console().print(table, soft_wrap=True)
 
 
+def options(args: argparse.Namespace) -> "Options":
+    """What was typed. Raises InputError."""
+    from infra.jobs.plan import Options
+
+    given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
+    return Options(**given)
+
+
 def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
     """Plan, ask, submit and follow a sweep. Returns the exit code."""
     from infra.jobs.places import open_place, usual
-    from infra.jobs.plan import Options, plan, publish
+    from infra.jobs.plan import plan, publish
 
     set_region(args.region)
     place = open_place(args.on or usual(), Path(args.folder), args.prefix)
-    given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
-    planned = plan(place, sweep, Options(**given))
+    planned = plan(place, sweep, options(args))
     if args.dry_run:
         show_plan(place, planned, args.json, requests=True)
         return 0

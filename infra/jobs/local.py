@@ -40,13 +40,14 @@ _START_SECONDS = 60.0
 
 
 class LocalPlace:
-    """Processes (`on` "process") or containers ("docker") of this machine. It costs nothing."""
+    """Processes (`on` "process") or containers ("docker", "local-mode") of this machine. It costs nothing."""
 
     costs = False
 
     def __init__(self, on: str, folder: Path = FOLDER) -> None:
         self.on, self.folder = on, folder.absolute()
-        self.title = f"this machine, as {'processes' if on == 'process' else 'containers'}"
+        kinds = {"process": "as processes", "docker": "as containers", "local-mode": "in SageMaker's local mode"}
+        self.title = f"this machine, {kinds[on]}"
         self.names = Names("0" * 12, "us-east-1")  # requests have the form that SageMaker's have
 
     def image(self, given: str | None) -> Image:

@@ -8,7 +8,7 @@ from infra.jobs.local import FOLDER, LocalPlace
 from infra.jobs.place import Place
 from infra.names import DEFAULT_PREFIX
 
-ON = ("process", "docker", "embedded", "sagemaker")
+ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 _EMBEDDED = "http://127.0.0.1:4566"
 
 
@@ -19,7 +19,7 @@ def usual() -> str:
 
 def open_place(on: str, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Place:
     """Raises InputError, ServiceError when it cannot be used."""
-    if on in ("process", "docker"):
+    if on in ("process", "docker", "local-mode"):
         return LocalPlace(on, folder)
     if on == "embedded":
         _lead_to_the_embedded_aws()

@@ -5,6 +5,7 @@ python -m infra.jobs.watcher FOLDER
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from infra.jobs.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_statu
 from infra.jobs.place import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.local import tree as opt_ml
 from infra.local.runner import GRACE_SECONDS, ContainerRunner, Job, ProcessJob, ProcessRunner, docker_command, log_file
+from infra.local.sdk_runner import LocalModeJob, LocalModeRunner
 
 _POLL_SECONDS = 0.2
 _PREDECESSOR_SECONDS = GRACE_SECONDS + 10
@@ -69,18 +71,20 @@ class Watcher:
 
     def _watch(self, tree: OptMl) -> tuple[int, str]:
         """The exit code, and why the job was stopped, if it was."""
-        environment = dict(self.request.get("Environment", {}))
+        environment = {**_log_settings(self.folder.name), **self.request.get("Environment", {})}
         job: Job
+        image = self.request["AlgorithmSpecification"]["TrainingImage"]
         if self.on == "process":
             job = ProcessRunner().start(tree, environment)
+        elif self.on == "local-mode":
+            job = LocalModeRunner(image).start(tree, environment)
         else:
-            image = self.request["AlgorithmSpecification"]["TrainingImage"]
             job = ContainerRunner(image).start(tree, environment, name=self.container)
         self.note(
             status=IN_PROGRESS,
             phase="Training",
             started=self.status.get("started", time.time()),
-            pid=job.pid if isinstance(job, ProcessJob) else None,
+            pid=job.pid if isinstance(job, ProcessJob | LocalModeJob) else None,
         )
         limit = self.status["started"] + self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         while True:
@@ -98,7 +102,7 @@ class Watcher:
         """A job whose watcher died is about to end, by itself; two must not write to the same folder."""
         pid = self.status.get("pid")
         for _ in range(round(_PREDECESSOR_SECONDS / _POLL_SECONDS)):
-            if self.on == "process":
+            if self.on != "docker":
                 gone = pid is None or not _is_job(int(pid))
             else:
                 command = [docker_command(), "ps", "--all", "--quiet", "--filter", f"name=^{self.container}$"]
@@ -109,10 +113,20 @@ class Watcher:
         raise AhxError("an earlier process of this job does not end; stop it by hand")
 
 
+def _log_settings(job: str) -> dict[str, str]:
+    """A log stream of its own for the job, where this process is told to keep a log (see container/logs.py)."""
+    group = os.environ.get("AHX_LOG_GROUP")
+    if not group:
+        return {}
+    own = {"AHX_LOG_GROUP": group, "AHX_LOG_STREAM": job, "AHX_LOG_FILE": "", "AHX_LOG_DELIVERED_BY": ""}
+    return own | {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 def _is_job(pid: int) -> bool:
     """Whether the process is a job of ours, and not another one that has got the same number since."""
     try:
-        return b"entrypoints.container" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"entrypoints.container" in command or b"infra.local.sdk_job" in command
     except OSError:
         return False
 

@@ -9,8 +9,8 @@ from infra.local import tree
 from infra.local.runner import Job
 
 
-def watch(job: Job) -> int:
-    """Show what the job prints until it ends; the exit code.
+def watch(job: Job, most_seconds: float | None = None) -> int:
+    """Show what the job prints until it ends, which it is asked to do after `most_seconds`; the exit code.
 
     The first Ctrl-C or SIGTERM stops the job, which keeps a checkpoint and the model so far, a second one kills it; the
     code is then 128 and the signal's number, whatever the job makes of it. Why a job failed is said in one sentence.
@@ -23,12 +23,21 @@ def watch(job: Job) -> int:
         print(f"ahx: note: {note}", file=sys.stderr, flush=True)
         threading.Thread(target=job.stop if len(received) == 1 else job.kill, daemon=True).start()
 
+    def expire() -> None:
+        print(f"ahx: note: the time limit of {most_seconds:,.0f} s is up; stopping", file=sys.stderr, flush=True)
+        job.stop()
+
+    limit = threading.Timer(most_seconds or 0, expire)
+    limit.daemon = True
+    if most_seconds is not None:
+        limit.start()
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for line in job.lines():
             print(line, flush=True)
         code = job.wait()
     finally:
+        limit.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
     if received:

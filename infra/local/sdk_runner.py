@@ -78,6 +78,10 @@ class LocalModeJob(StartedJob):
         super().__init__(tree, process)
         self.project = project
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _terminate(self, grace_seconds: float) -> None:
         self._tell("stop", "--time", str(round(grace_seconds)))
 

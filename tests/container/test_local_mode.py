@@ -1,5 +1,6 @@
 """SageMaker's local mode through its real SDK, on real Docker, with the real image."""
 
+import json
 import os
 import secrets
 import signal
@@ -15,21 +16,16 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import InputError, ServiceError
+from ahx.training.opt_ml import OptMl
+from entrypoints.main import main
 from infra.local import sdk_runner
 from infra.local import tree as trees
 from infra.local.sdk_job import containers
 from infra.local.sdk_runner import NETWORK, LocalModeRunner, ensure_network
 
 QUICK = {"rule": "double_a", "num_epochs": "1", "val_samples": "100"}
-FOREVER = {"rule": "double_a", "num_epochs": "100000", "eval_interval": "0.2", "val_samples": "9"}
-FOREGROUND = """
-import sys
-from pathlib import Path
-from infra.local import foreground, tree
-from infra.local.sdk_runner import LocalModeRunner
-hyperparameters = dict(word.split("=") for word in sys.argv[3:])
-sys.exit(foreground.watch(LocalModeRunner(sys.argv[2]).start(tree.build(Path(sys.argv[1]), hyperparameters, {}))))
-"""
+LAUNCH = (sys.executable, "-m", "entrypoints.main", "launch", "--local-mode", "--name", "t", "--rule", "double_a")
+FOREVER = ("--num-epochs", "100000", "--eval-interval", "0.2", "--val-samples", "9")
 
 
 @pytest.fixture
@@ -95,13 +91,18 @@ def test_two_at_once_where_there_is_no_network_yet(image, docker, tmp_path):
     assert [containers(job.project) for job in jobs] == [[], []]
 
 
+def launched(image, folder):
+    """A job in the foreground, in the midst of its training; and its folder."""
+    command = [*LAUNCH, *FOREVER, "--image", image.name]
+    started = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "step=" not in started.stdout.readline():
+        assert started.poll() is None, started.stderr.read()
+    return started, OptMl(next(folder.glob("runs/local-mode/ahx-t-*")))
+
+
 def test_ctrl_c_keeps_what_was_learnt_and_is_no_success(image, docker, tmp_path):
-    arguments = [str(tmp_path / "job"), image.name, *(f"{name}={value}" for name, value in FOREVER.items())]
-    tree = trees.OptMl(tmp_path / "job")
-    command = [sys.executable, "-c", FOREGROUND, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        while "step=" not in started.stdout.readline():
-            assert started.poll() is None
+    started, tree = launched(image, tmp_path)
+    with started:
         started.send_signal(signal.SIGINT)
         stdout, stderr = started.communicate(timeout=60)
     assert started.returncode == 128 + signal.SIGINT
@@ -113,26 +114,43 @@ def test_ctrl_c_keeps_what_was_learnt_and_is_no_success(image, docker, tmp_path)
 
 
 def test_a_job_whose_starter_is_killed_ends_with_it(image, docker, tmp_path):
-    arguments = [str(tmp_path / "job"), image.name, *(f"{name}={value}" for name, value in FOREVER.items())]
-    mine = ("ps", "--all", "--quiet", "--filter")
-    with subprocess.Popen([sys.executable, "-c", FOREGROUND, *arguments], stdout=subprocess.PIPE, text=True) as started:
-        while "step=" not in started.stdout.readline():
-            assert started.poll() is None
+    started, tree = launched(image, tmp_path)
+    with started:
         started.kill()
-        started.stdout.close()
     until = time.monotonic() + 60
-    while docker(*mine, f"label=ahx.local={started.pid}").stdout and time.monotonic() < until:
+    mine = ("ps", "--all", "--quiet", "--filter", f"label=ahx.local={started.pid}")
+    while docker(*mine).stdout and time.monotonic() < until:
         time.sleep(0.2)
-    assert docker(*mine, f"label=ahx.local={started.pid}").stdout == ""
-    assert "stopped by SIGTERM" in (tmp_path / "job" / "log.txt").read_text()
+    assert docker(*mine).stdout == ""
+    assert "stopped by SIGTERM" in (tree.base / "log.txt").read_text()
 
 
 def test_a_failure_is_passed_on_in_one_sentence(image, tmp_path):
-    arguments = [str(tmp_path / "job"), image.name, "rule=double_a", "n_layer=zero"]
-    done = subprocess.run([sys.executable, "-c", FOREGROUND, *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode != 0
-    wrong = "n_layer: must be a whole number from 1 to 1,000 (got 'zero' from hyperparameters.json)"
-    assert done.stderr == f"ahx: error: {wrong}\n"
+    wrong = ("--learning-rate", "1e30", "--muon-learning-rate", "1e30", "--image", image.name)
+    done = subprocess.run([*LAUNCH, *wrong], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ahx: error: the loss became nan before step ")
+
+
+def test_a_sweep(image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    grid = [
+        "sweep",
+        "--name",
+        "s",
+        "--rule",
+        "double_a",
+        "--max-steps",
+        "5",
+        "--grid",
+        "seed=1,2",
+        "--on",
+        "local-mode",
+        "--json",
+    ]
+    assert main([*grid, "--image", image.name]) == 0
+    jobs = json.loads(capsys.readouterr().out)["jobs"]
+    assert [job["status"] for job in jobs] == ["Completed"] * 2
 
 
 def test_an_image_that_is_not_there(image, tmp_path):
