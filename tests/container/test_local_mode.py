@@ -126,29 +126,17 @@ def test_a_job_whose_starter_is_killed_ends_with_it(image, docker, tmp_path):
 
 
 def test_a_failure_is_passed_on_in_one_sentence(image, tmp_path):
-    wrong = ("--learning-rate", "1e30", "--muon-learning-rate", "1e30", "--image", image.name)
+    wrong = ("--device", "cuda:9", "--image", image.name)
     done = subprocess.run([*LAUNCH, *wrong], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    assert done.stderr.startswith("ahx: error: the loss became nan before step ")
+    assert done.returncode == InputError.exit_code
+    assert done.stderr.startswith("ahx: error: device 'cuda:9'")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_sweep(image, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    grid = [
-        "sweep",
-        "--name",
-        "s",
-        "--rule",
-        "double_a",
-        "--max-steps",
-        "5",
-        "--grid",
-        "seed=1,2",
-        "--on",
-        "local-mode",
-        "--json",
-    ]
-    assert main([*grid, "--image", image.name]) == 0
+    sweep = ["sweep", "--name", "s", "--rule", "double_a", "--max-steps", "5", "--grid", "seed=1,2"]
+    assert main([*sweep, "--on", "local-mode", "--json", "--image", image.name]) == 0
     jobs = json.loads(capsys.readouterr().out)["jobs"]
     assert [job["status"] for job in jobs] == ["Completed"] * 2
 
