@@ -5,6 +5,7 @@ import os
 import shutil
 import tarfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Channel:
     name: str  # as the job calls it
     folder: Path
     streamed: bool  # FastFile: files appear late, and are read once, in order
+    parted: bool  # each host of the job has other files
 
     def files(self) -> list[Path]:
         """Its data files, those of sub-folders too; caches and hidden files are not data. Raises InputError."""
@@ -63,13 +65,16 @@ def channels(tree: OptMl) -> dict[str, Channel]:
         mode = about.get("TrainingInputMode", "File") if isinstance(about, dict) else "File"
         if mode not in ("File", "FastFile"):
             raise InputError(f"channel {name}: input mode {mode} cannot be read; use File or FastFile")
-        found[usual] = Channel(name, tree.channel(name), mode == "FastFile")
+        parted = isinstance(about, dict) and about.get("S3DistributionType") == "ShardedByS3Key"
+        found[usual] = Channel(name, tree.channel(name), mode == "FastFile", parted)
     if "validation" in found and "train" not in found:
         raise InputError(f"there is a channel {found['validation'].name}, but none called train; add it")
     return found
 
 
-def data_files(given: dict[str, Channel], infile: str | None, scratch: Path) -> tuple[Path, Path | None] | None:
+def data_files(
+    given: Mapping[str, Channel], infile: str | None, scratch: Path, again: bool = True
+) -> tuple[Path, Path | None] | None:
     """The training and validation file of the channels; None where there is no channel train.
 
     `infile` picks among several data sets, by its name or `NAME` in NAME_train.txt. FastFile channels are copied to
@@ -86,14 +91,14 @@ def data_files(given: dict[str, Channel], infile: str | None, scratch: Path) -> 
         beside = train.with_name(train.name.removesuffix(TRAIN_SUFFIX) + VAL_SUFFIX)
         val = beside if train.name.endswith(TRAIN_SUFFIX) and beside.is_file() else None
     if given["train"].streamed:
-        train = copied(train, scratch / "train")
+        train = copied(train, scratch / "train", again)
     if val is not None and given.get("validation", given["train"]).streamed:
-        val = copied(val, scratch / "validation")
+        val = copied(val, scratch / "validation", again)
     return train, val
 
 
 def model_folder(channel: Channel, scratch: Path) -> Path:
-    """The folder with the model of channel `model`: its files, or what is packed in its model.tar.gz."""
+    """A folder with the model of channel `model`: its files, or what is packed in its model.tar.gz."""
     files = channel.files()
     packed = [path for path in files if path.name.endswith(".tar.gz")]
     if packed:
@@ -110,9 +115,14 @@ def model_folder(channel: Channel, scratch: Path) -> Path:
     return folder
 
 
-def copied(source: Path, folder: Path) -> Path:
-    """A copy of `source` in `folder`, read from its first byte to its last. Raises StorageError."""
+def copied(source: Path, folder: Path, again: bool = True) -> Path:
+    """A copy of `source` in `folder`, read from its first byte to its last. Raises StorageError.
+
+    Without `again` a copy that is there counts: another process of this machine has just made it.
+    """
     place = folder / source.name
+    if not again and place.exists():
+        return place
     partial = place.with_name(f".{place.name}.partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,15 +5,18 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ahx.errors import InputError, StorageError
+from ahx.errors import AhxError, InputError, StorageError
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.opt_ml import OptMl
 from ahx.training.places import Places
 from ahx.training.settings import from_sources
-from ahx.training.signals import StopRequest
+from ahx.training.signals import StoppedEarly, StopRequest
 from container.channels import Channel, channels, data_files, model_folder, read_json
+from container.hosts import Helpers, Hosts, is_helper
+from container.outcome import report
 
 
 @dataclass(frozen=True)
@@ -24,51 +27,63 @@ class Job:
     hyperparameters: Hyperparameters
     channels: Mapping[str, Channel]
     infile: str | None  # which data set of the channel is meant, where that was said
+    hosts: Hosts
+    helper: bool  # whether another process of this machine has prepared everything
 
     def train(self, stop: StopRequest) -> None:
         """Train, from the newest checkpoint if there is one, and write the model. Raises AhxError."""
-        check_writable(self.tree)
+        if self.hosts.first and not self.helper:
+            check_writable(self.tree)
         scratch = _scratch(self.tree)
-        files = data_files(dict(self.channels), self.infile, scratch)
         places = Places(
             run=self.tree.base,
             model=self.tree.model,
             metrics=self.tree.output_data / "metrics.jsonl",
-            data=files,
+            data=data_files(self.channels, self.infile, scratch, again=not self.helper),
             caches=scratch / "caches",
-            always_model=True,
+            unattended=True,
         )
-        given = {}
-        if "model" in self.channels:
-            given["model_in"] = str(model_folder(self.channels["model"], scratch))
-
-        from ahx.training.run import run  # torch comes with it, so not before the input is known to be right
-
-        run(self.hyperparameters.model_copy(update=given), places, stop)
+        hyperparameters = self.hyperparameters
+        if "model" in self.channels and not self.helper:  # helpers get their weights from the first process
+            folder = model_folder(self.channels["model"], scratch)
+            hyperparameters = hyperparameters.model_copy(update={"model_in": str(folder)})
+        if self.helper:
+            _train(hyperparameters, places, stop)
+            return
+        with Helpers(self.hosts, partial(_give_up, self.tree)):
+            _train(hyperparameters, places, stop)
+        if self.hosts.first and not (places.model / "config.json").is_file():
+            raise AhxError(f"training ended without a model in {places.model}; this is a bug in ahx, please report it")
 
 
 def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
     """Read the configuration files of a job. Raises InputError and StorageError."""
     given = channels(tree)
-    said = {name.lower(): value for name, value in read_json(tree.hyperparameters).items()}
-    read_json(tree.resource_config)
+    said = read_json(tree.hyperparameters)
+    resources = read_json(tree.resource_config)
     infile = str(said["infile"]) if said.get("infile") else None
     settings = {"model_out": str(tree.model), "resume": "true"}
-    for name in set(settings) & set(said):
+    for name in sorted(set(settings) & set(said)):
         print(f"ahx: note: {name} is not used here: the model goes to {tree.model}", file=sys.stderr)
     if "train" in given:
         # A name for the record: the same job has the same, wherever its data are mounted.
         settings["infile"] = infile or given["train"].name
     elif infile:
         raise InputError(f"infile {infile!r} needs a channel called train that holds it; add one, or leave infile out")
-    if "model" in given and said.get("model_in"):
-        raise InputError("model_in and the channel model both name a model to start from; keep one of the two")
-    if not given.get("train") and not (said.get("rule") or said.get("problem") or environ.get("SM_HP_RULE")):
+    elif not (said.get("rule") or said.get("problem") or environ.get("SM_HP_RULE")):
         raise InputError(
             "there is nothing to learn; give the job a channel called train, or a hyperparameter rule such as double_a"
         )
+    if "model" in given and said.get("model_in"):
+        raise InputError("model_in and the channel model both name a model to start from; keep one of the two")
     hyperparameters = from_sources(settings, None, environ, str(tree.hyperparameters))
-    return Job(tree, hyperparameters, given, infile)
+    hosts = Hosts.read(resources, environ, hyperparameters.device)
+    if len(hosts.names) > 1 and (parted := [channel.name for channel in given.values() if channel.parted]):
+        raise InputError(
+            f"channel {parted[0]} gives each host a part of the data (ShardedByS3Key), but all need the whole; "
+            "use FullyReplicated"
+        )
+    return Job(tree, hyperparameters, given, infile, hosts, is_helper(environ))
 
 
 def check_writable(tree: OptMl) -> None:
@@ -82,8 +97,29 @@ def check_writable(tree: OptMl) -> None:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise StorageError(
-                f"cannot write to {folder}: {reason}; mount a writable folder with room there"
+                f"cannot write to {folder}: {reason}; mount a writable folder there, with room for the model"
             ) from error
+
+
+def _train(hyperparameters: Hyperparameters, places: Places, stop: StopRequest) -> None:
+    try:
+        # torch comes with these, so not before the input is known to be right.
+        from ahx.training.run import run
+        from container.results import keep_newest, write_evaluation
+
+        outcome = run(hyperparameters, places, stop)
+    except StoppedEarly:
+        # In an earlier life this job may have come further.
+        if "container.results" not in sys.modules or not keep_newest(places):
+            raise
+        return
+    if outcome.signal is None and int(os.environ.get("RANK", "0")) == 0:
+        write_evaluation(hyperparameters, places, stop)
+
+
+def _give_up(tree: OptMl, error: AhxError) -> None:
+    """End this process now, from whatever it is doing and on any thread."""
+    os._exit(report(tree.failure, error))
 
 
 def _scratch(tree: OptMl) -> Path:

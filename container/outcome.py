@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from ahx.errors import AhxError, StorageError, storage_sentence
-from ahx.training.opt_ml import OptMl
 
 #: SageMaker shows so many characters of the failure file.
 SHOWN = 1024
@@ -24,33 +23,41 @@ _KILLED = (
 )
 
 
-def judged(tree: OptMl, work: Callable[[], None]) -> int:
-    """Do `work`; the exit code, with the failure file written or removed. Never raises."""
+def judged(failure: Path | None, work: Callable[[], None]) -> int:
+    """Do `work`; the exit code, with the failure file, if there is to be one, written or removed. Never raises."""
     try:
-        begin(tree)
+        if failure is not None:
+            _begin(failure)
         work()
     except BaseException as error:
-        code, sentence = verdict(error)
-        details = "".join(traceback.format_exception(error))
-        if not isinstance(error, AhxError):
-            print(details, end="", file=sys.stderr)
-        print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
-        _report(tree.failure, sentence, details)
-        return code
-    with suppress(OSError):
-        tree.failure.unlink()
+        return report(failure, error)
+    if failure is not None:
+        with suppress(OSError):
+            failure.unlink()
     return 0
 
 
-def begin(tree: OptMl) -> None:
+def report(failure: Path | None, error: BaseException) -> int:
+    """Tell how the job failed, on standard error and in the failure file; the exit code."""
+    code, sentence = verdict(error)
+    details = "".join(traceback.format_exception(error))
+    if not isinstance(error, AhxError):
+        print(details, end="", file=sys.stderr)
+    print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
+    if failure is not None:
+        _write(failure, sentence, details)
+    return code
+
+
+def _begin(failure: Path) -> None:
     """Make the output folder if need be, with a failure file for a sudden end. Raises StorageError."""
     try:
-        tree.output.mkdir(parents=True, exist_ok=True)
-        tree.failure.write_text(_KILLED + "\n", "utf-8")
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(_KILLED + "\n", "utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StorageError(
-            f"cannot write {tree.failure}: {reason}; mount a writable folder at {tree.output}"
+            f"cannot write {failure}: {reason}; mount a writable folder with room at {failure.parent}"
         ) from error
 
 
@@ -64,12 +71,10 @@ def verdict(error: BaseException) -> tuple[int, str]:
     elif _is_out_of_memory(error):
         sentence = "memory ran out; use a smaller batch_size or model, or an instance with more memory"
     elif isinstance(error, SystemExit):
-        sentence = (
-            f"the training code called exit({error.code!r}) in the middle; this is a bug in ahx, please report it"
-        )
+        sentence = f"training called exit({error.code!r}), a bug in ahx; please report it with the lines below"
     else:
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        sentence = f"this is a bug in ahx, please report it with the lines below ({what})"
+        sentence = f"a bug in ahx, please report it with the lines below ({what})"
     return code, one_line(sentence)
 
 
@@ -87,15 +92,12 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _report(file: Path, sentence: str, details: str) -> None:
+def _write(file: Path, sentence: str, details: str) -> None:
     """Write the failure file as well as can be: where the disk is full, in the place of the first one."""
     for text in (f"{sentence}\n\n{details}", f"{sentence}\n"):
-        try:
-            with open(file, "r+" if file.exists() else "w", encoding="utf-8") as handle:
-                handle.write(text)
-                handle.truncate()
-                handle.flush()
-                os.fsync(handle.fileno())
+        with suppress(OSError), open(file, "r+" if file.exists() else "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.truncate()
+            handle.flush()
+            os.fsync(handle.fileno())
             return
-        except OSError as error:
-            print(f"ahx: warning: cannot write {file}: {error.strerror or error}", file=sys.stderr, flush=True)

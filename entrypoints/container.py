@@ -17,9 +17,8 @@ def train(with_toolkit: bool = True) -> int:
     # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
         from ahx.training.opt_ml import OptMl
-        from container import job, parent
+        from container import hosts, job, outcome, parent
         from container.logs import open_log
-        from container.outcome import judged
         from container.toolkit import within_toolkit
 
         tree = OptMl.of(os.environ)
@@ -32,12 +31,13 @@ def train(with_toolkit: bool = True) -> int:
             else:
                 ready.train(stop)
 
+        failure = None if hosts.is_helper(os.environ) else tree.failure
         try:
             log = open_log(os.environ, "train", tree.output_data / "log.jsonl")
         except AhxError as error:
-            return judged(tree, partial(_refuse, error))
+            return outcome.judged(failure, partial(_refuse, error))
         with log:
-            return judged(tree, work)
+            return outcome.judged(failure, work)
 
 
 def _refuse(error: AhxError) -> None:

@@ -4,7 +4,8 @@ AhxError            anything below; the command line prints it without a traceba
 ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
 ├── StorageError    a file or folder cannot be read or written                        exit 1
 ├── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
-└── ServiceError    Docker or AWS cannot be reached, or refuses                       exit 1
+├── ServiceError    Docker or AWS cannot be reached, or refuses                       exit 1
+└── PeerError       another process of a run in several processes was lost            exit 1
 """
 
 import errno
@@ -45,6 +46,10 @@ class CheckpointError(AhxError):
 
 class ServiceError(AhxError):
     """Another program that a command needs (Docker, AWS) cannot be reached, or refuses."""
+
+
+class PeerError(AhxError):
+    """A run in several processes has lost one of them, on this machine or another."""
 
 
 def storage_sentence(error: OSError) -> str | None:

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from container_jobs import RULE, mounted
+
+from infra.local import tree as trees
 
 # A container as strict as they come: an unknown user, no home, no network, nothing but /data and /tmp writable.
 STRICT = ("--user", "12345:54321", "--read-only", "--network", "none", "--tmpfs", "/data:mode=777", "--tmpfs", "/tmp")
@@ -34,20 +37,19 @@ def test_compile_is_refused_in_one_sentence(image):
 
 
 @pytest.mark.parametrize("command", [(), ("train",)], ids=["no command, as in local mode", "SageMaker's own call"])
-def test_the_toolkit_calls_a_function_of_ours(image, tmp_path, command):
-    # Any function does; platform.node() takes no arguments and harms nobody.
-    config = tmp_path / "config"
-    config.mkdir()
-    for name, value in {
-        "hyperparameters": {},
-        "inputdataconfig": {},
-        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"},
-    }.items():
-        (config / f"{name}.json").write_text(json.dumps(value))
-    options = ("--env", "SAGEMAKER_TRAINING_MODULE=platform:node", "--add-host", "algo-1:127.0.0.1")
-    done = image.run(*command, options=(*options, "--volume", f"{tmp_path}:/opt/ml/input:ro"))
+def test_it_trains(image, tmp_path, command):
+    tree = trees.build(tmp_path, RULE, {})
+    done = image.run(*command, options=mounted(tree))
     assert done.returncode == 0, done.stderr
     assert "Reporting training SUCCESS" in done.stdout + done.stderr
+
+
+def test_sagemakers_toolkit_by_itself_calls_the_same(image, tmp_path):
+    options = mounted(trees.build(tmp_path / "good", RULE, {}))
+    assert image.run("python", "-m", "sagemaker_training.cli.train", options=options).returncode == 0
+    bad = trees.build(tmp_path / "bad", RULE | {"n_layer": "x"}, {})
+    assert image.run("python", "-m", "sagemaker_training.cli.train", options=mounted(bad)).returncode == 1
+    assert trees.reason(bad).startswith("n_layer: must be a whole number")
 
 
 def test_sagemakers_folders_are_there_and_writable(image):

@@ -311,6 +311,4 @@ def _flush(path: Path) -> None:
 
 
 def _sentence(doing: str, path: Path, error: OSError) -> str:
-    return (
-        f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another folder with --model_out"
-    )
+    return f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another place"

@@ -2,22 +2,25 @@
 
 Everything random is a function of the seed and the number of the step, never of what happened before: batches, dropout
 and evaluation draws. The state of training is therefore the weights, the optimiser's two moments and the step
-number; a run that is killed and resumed ends with the same bits as one that was not.
+number; a run that is stopped or killed at any moment and resumed ends with the same bits as one that was not.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import Signals
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
+from ahx.data.dataset import Row
 from ahx.errors import AhxError
 from ahx.model import checkpoint
 from ahx.model.decoding import generate
-from ahx.model.scoring import score
+from ahx.model.scoring import Scores, score
 from ahx.model.transformer import Transformer
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
@@ -32,6 +35,8 @@ N_EXAMPLES = 5
 #: "Exact" asks for this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
 #: stopped at the first 10,000 right samples whatever the lead, 2 were wrong on one or two of the next 10,000.
 SAFE_MARGIN = 1.0
+#: Rows that are scored before somebody looks whether training was asked to stop.
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -62,73 +67,69 @@ class Loop:
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
         self.best = math.inf  # least validation loss among checkpoints
-        self.metrics: dict[str, float | int] = {}
+        self.due: dict[str, float] | None = None  # what training measured for an evaluation still to be made
+        self.history: list[dict[str, float | int]] = []  # all evaluations
         self.reason = ""  # why training ended, once it has
+        self.kept = False  # whether the newest checkpoint holds the present state
+
+    @property
+    def metrics(self) -> dict[str, float | int]:
+        """The last evaluation."""
+        return self.history[-1] if self.history else {}
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
-        optimizer = self.train_step.optimizer.state()
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "metrics": self.metrics,
-            "reason": self.reason,
-            "optimizer": optimizer,
-        }
+        names = ("step", "seconds", "best", "due", "history", "reason")
+        return {**{name: getattr(self, name) for name in names}, "optimizer": self.train_step.optimizer.state()}
 
     def restore(self, state: dict[str, Any], same_limits: bool) -> None:
         """Go on from `state`. A run that had ended stays ended, unless its limits are others now."""
         self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
-        self.metrics, self.reason = dict(state["metrics"]), str(state["reason"]) if same_limits else ""
+        self.due, self.history = state["due"], list(state["history"])
+        self.reason = str(state["reason"]) if same_limits else ""
         self.train_step.optimizer.load_state(state["optimizer"])
+        self.kept = True
 
     def __call__(self) -> Outcome:
-        metrics_file = MetricsFile(self.places.metrics, self.step or None) if self.first else None
+        file = MetricsFile(self.places.metrics, self.history) if self.first else None
         began, seconds_before = time.monotonic(), self.seconds
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
-        if self.step >= self.total:
-            self.reason = self.reason or f"reached {self.total:,} steps"
         self.stop.prepared()
-        (interrupted,) = self._agree(self.stop.signal is not None)
-        if interrupted and not self.reason:
-            return self._stopped()
-        while not self.reason:
+        while True:
+            if self.due is not None:
+                self._evaluate(self.due, file)
+                losses, tokens, since = [], 0, time.monotonic()
+            if self.due is None and not self.reason:
+                self.reason = self._limit()
+            ended, asked = self._agree(self.first and bool(self.reason), self.stop.signal is not None)
+            if ended or asked or (self.step and self.step % self.checkpoint_every == 0):
+                self._refuse_nan(float(losses[-1]) if losses else 0.0)
+                self._checkpoint()
+            if ended:
+                return Outcome(self.step, self.reason or "ended by the first process", self.metrics)
+            if asked:
+                return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
             rows = self.data.batch(self.step, self.hp.batch_size)
             rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
             losses.append(self.train_step(rows, self.step, rate))
             tokens += sum(map(len, rows))
-            self.step += 1
+            self.step, self.kept = self.step + 1, False
             self.seconds = seconds_before + time.monotonic() - began
-            out_of_time = bool(self.hp.max_seconds) and self.seconds >= (self.hp.max_seconds or 0)
-            ends = self.step >= self.total or (out_of_time and self.first)
-            if ends or self.step % self.evaluate_every == 0:
-                train_loss = float(torch.stack(losses).mean())
+            if self._limit() or self.step % self.evaluate_every == 0:
                 speed = tokens / (time.monotonic() - since)
-                self._refuse_nan(train_loss)
-                self.reason = self._evaluate(train_loss, speed, metrics_file)
-                losses, tokens, since = [], 0, time.monotonic()
+                self.due = {"train_loss": float(torch.stack(losses).mean()), "tokens_per_second": speed}
+                self._refuse_nan(self.due["train_loss"])
             elif self.first and self.step % 10 == 0:
                 self.reporter.step(self.step, float(losses[-1]), tokens / (time.monotonic() - since))
-            if self.step >= self.total:
-                self.reason = self.reason or f"reached {self.total:,} steps"
-            elif ends:
-                self.reason = self.reason or f"reached {self.hp.max_seconds:g} seconds"
-            stopped, interrupted = self._agree(bool(self.reason), self.stop.signal is not None)
-            if losses and (interrupted or self.step % self.checkpoint_every == 0):
-                self._refuse_nan(float(losses[-1]))
-            if interrupted and not stopped:
-                return self._stopped()
-            if stopped:
-                self.reason = self.reason or "ended by the first process"
-            if stopped or self.step % self.checkpoint_every == 0:
-                self._checkpoint()
-        return Outcome(self.step, self.reason, self.metrics)
 
-    def _stopped(self) -> Outcome:
-        self._checkpoint()
-        return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
+    def _limit(self) -> str:
+        """The limit that has been reached, as a reason to end; "" for none. The first process measures time for all."""
+        if self.step >= self.total:
+            return f"reached {self.total:,} steps"
+        if self.first and self.hp.max_seconds and self.seconds >= self.hp.max_seconds:
+            return f"reached {self.hp.max_seconds:g} seconds"
+        return ""
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
         """In a group of processes, what any of them says holds for all: they must leave the loop at the same step."""
@@ -138,29 +139,44 @@ class Loop:
         dist.all_reduce(told, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told.tolist())
 
-    def _evaluate(self, train_loss: float, speed: float, file: MetricsFile | None) -> str:
-        """Validate, report, and say why to stop ("" to go on). Only the first process of a group does."""
+    def _evaluate(self, measured: dict[str, float], file: MetricsFile | None) -> None:
+        """Validate, report, and see whether that is a reason to end. Only the first process of a group does.
+
+        When training is asked to stop meanwhile, the evaluation stays due: a resumed run begins with it.
+        """
         if file is None:
-            return ""
-        hp, data = self.hp, self.data
-        scores = score(self.model, self.validation_rows, data.tokenizer.separator)
-        self.metrics = {
+            self.due = None
+            return
+        scores = self._score(self.validation_rows)
+        if scores is None:
+            return
+        metrics = {
             "step": self.step,
-            "epoch": self.step / data.steps_per_epoch,
-            "train_loss": train_loss,
+            "epoch": self.step / self.data.steps_per_epoch,
+            "train_loss": measured["train_loss"],
             "val_loss": scores.loss,
             "val_exact": scores.exact,
             "val_margin": scores.margin,
-            "tokens_per_second": speed,
+            "tokens_per_second": measured["tokens_per_second"],
             "seconds": self.seconds,
         }
-        file.write(self.metrics)
-        self.reporter.evaluation(self.metrics, self._examples())
+        self.reporter.evaluation(metrics, self._examples())
+        reason = self._good_enough(scores)
+        if reason is not None:
+            self.due, self.kept, self.reason = None, False, reason
+            self.history.append(metrics)
+            file.write(metrics)
+
+    def _good_enough(self, scores: Scores) -> str | None:
+        """Why to end, "" to go on; None when training was asked to stop before that was known."""
+        hp, data = self.hp, self.data
         if hp.min_loss and scores.loss < hp.min_loss:
             return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
         if hp.until_exact and data.fresh is not None and scores.exact == 1.0:
             rows = data.fresh(hp.until_exact, self.step)
-            fresh = score(self.model, rows, data.tokenizer.separator)
+            fresh = self._score(rows)
+            if fresh is None:
+                return None
             right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} fresh samples are exact"
             self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
             if fresh.margin >= SAFE_MARGIN:
@@ -171,6 +187,15 @@ class Loop:
             if check.complete:
                 return f"all {check.windows:,} windows are certified"
         return ""
+
+    def _score(self, rows: Sequence[Row]) -> Scores | None:
+        """The verdict on `rows`; None when training was asked to stop before it was complete."""
+        parts = []
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            if self.stop.signal is not None:
+                return None
+            parts.append(score(self.model, rows[begin : begin + ROWS_AT_ONCE], self.data.tokenizer.separator))
+        return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _examples(self) -> list[Example]:
         """The first few validation samples, really decoded."""
@@ -195,7 +220,7 @@ class Loop:
             )
 
     def _checkpoint(self) -> None:
-        if not self.first:
+        if not self.first or self.kept:
             return
         run, name = self.places.run, f"step-{self.step:08d}"
         is_best = self.metrics.get("step") == self.step and self.metrics["val_loss"] < self.best
@@ -206,3 +231,4 @@ class Loop:
         if is_best:
             checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
         checkpoint.prune(run, self.hp.keep_checkpoints)
+        self.kept = True

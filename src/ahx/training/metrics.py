@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: What SageMaker is to read from the log: each name with the pattern that finds its value in an evaluation's line.
@@ -19,25 +19,14 @@ def metric_line(metrics: Mapping[str, float | int]) -> str:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one line for each evaluation. A resumed run drops what came after the point it resumes from."""
+    """`metrics.jsonl`: one line for each evaluation. A resumed run begins with those of its checkpoint."""
 
-    def __init__(self, path: Path, resumed_step: int | None) -> None:
+    def __init__(self, path: Path, history: Sequence[Mapping[str, object]]) -> None:
         self.path = path
-        kept = []
-        if resumed_step is not None and path.exists():
-            kept = [line for line in path.read_text("utf-8").splitlines() if _step(line) <= resumed_step]
         partial = path.with_suffix(".partial")
-        partial.write_text("".join(line + "\n" for line in kept), "utf-8")
+        partial.write_text("".join(json.dumps(metrics) + "\n" for metrics in history), "utf-8")
         os.replace(partial, path)
 
     def write(self, metrics: Mapping[str, object]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
-
-
-def _step(line: str) -> float:
-    """The step of a line; a line cut short by a kill counts as later than all."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")

@@ -16,7 +16,7 @@ class Places:
     metrics: Path  # metrics.jsonl
     data: tuple[Path, Path | None] | None = None  # training and validation file; None: found by the name hp.infile
     caches: Path | None = None  # of data files; None: beside them
-    always_model: bool = False  # write the model even when training was asked to stop before its end
+    unattended: bool = False  # a job that others stop and start again: it writes the model whenever it is stopped
 
     @classmethod
     def of(cls, hp: Hyperparameters) -> Self:

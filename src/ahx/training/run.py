@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +17,9 @@ from ahx.model.build import configure
 from ahx.model.certificate import certify
 from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
+from ahx.training import card
 from ahx.training.data import TrainingData, prepare
+from ahx.training.group import ProcessGroup
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
@@ -49,27 +50,24 @@ def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | N
     places = places or Places.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
     keep_memory()
-    with listening as stop, _process_group(choose_device(hp.device).type) as rank:
+    with listening as stop, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         data = prepare(hp, places)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
+        resumed = None
         if rank == 0:
             _make_folders(hp, places)
-        if dist.is_initialized():
-            dist.barrier()  # the first process has made the folders
-        model, resumed = _model(hp, data, places.run, given, rank == 0)
+            resumed = _newest(hp, data, places)
+        model = resumed.model if resumed else _model(hp, data, given)
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
         report = reporter(total, sys.stdout.isatty(), rank == 0)
         try:
             loop = Loop(hp, data, model, step, places, report, _about(hp, data), stop)
-            if resumed is not None:
-                before = checkpoint.read_config(resumed).get("hyperparameters", {})
-                same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
-                loop.restore(checkpoint.load_training_state(resumed), same_limits)
+            _restore(hp, loop, resumed)
             _introduce(report, hp, data, model, device, loop, resumed)
             outcome = loop()
             if rank == 0:
@@ -77,23 +75,6 @@ def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | N
         finally:
             report.close()
     return outcome
-
-
-class _process_group:
-    """The group that torchrun starts (RANK and WORLD_SIZE are set), or this process alone; gives its rank."""
-
-    def __init__(self, device: str) -> None:
-        self.backend = "nccl" if device == "cuda" else "gloo"
-        self.grouped = int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-    def __enter__(self) -> int:
-        if self.grouped:
-            dist.init_process_group(self.backend)
-        return dist.get_rank() if self.grouped else 0
-
-    def __exit__(self, *_: object) -> None:
-        if self.grouped:
-            dist.destroy_process_group()
 
 
 def _make_folders(hp: Hyperparameters, places: Places) -> None:
@@ -108,20 +89,40 @@ def _make_folders(hp: Hyperparameters, places: Places) -> None:
         raise StorageError(reason) from error
 
 
-def _model(
-    hp: Hyperparameters, data: TrainingData, folder: Path, given: checkpoint.Saved | None, first: bool
-) -> tuple[Transformer, Path | None]:
-    """The model to train and, for a resumed run, the checkpoint it goes on from. `given` is the one in hp.model_in."""
-    if hp.resume:
-        newest, complaints = checkpoint.newest_whole(folder)
-        for complaint in complaints if first else ():
-            print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
-        if newest is not None:
-            saved = checkpoint.load_folder(newest)
-            _same_run(hp, data, saved)
-            return saved.model, newest
-        if first:
-            print(f"ahx: note: {folder} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
+def _newest(hp: Hyperparameters, data: TrainingData, places: Places) -> checkpoint.Saved | None:
+    """The checkpoint that a resumed run goes on from."""
+    if not hp.resume:
+        return None
+    newest, complaints = checkpoint.newest_whole(places.run)
+    for complaint in complaints:
+        print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
+    if newest is not None:
+        saved = checkpoint.load_folder(newest)
+        _same_run(hp, data, places, saved)
+        return saved
+    if not places.unattended:
+        print(f"ahx: note: {places.run} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
+    return None
+
+
+def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) -> None:
+    """Bring `loop` to where the checkpoint was. In a group only the first process reads it, and tells the others."""
+    state: dict[str, Any] | None = None
+    if resumed is not None:
+        before = resumed.config.get("hyperparameters", {})
+        same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
+        state = {**checkpoint.load_training_state(resumed.folder), "same_limits": same_limits}
+    if dist.is_initialized():
+        told = [state]
+        dist.broadcast_object_list(told, device=loop.train_step.device)
+        state = told[0]
+        dist.broadcast(loop.train_step.flat.values, 0)
+    if state is not None:
+        loop.restore(state, state["same_limits"])
+
+
+def _model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
+    """A new model, or the one in hp.model_in, which is `given`."""
     config = configure(
         data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
         block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
@@ -129,7 +130,7 @@ def _model(
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
-        return Transformer(config), None
+        return Transformer(config)
     if given.tokenizer.to_json() != data.tokenizer.to_json():
         raise CheckpointError(
             f"{hp.model_in} was trained with another vocabulary ({len(given.tokenizer)} tokens, "
@@ -142,7 +143,7 @@ def _model(
     ]
     if unlike:
         raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
-    return given.model, None
+    return given.model
 
 
 def _heads(hp: Hyperparameters) -> tuple[str, ...]:
@@ -152,7 +153,7 @@ def _heads(hp: Hyperparameters) -> tuple[str, ...]:
     return ("c" * hp.n_head,) if hp.certify else ()
 
 
-def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) -> None:
+def _same_run(hp: Hyperparameters, data: TrainingData, places: Places, saved: checkpoint.Saved) -> None:
     """Refuse to go on with other hyperparameters: the result would be neither run's."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
@@ -161,9 +162,10 @@ def _same_run(hp: Hyperparameters, data: TrainingData, saved: checkpoint.Saved) 
     if saved.tokenizer.to_json() != data.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
+        elsewhere = "another place for checkpoints" if places.unattended else "another --model_out"
         raise InputError(
-            f"cannot resume {hp.model_out} with other settings: {'; '.join(differ)}. "
-            "Use the old ones, or train into another --model_out"
+            f"cannot resume {places.run} with other settings: {'; '.join(differ)}. "
+            f"Use the old ones, or train into {elsewhere}"
         )
 
 
@@ -199,7 +201,7 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
 
 def _introduce(
     report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device, loop: Loop,
-    resumed: Path | None,
+    resumed: checkpoint.Saved | None,
 ) -> None:  # fmt: skip
     for note in data.notes:
         report.say(note)
@@ -211,7 +213,7 @@ def _introduce(
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
     )
     if resumed is not None:
-        report.say(f"going on from step {loop.step:,} ({resumed})")
+        report.say(f"going on from step {loop.step:,} ({resumed.folder})")
     if hp.compile:
         report.say("compiling the first step; this takes from seconds to minutes")
 
@@ -219,9 +221,10 @@ def _introduce(
 def _conclude(
     report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, places: Places, outcome: Outcome
 ) -> None:
-    if outcome.signal is None or places.always_model:
+    if outcome.signal is None or places.unattended:
         about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
         checkpoint.save_flat(places.model, model, data.tokenizer, about)
+        card.write(places.model, about, hp)
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
     if outcome.signal is None:
@@ -232,7 +235,7 @@ def _conclude(
             report.say(f"{found}: {check}. The certificate is {places.model / checkpoint.CERTIFICATE}")
         return
     stopped = f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept"
-    if places.always_model:
+    if places.unattended:
         report.say(f"{stopped}, and the model so far is in {places.model}{verdict}")
     else:
         report.say(f"{stopped}. Go on with: {' '.join(['ahx train', *_arguments(hp), '--resume'])}")

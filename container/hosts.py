@@ -1,0 +1,115 @@
+"""The machines of a job (resourceconfig.json) and the processes on each: who is who, and how they find each other.
+
+The command that SageMaker started trains itself, as the first process of its machine; it starts the others, one for
+each further GPU, which run the same module. A signal to any of them is enough: all stop at the same step.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ahx.errors import AhxError, InputError, PeerError
+from container.parent import STOP_AT_EOF
+
+#: So many processes on each machine; without it one for each GPU, or one.
+PROCESSES = "AHX_PROCESSES"
+_PORT = "29500"
+_LAST_WORDS_SECONDS = 10.0  # for this process to notice by itself that another one was lost
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """All machines of a job, and which of them this is."""
+
+    names: tuple[str, ...]
+    current: str
+    interface: str | None  # of the network between them
+    processes: int = 1  # on each
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], environ: Mapping[str, str], device: str) -> Self:
+        """From resourceconfig.json. `device` is the hyperparameter. Raises InputError for what cannot be meant."""
+        names, current = config.get("hosts"), config.get("current_host")
+        if not isinstance(names, list) or current not in names:
+            raise InputError(
+                f"resourceconfig.json must list `hosts` with `current_host` among them (got {names!r} and {current!r})"
+            )
+        asked = environ.get(PROCESSES, "")
+        if asked and not (asked.isdecimal() and 1 <= int(asked) <= 256):
+            raise InputError(f"{PROCESSES} must be a number of processes from 1 to 256 (got {asked!r})")
+        gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
+        interface = str(config.get("network_interface_name") or "")
+        known = interface if Path("/sys/class/net", interface or "none").exists() else None
+        return cls(tuple(sorted(map(str, names))), str(current), known, int(asked or 0) or max(1, gpus))
+
+    @property
+    def first(self) -> bool:
+        """Whether this machine's first process is the one that writes."""
+        return self.names.index(self.current) == 0
+
+    def environment(self, local_rank: int) -> dict[str, str]:
+        """What torch.distributed needs to know in a process of this machine; nothing for a job of one process."""
+        world = len(self.names) * self.processes
+        if world == 1:
+            return {}
+        settings = {
+            "MASTER_ADDR": self.names[0] if len(self.names) > 1 else "127.0.0.1",
+            "MASTER_PORT": os.environ.get("MASTER_PORT", _PORT),
+            "WORLD_SIZE": str(world),
+            "RANK": str(self.names.index(self.current) * self.processes + local_rank),
+            "LOCAL_RANK": str(local_rank),
+            "LOCAL_WORLD_SIZE": str(self.processes),
+        }
+        if self.processes > 1:
+            settings["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
+                max(1, (os.cpu_count() or 1) // self.processes)
+            )
+        if self.interface and len(self.names) > 1:
+            settings |= {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface}
+        return settings
+
+
+class Helpers:
+    """The other processes of this machine. None outlives the block, and the block does not outlive one that fails."""
+
+    def __init__(self, hosts: Hosts, give_up: Callable[[AhxError], None]) -> None:
+        self.hosts, self.give_up = hosts, give_up  # give_up ends this process whatever it is doing
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.over = threading.Event()
+
+    def __enter__(self) -> Self:
+        for rank in range(1, self.hosts.processes):
+            environment = {**os.environ, **self.hosts.environment(rank), STOP_AT_EOF: "0"}
+            command = [sys.executable, "-m", "entrypoints.container"]
+            self.running.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment))
+        os.environ.update(self.hosts.environment(0))
+        if self.running:
+            threading.Thread(target=self._watch, name="helpers", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.over.set()
+        for process in self.running:
+            try:
+                process.wait(_LAST_WORDS_SECONDS if kind is None else 0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _watch(self) -> None:
+        """When a helper has failed, and this process waits for it in vain."""
+        while not self.over.wait(0.5):
+            failed = [(rank, code) for rank, process in enumerate(self.running, 1) if (code := process.poll())]
+            if failed and not self.over.wait(_LAST_WORDS_SECONDS):
+                rank, code = failed[0]
+                self.give_up(PeerError(f"process {rank} of this machine ended with code {code}; the log says why"))
+
+
+def is_helper(environ: Mapping[str, str]) -> bool:
+    """Whether this process was started by the first one of its machine."""
+    return environ.get("LOCAL_RANK", "0") != "0"

@@ -1,0 +1,68 @@
+"""What a job leaves beyond the model that training wrote."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from ahx.data.files import atomic_files
+from ahx.data.read import read_pairs
+from ahx.errors import AhxError
+from ahx.evaluation.evaluate import evaluate
+from ahx.evaluation.judging import Pair
+from ahx.evaluation.render import as_json, by_length
+from ahx.evaluation.samples import Series, draw
+from ahx.evaluation.trained import load_trained
+from ahx.model import checkpoint
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.places import Places
+from ahx.training.signals import StopRequest
+
+_MOST_SAMPLES, _MOST_SYMBOLS = 10_000, 1_000_000
+
+
+def write_evaluation(hp: Hyperparameters, places: Places, stop: StopRequest) -> None:
+    """evaluation.json beside the metrics: what `ahx eval --json` says of the model at training lengths.
+
+    On the validation file where there is one, else on fresh samples of the rule; 10,000 of them, or fewer of long ones.
+    Nothing is written where there is neither, or when the job is asked to stop meanwhile.
+    """
+    trained = load_trained(places.model, hp.device)
+    about = {"model": str(places.model), "rule": None, "data": None}
+    val = places.data[1] if places.data is not None else None
+    if val is not None:
+        about["data"] = str(val)
+        samples: Iterable[Pair] = islice(read_pairs(val), _MOST_SAMPLES)
+    elif trained.rule is not None and not hp.infile:
+        about["rule"] = trained.rule.spec
+        n = max(1, min(_MOST_SAMPLES, _MOST_SYMBOLS // hp.max_len))
+        samples = draw(trained.rule, hp.alphabet or trained.rule.alphabet, Series(hp.min_len, hp.max_len, n), hp.seed)
+    else:
+        return
+    try:
+        report = evaluate(trained, _until_asked(stop, samples))
+    except AhxError as error:  # the model is there, and that counts more
+        print(f"ahx: note: the model is not evaluated once more: {error}", file=sys.stderr)
+        return
+    if stop.signal is None:
+        text = json.dumps(as_json(about, report, by_length(report), False, None), indent=1)
+        with atomic_files([places.metrics.with_name("evaluation.json")]) as [file]:
+            file.write(f"{text}\n".encode())
+
+
+def keep_newest(places: Places) -> bool:
+    """Write the model of the newest whole checkpoint; False when there is none."""
+    newest, _ = checkpoint.newest_whole(places.run)
+    if newest is None:
+        return False
+    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG):
+        shutil.copy(newest / name, places.model / name)
+    return True
+
+
+def _until_asked(stop: StopRequest, samples: Iterable[Pair]) -> Iterator[Pair]:
+    for pair in samples:
+        if stop.signal is not None:
+            return
+        yield pair

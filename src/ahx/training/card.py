@@ -1,0 +1,54 @@
+"""The model card: what a trained model is, for whoever finds its folder (Mitchell et al. 2019, arXiv 1810.03993)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ahx.data.files import atomic_files
+from ahx.training.hyperparameters import Hyperparameters
+
+NAME = "README.md"
+
+_SHOWN = {
+    "val_exact": ("validation samples rewritten exactly", "{:.2%}"),
+    "val_loss": ("validation loss, nats per token", "{:.4g}"),
+    "val_margin": ("least margin, logits", "{:.4g}"),
+    "train_loss": ("training loss, nats per token", "{:.4g}"),
+    "seconds": ("seconds of training", "{:.1f}"),
+}
+
+
+def write(folder: Path, about: Mapping[str, Any], hp: Hyperparameters) -> None:
+    """Write the card into the model's folder. `about` is what its config.json says. Raises StorageError."""
+    with atomic_files([folder / NAME]) as [file]:
+        file.write(text(about, hp).encode("utf-8"))
+
+
+def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
+    """The card as Markdown."""
+    learnt = f"the rule `{about['rule']}`" if about["rule"] else f"the examples in `{hp.infile}`"
+    lengths = f" on inputs of {hp.min_len} to {hp.max_len} symbols" if not hp.infile else ""
+    chosen = hp.model_dump(mode="json", exclude_unset=True, exclude={"model_out", "model_in", "resume"})
+    metrics = about["metrics"]
+    lines = [
+        "# A transformer that rewrites strings",
+        "",
+        f"Trained from scratch for {about['step']:,} steps on {learnt}{lengths}.",
+        "It writes what it was taught for inputs over the same alphabet, and means nothing for others.",
+        "",
+        "| measured | |",
+        "|---|---|",
+        *(f"| {name} | {form.format(metrics[key])} |" for key, (name, form) in _SHOWN.items() if key in metrics),
+        "",
+        "Use it with [ahx-transformer](https://github.com/hauensteina/ahx-transformer), in this folder:",
+        "",
+        "```",
+        "ahx interactive --model .",
+        "ahx eval --model . --lengths" if about["rule"] and not hp.infile else "ahx eval --model . --data FILE",
+        "```",
+        "",
+        f"`config.json` holds the architecture, the vocabulary and all hyperparameters; of these were chosen: "
+        f"{', '.join(f'`{name}={value}`' for name, value in chosen.items())}.",
+        f"Made by ahx-transformer {about['version']} with torch {about['torch']}.",
+    ]
+    return "\n".join(lines) + "\n"
