@@ -48,7 +48,11 @@ class Channel:
 
     def _is_data(self, path: Path) -> bool:
         parts = path.relative_to(self.folder).parts
-        return path.is_file() and not any(part.startswith(".") or part.endswith(".ahxcache") for part in parts)
+        return (
+            path.exists()
+            and not path.is_dir()
+            and not any(part.startswith(".") or part.endswith(".ahxcache") for part in parts)
+        )
 
 
 def channels(tree: OptMl) -> dict[str, Channel]:
