@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/ready
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo test check image lock docs bench bench-learning bench-peers clean
+.PHONY: demo test check image lock docs bench bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -36,6 +36,13 @@ docs: $(READY_DEV)
 # All that needs nobody else's code.
 bench: bench-learning
 	$(BIN)/python benchmarks/big_file.py
+
+# Certificates in weights, ten million tokens of bb5 and the universal machines: some minutes.
+bench-machines: $(READY)
+	$(BIN)/python benchmarks/machines.py certify
+	$(BIN)/python benchmarks/machines.py run
+	$(BIN)/python benchmarks/machines.py run --rule bb4 --no-cache
+	$(BIN)/python benchmarks/machines.py universal
 
 bench-learning: $(READY)
 	$(BIN)/python benchmarks/learning.py

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Draw the pictures of docs/turing.md anew: train each machine to its certificate, and let the network run it.
+set -e
+cd "$(dirname "$0")/.."
+runs=$(mktemp -d)
+trap 'rm -r "$runs"' EXIT
+for rule in bb4 bb5 rule110; do
+    ahx train --rule "$rule" --certify --model_out "$runs/$rule"
+done
+ahx exec "$runs/bb4" --no-cache --check --picture docs/pictures/bb4.svg
+ahx exec "$runs/bb5" --steps 300 --check --picture docs/pictures/bb5.svg
+ahx exec "$runs/rule110" --tape 0000000000000000000000000000000000000000000000000000000000000001 --steps 63 --check \
+    --picture docs/pictures/rule110.svg
