@@ -4,10 +4,10 @@
     python benchmarks/machines.py run [--rule bb5] [--tokens 10000000] [--no-cache]
     python benchmarks/machines.py universal [--tokens 2000000]
 
-`certify` trains each machine in a process of its own, on one thread, to its certificate, and checks that with `ahx verify`;
-CPU seconds are those of the whole `ahx train` process, the start of Python and torch included. `run` trains
-one, lets the network run it from a blank tape, and compares every configuration with the simulator's. `universal` does so
-for both universal machines, with other machines as their programs.
+`certify` trains each machine in a process of its own, on one thread, to its certificate, and checks that with
+`ahx verify`; CPU seconds are those of the whole `ahx train` process, the start of Python and torch included. `run`
+trains one, lets the network run it from a blank tape, and compares every configuration with the simulator's.
+`universal` does so for both universal machines, with other machines as their programs.
 """
 
 import argparse
@@ -45,9 +45,8 @@ def train(rule: str, seed: int, folder: str) -> tuple[dict[str, object], float]:
 
 
 def certify(rules: list[str], seeds: list[int]) -> None:
-    print(
-        f"{'machine':8} {'seed':>4} {'windows':>7} {'right':>7} {'contexts':>8} {'margin':>6} {'rounding':>8} {'CPU s':>6} verify"
-    )
+    columns = f"{'windows':>7} {'right':>7} {'contexts':>8} {'margin':>6} {'rounding':>8} {'CPU s':>6}"
+    print(f"{'machine':8} {'seed':>4} {columns} verify")
     for rule in rules:
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from ahx.errors import InputError
 if TYPE_CHECKING:
     from ahx.evaluation.execution import Execution
     from ahx.evaluation.recording import Recorder
+    from ahx.evaluation.spacetime import check_name
     from ahx.evaluation.trained import Trained
     from ahx.rules.queue_machine import QueueMachine
 
@@ -24,6 +25,9 @@ EXAMPLES = [
     "ahx exec runs/bb4 --tape 0110 --steps 1000 --picture bb4.svg",
 ]
 
+_PIECE = 100_000  # tokens
+_INTERRUPTED = 130  # 128 + the number of the signal, as shells count
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The run, where to start, how far to go, what to show."""
@@ -31,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
     add("--tape", default="", metavar="TEXT", help="The input: a tape, a configuration, a word (a blank tape).")
     add("--steps", type=int, metavar="N", help="Stop after N steps of the machine (when it halts).")
-    add("--tokens", type=int, metavar="N", help="Stop after the model has written N tokens.")
+    add("--tokens", type=int, metavar="N", help="Stop after N tokens, at the end of a step.")
     add("--no-cache", action="store_true", help="Ask the model at every token, even what it has been asked before.")
     add("--check", action="store_true", help="Compare every configuration with the rule's own; stop at a difference.")
     add("--picture", metavar="FILE", help="Draw the run, a row for each configuration: FILE.svg or FILE.png.")
@@ -50,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.trained import load_trained
     from ahx.evaluation.verification import machine_learnt
 
+    if args.picture:
+        check_name(args.picture)
     trained = load_trained(args.run, args.device)
     machine = machine_learnt(trained)
     recorder = Recorder(trained, machine, args.tape, draw=bool(args.picture or args.show), check=args.check)
@@ -57,19 +63,28 @@ def run(args: argparse.Namespace) -> int:
     if recorder.needed:
         execution.on_step = recorder
     began = told = time.monotonic()
-    while not execution.halted and not recorder.difference and not _reached(args, execution.steps, execution.tokens):
-        # A piece at a time, so that there is something to see.
-        pieces = (execution.tokens + 200_000, args.tokens)
-        execution.run(args.steps, min(piece for piece in pieces if piece is not None))
-        if time.monotonic() - told > 1:
-            told = time.monotonic()
-            print(_progress(execution.steps, execution.tokens, told - began), file=sys.stderr, flush=True)
+    interrupted = False
+    try:
+        while (
+            not execution.halted and not recorder.difference and not _reached(args, execution.steps, execution.tokens)
+        ):
+            # A piece at a time, so that there is something to see.
+            pieces = (execution.tokens + _PIECE, args.tokens)
+            execution.run(args.steps, min(piece for piece in pieces if piece is not None))
+            if time.monotonic() - told > 1:
+                told = time.monotonic()
+                print(_progress(execution.steps, execution.tokens, told - began), file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        interrupted = True
+    if not execution.between_steps:
+        execution.run(steps=execution.steps + 1)  # to the end of the step
     seconds = time.monotonic() - began
     if args.picture:
         recorder.diagram.save(args.picture, f"{trained.rule.spec if trained.rule else ''}, run by a transformer")
     for line in recorder.diagram.text(args.show, shutil.get_terminal_size((100, 24)).columns) if args.show else ():
         print(line)
-    return _conclude(trained, machine, execution, recorder, seconds)
+    code = _conclude(trained, machine, execution, recorder, seconds)
+    return _INTERRUPTED if interrupted else code
 
 
 def _reached(args: argparse.Namespace, steps: int, tokens: int) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ahx.errors import InputError
+from ahx.errors import InputError, StorageError
 from ahx.evaluation.execution import Execution
 from ahx.evaluation.recording import Recorder
 from ahx.evaluation.spacetime import Diagram
@@ -18,8 +18,10 @@ from ahx.evaluation.verification import machine_learnt, verify
 from ahx.model import checkpoint
 from ahx.model.decoding import generate
 from ahx.model.windows import WindowFunction
+from ahx.rules import parse_rule
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
+from entrypoints.main import main
 
 
 def certified(folder: Path, rule: str) -> Path:
@@ -171,6 +173,25 @@ def test_pictures_show_every_cell(tmp_path: Path) -> None:
     assert pixels[1:13] == bytes([0] * 4 + [1] * 4 + [0] * 4)
     with pytest.raises(InputError, match=r"\.svg or \.png"):
         diagram.save(tmp_path / "run.gif")
+    with pytest.raises(StorageError, match="there is no folder"):
+        diagram.save(tmp_path / "none" / "run.png")
+
+
+def test_ctrl_c_tells_how_far_the_run_has_come(
+    bb4: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Execution.run
+
+    def run(self: Execution, steps: int | None = None, tokens: int | None = None) -> None:
+        real(self, steps, tokens if steps else 77)
+        if steps is None:
+            raise KeyboardInterrupt  # as the signal's handler does, in the middle of a step
+
+    monkeypatch.setattr(Execution, "run", run)
+    assert main(["exec", str(bb4)]) == 130
+    configuration, summary = capsys.readouterr().out.splitlines()
+    assert configuration in list(parse_rule("bb4").trace(""))
+    assert "stopped after" in summary
 
 
 def test_a_long_run_is_thinned_out() -> None:

@@ -53,6 +53,11 @@ class Execution:
         # A step is over when the mark is written; without marks, when the cursor moves.
         self._ends_step = marks if self.machine.mark else [move > 0 for move in self._moves]
 
+    @property
+    def between_steps(self) -> bool:
+        """Whether the queue holds a whole configuration."""
+        return self.halted or not self.tokens or self._ends_step[self._last]
+
     def queue(self) -> list[str]:
         """The cells in the queue."""
         return [self.tokenizer.tokens[number].symbol for number in self._cells[self._cursor :]]

@@ -95,14 +95,20 @@ class Diagram:
 
     def save(self, path: str | Path, title: str = "") -> None:
         """Write an SVG or a PNG, by the name. Raises InputError for another name, StorageError where it cannot be."""
-        kind = Path(path).suffix.lower()
-        if kind not in (".svg", ".png"):
-            raise InputError(f"{str(path)!r} is no name of a picture; let it end in .svg or .png")
-        data = self.svg(title=title).encode() if kind == ".svg" else self.png()
+        check_name(path)
+        data = self.svg(title=title).encode() if Path(path).suffix.lower() == ".svg" else self.png()
         try:
             Path(path).write_bytes(data)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}; choose another place") from error
+
+
+def check_name(path: str | Path) -> None:
+    """Raises InputError or StorageError for a name that no picture can be written to: better before a long run."""
+    if Path(path).suffix.lower() not in (".svg", ".png"):
+        raise InputError(f"{str(path)!r} is no name of a picture; let it end in .svg or .png")
+    if not Path(path).parent.is_dir():
+        raise StorageError(f"cannot write {path}: there is no folder {Path(path).parent}; make it, or choose another")
 
 
 def _numbers(text: str, symbols: str) -> list[int]:
