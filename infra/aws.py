@@ -5,6 +5,7 @@ takes them: the environment and ~/.aws.
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -33,12 +34,15 @@ _CONFIG = Config(
 
 _MAKING = threading.Lock()  # a session makes one client at a time
 
+_DENIED = re.compile(r"not authorized to perform: (\w+:\w+(?: on resource: \S+)?)")
+_HELP = "`ahx infra policy` prints what is needed, and `ahx infra doctor` what is missing"
+
 # What the commonest refusals mean, and the next step.
 _REFUSALS = {
     "301": "it is in another region; set AWS_REGION to that of the bucket",
     "403": "permission denied; `ahx infra doctor` says which permission is missing",
-    "AccessDenied": "permission denied; `ahx infra doctor` says which permission is missing",
-    "AccessDeniedException": "permission denied; `ahx infra doctor` says which permission is missing",
+    "AccessDenied": f"permission denied; {_HELP}",
+    "AccessDeniedException": f"permission denied; {_HELP}",
     "AuthFailure": "the credentials are not valid; log in again, or run `aws configure`",
     "ExpiredToken": "the credentials have expired; log in again",
     "ExpiredTokenException": "the credentials have expired; log in again",
@@ -118,7 +122,9 @@ def sentences(doing: str) -> Iterator[None]:
         yield
     except exceptions.ClientError as error:
         told = error.response["Error"].get("Message") or code(error)
-        raise ServiceError(f"cannot {doing}: {_REFUSALS.get(code(error)) or told}") from error
+        denied = _DENIED.search(told)
+        reason = f"{denied[1]} is not allowed; {_HELP}" if denied else _REFUSALS.get(code(error)) or told
+        raise ServiceError(f"cannot {doing}: {reason}") from error
     except (
         exceptions.NoCredentialsError,
         exceptions.PartialCredentialsError,

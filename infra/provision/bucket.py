@@ -75,7 +75,7 @@ class Bucket(Resource):
             "ownership": owner and owner["OwnershipControls"]["Rules"][0]["ObjectOwnership"],
             "encryption": crypt and _algorithm(crypt),
             "versioning": api.get_bucket_versioning(**ours).get("Status"),
-            "lifecycle": sorted(rules["Rules"], key=lambda rule: str(rule.get("ID"))) if rules else [],
+            "lifecycle": _rules(rules["Rules"]) if rules else [],
             "policy": policy and document(policy["Policy"]),
         }
 
@@ -159,6 +159,12 @@ class Bucket(Resource):
 
     def _pages(self, operation: str) -> Iterator[dict[str, Any]]:
         yield from self.api.get_paginator(operation).paginate(**self._ours)
+
+
+def _rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In one order, and everything that a rule is about in one spelling: an empty filter is an empty prefix."""
+    spelt = [{**rule, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}} for rule in rules]
+    return sorted(spelt, key=lambda rule: str(rule.get("ID")))
 
 
 def _algorithm(answer: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from aws_calls import Recorder
 
 from entrypoints.main import main
+from infra.embedded import remote
 
 BUCKET, ROLE, REPOSITORY = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-transformer"
 SAGEMAKER_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -22,6 +23,13 @@ def ahx(aws, capsys):
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def faults(aws):
+    """Adds a fault to those in force; they end with the test."""
+    yield lambda **fault: remote.post("faults", fault)
+    remote.delete("faults")
 
 
 def writes(recorder):
@@ -182,6 +190,26 @@ def test_policies_are_printed_for_whoever_hands_them_out(ahx):
     assert json.loads(printed)["Statement"][0]["Resource"] == [
         "arn:aws:sagemaker:eu-west-1:123456789012:training-job/ahx-*"
     ]
+
+
+def test_throttling_and_failures_of_aws_are_waited_out(ahx, faults):
+    faults(kind="throttle", rate=0.1, seed=1)
+    faults(kind="error", rate=0.05, seed=2)
+    assert ahx("apply", "--yes")[0] == 0
+    assert ahx("plan")[0] == 0
+
+
+def test_a_denied_call_is_named_and_what_is_done_stays(ahx, faults):
+    faults(kind="denied", operation="CreateRepository")
+    code, printed, error = ahx("apply", "--yes")
+    assert code == 1
+    assert error.startswith("ahx: error: cannot create the image repository ahx-transformer: ecr:CreateRepository")
+    assert "`ahx infra policy` prints what is needed" in error
+    assert "create role" in printed
+    remote.delete("faults")
+    code, printed, _ = ahx("apply", "--yes")
+    assert code == 0
+    assert "create role" not in printed
 
 
 def test_an_aws_that_does_not_answer_is_one_sentence(ahx, monkeypatch):
