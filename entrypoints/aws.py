@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = [
     "ahx aws --port 0 --run 'echo $AWS_ENDPOINT_URL'",
     "ahx aws --port 0 --process --quota ml.m5.large=3 --run 'ahx aws faults throttle --operation CreateTrainingJob'",
+    "ahx aws --port 0 --state aws --run 'ahx aws faults'",
 ]
 
 _KINDS = ("throttle", "error", "hang", "slow", "denied")
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=4566, metavar="N", help="Where to listen; 0 takes a free port. (4566)"
     )
     parser.add_argument("--region", default="us-east-1", help="The region that is printed to be exported. (us-east-1)")
+    parser.add_argument("--state", metavar="DIR", help="Keep everything in this folder, and go on from what it holds.")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--image", metavar="IMAGE", help="Run jobs as containers of this image, whatever they ask for.")
     kind.add_argument("--process", action="store_true", help="Run jobs as processes, even where Docker is to be had.")
@@ -95,6 +97,7 @@ def _serve(args: argparse.Namespace) -> int:
         runners=runners,
         quotas=_quotas(args.quota),
         instant=args.instant,
+        state=args.state,
     )
     with aws:
         for variable, value in aws.environment.items():

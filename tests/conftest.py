@@ -19,15 +19,22 @@ if TYPE_CHECKING:  # tests without AWS need not wait for its libraries
     from infra.embedded.server import EmbeddedAws
 
 ACCOUNT = "123456789012"
+# Where a job names no entry point: the program that its environment names, or else what the image runs.
+STAND_IN = (
+    "import os, runpy; source = os.environ.get('PROGRAM');"
+    "runpy.run_path(source, run_name='__main__') if source else"
+    " runpy.run_module('entrypoints.container', run_name='__main__')"
+)
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/ahx:1"
 
 
 @pytest.fixture(scope="session")
 def embedded_aws() -> "Iterator[EmbeddedAws]":
+    from infra.embedded.runners import Runners
     from infra.embedded.server import EmbeddedAws
 
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
-    with EmbeddedAws(0, grace_seconds=10) as aws:
+    with EmbeddedAws(0, runners=Runners(program=[sys.executable, "-c", STAND_IN]), grace_seconds=10) as aws:
         os.environ.update(aws.environment)
         yield aws
     for name in aws.environment:

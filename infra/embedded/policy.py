@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+_VARIABLE = re.compile(r"\$\{([A-Za-z0-9:/_-]+)\}")
+
 Context = Mapping[str, str | Sequence[str]]
 
 
@@ -44,7 +46,7 @@ def decide(
     denying: list[int] = []
     missing: list[str] = []
     for number, policy in enumerate(policies):
-        for statement in statements(policy):
+        for statement in statements(_filled(policy, keys)):
             if not _concerns(statement, action, resource, principal):
                 continue
             absent = [key for key in _condition_keys(statement) if key.lower() not in keys]
@@ -54,6 +56,16 @@ def decide(
     if denying:
         return Evaluation(Decision.EXPLICIT_DENY, denying, missing)
     return Evaluation(Decision.ALLOWED if allowing else Decision.IMPLICIT_DENY, allowing, missing)
+
+
+def _filled(policy: str | dict[str, Any], keys: Context) -> str:
+    """The document with its policy variables, such as ${aws:username}, replaced as far as the context knows them."""
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    return _VARIABLE.sub(lambda found: _escaped(keys.get(found[1].lower()), found[0]), text)
+
+
+def _escaped(value: str | Sequence[str] | None, otherwise: str) -> str:
+    return json.dumps(value)[1:-1] if isinstance(value, str) else otherwise
 
 
 def statements(policy: str | dict[str, Any]) -> list[dict[str, Any]]:

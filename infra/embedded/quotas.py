@@ -8,8 +8,8 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any
 
 import botocore.session
@@ -24,14 +24,6 @@ _SUFFIX = "for training job usage"
 _SPOT = "for spot training job usage"
 _TOTAL = "Number of instances across training jobs"
 _NAME = "Amazon SageMaker"
-
-OPERATIONS = (
-    "ListServiceQuotas",
-    "ListAWSDefaultServiceQuotas",
-    "GetServiceQuota",
-    "GetAWSDefaultServiceQuota",
-    "RequestServiceQuotaIncrease",
-)
 
 
 class Quotas:
@@ -73,16 +65,20 @@ class Quotas:
                     "to request an increase for this quota.",
                 )
 
-    def answer(self, operation: str, request: dict[str, Any], region: str) -> dict[str, Any]:
-        """An operation of Service Quotas on ServiceCode "sagemaker". Raises AwsError."""
-        if operation in ("ListServiceQuotas", "ListAWSDefaultServiceQuotas"):
-            return self._list(operation == "ListServiceQuotas", request, region)
-        name = _by_code().get(request.get("QuotaCode", ""))
-        if name is None:
-            raise AwsError("NoSuchResourceException", "The request failed because the specified quota does not exist.")
-        if operation == "RequestServiceQuotaIncrease":
-            return self._increase(name, float(request["DesiredValue"]), region)
-        return {"Quota": self._shown(name, region, current=operation == "GetServiceQuota")}
+    @property
+    def operations(self) -> dict[str, Callable[[dict[str, Any], str], dict[str, Any] | None]]:
+        """The operations of Service Quotas on ServiceCode "sagemaker"; other services' are left to moto."""
+        ours = {
+            "ListServiceQuotas": partial(self._list, True),
+            "ListAWSDefaultServiceQuotas": partial(self._list, False),
+            "GetServiceQuota": partial(self._get, True),
+            "GetAWSDefaultServiceQuota": partial(self._get, False),
+            "RequestServiceQuotaIncrease": self._increase,
+        }
+        return {name: partial(_if_sagemaker, operation) for name, operation in ours.items()}
+
+    def _get(self, current: bool, request: dict[str, Any], region: str) -> dict[str, Any]:
+        return {"Quota": self._shown(_named(request), region, current)}
 
     def _list(self, current: bool, request: dict[str, Any], region: str) -> dict[str, Any]:
         names, start = sorted(defaults()), int(request.get("NextToken") or 0)
@@ -92,7 +88,8 @@ class Quotas:
         page = {"Quotas": [self._shown(name, region, current) for name in names[start:stop]]}
         return page | ({"NextToken": str(stop)} if stop < len(names) else {})
 
-    def _increase(self, name: str, desired: float, region: str) -> dict[str, Any]:
+    def _increase(self, request: dict[str, Any], region: str) -> dict[str, Any]:
+        name, desired = _named(request), float(request["DesiredValue"])
         with self._lock:
             if desired <= self.value(name):
                 message = f"The desired value {desired:g} must be greater than the current value {self.value(name):g}."
@@ -113,6 +110,17 @@ class Quotas:
             "Adjustable": True,
             "GlobalQuota": False,
         }
+
+
+def _if_sagemaker(operation: Any, request: dict[str, Any], region: str) -> dict[str, Any] | None:
+    answer: dict[str, Any] | None = operation(request, region) if request.get("ServiceCode") == "sagemaker" else None
+    return answer
+
+
+def _named(request: dict[str, Any]) -> str:
+    if name := _by_code().get(request.get("QuotaCode", "")):
+        return name
+    raise AwsError("NoSuchResourceException", "The request failed because the specified quota does not exist.")
 
 
 def _needs(job: TrainingJob) -> dict[str, int]:

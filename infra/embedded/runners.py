@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +26,7 @@ class Runners:
 
     containers: bool = False
     image: str | None = None
+    program: Sequence[str] = ProcessRunner.program  # what a process runs where a job names no entry point
 
     def of(self, job: TrainingJob, tree: OptMl) -> Runner:
         """The runner for one host of a job. Raises ServiceError when there is no such image."""
@@ -32,7 +34,7 @@ class Runners:
         entrypoint: list[str] = algorithm.get("ContainerEntrypoint", [])
         arguments: list[str] = algorithm.get("ContainerArguments", [])
         if not self.containers:
-            return ProcessRunner([*(entrypoint or ProcessRunner.program), *arguments])
+            return ProcessRunner([*(entrypoint or self.program), *arguments])
         options = ["--entrypoint", entrypoint[0]] if entrypoint else []
         checkpoints = job.request.get("CheckpointConfig", {}).get("LocalPath", _CHECKPOINTS).rstrip("/")
         if checkpoints != _CHECKPOINTS:

@@ -2,9 +2,11 @@
 
 import errno
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,29 +15,34 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from ahx.errors import InputError, ServiceError
-from infra.embedded import moto_side, provisioning, simulation
+from ahx.errors import InputError, ServiceError, StorageError
+from infra.embedded import moto_side, provisioning
 from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
+from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.own_clients import CREDENTIALS, OwnClients
-from infra.embedded.quotas import OPERATIONS as QUOTA_OPERATIONS
 from infra.embedded.quotas import Quotas
+from infra.embedded.records import Records
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
+from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
+from infra.embedded.state import State
 from infra.embedded.training_jobs import TrainingJobs
+from infra.embedded.tuning import TuningJobs
 
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"
+_BACKLOG = 512
 
 
 class EmbeddedAws:
     """An AWS at http://127.0.0.1:PORT; port 0 takes a free one. Use it in a `with`, or call `start` and `stop`.
 
     One process can hold one, because moto's state is one for a process. `quotas` are instances by instance type. With
-    `instant`, jobs run nothing and are over after that many seconds.
+    `instant`, jobs run nothing and are over after that many seconds. `state` is a folder to go on from, and to keep.
     """
 
     def __init__(
@@ -46,32 +53,62 @@ class EmbeddedAws:
         runners: Runners | None = None,
         quotas: Mapping[str, float] | None = None,
         instant: float | None = None,
+        state: str | None = None,
         grace_seconds: float = 120.0,
     ) -> None:
         self.region, self._stopped = region, False
-        self._runners = runners or Runners()
-        self._folder = Path(tempfile.mkdtemp(prefix="ahx-aws-"))
-        self._servers = [_listen(HOST, port, self._answer)]
-        self.endpoint = f"http://{HOST}:{self._servers[0].server_port}"
-        clients = OwnClients(self.endpoint)
         values = Quotas()
         for instance_type, value in (quotas or {}).items():
             try:
                 values.set(instance_type, value)
             except KeyError:
                 raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
+        self._state = State(state, self._own_state) if state is not None else None
+        self._runners = runners or Runners()
+        self._folder = Path(tempfile.mkdtemp(prefix="ahx-aws-"))
+        self._servers = [_listen(HOST, port, self._answer)]
+        self.endpoint = f"http://{HOST}:{self._servers[0].port}"
+        clients = OwnClients(self.endpoint)
         reach = self._reach_of_jobs()
         settings = Settings(self._runners.of, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values), clients, settings, instant)
         self.faults = Faults()
+        self.tuning = TuningJobs(self.training)
+        images = Registry((self._state.folder if self._state else self._folder) / "registry")
+        writing = self._state.writing if self._state else lambda service: nullcontext()
+        self._app = Application(
+            self._operations(images), Control(self.faults, self.training), images, self.faults, clients, writing
+        )
+
+    def _operations(self, images: Registry) -> dict[tuple[str, str], Any]:
+        """What we answer ourselves; everything else is moto's."""
+        quotas, ours = self.training.jobs.quotas, Records(self.training, self.tuning)
         operations: dict[tuple[str, str], Any] = {
-            ("sagemaker", name): operation for name, operation in self.training.operations.items()
+            ("sagemaker", name): operation
+            for part in (self.training.operations, self.tuning.operations, ours.operations)
+            for name, operation in part.items()
         }
-        for name in QUOTA_OPERATIONS:
-            operations["servicequotas", name] = partial(values.answer, name)
-        images = Registry(self._folder / "registry")
-        operations[("ecr", "GetAuthorizationToken")] = partial(images.authorization_token, address=self.endpoint)
-        self._app = Application(operations, Control(self.faults, self.training), images, self.faults, clients)
+        operations |= {("servicequotas", name): operation for name, operation in quotas.operations.items()}
+        operations["ecr", "GetAuthorizationToken"] = partial(images.authorization_token, address=self.endpoint)
+        operations["iam", "SimulatePrincipalPolicy"] = simulate_principal_policy
+        operations["iam", "SimulateCustomPolicy"] = simulate_custom_policy
+        return operations
+
+    def _own_state(self) -> dict[str, Any]:
+        with self.training.jobs.changed:
+            return {
+                "quotas": self.training.jobs.quotas.changed,
+                "training_jobs": [job.to_json() for job in self.training.jobs.all()],
+                "tuning_jobs": [job.to_json() for job in self.tuning.all()],
+            }
+
+    def _restore(self, state: State) -> None:
+        saved = state.load()
+        quotas = self.training.jobs.quotas
+        quotas.changed = saved.get("quotas", {}) | quotas.changed
+        self.training.jobs.restore(map(TrainingJob.from_json, saved.get("training_jobs", [])))
+        self.tuning.restore(saved.get("tuning_jobs", []))
+        state.start()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,7 +127,12 @@ class EmbeddedAws:
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
         provisioning.fill_gaps()
-        simulation.teach()
+        if self._state:
+            try:
+                self._restore(self._state)
+            except StorageError:
+                self._close()
+                raise
         for server in self._servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
@@ -100,9 +142,16 @@ class EmbeddedAws:
         if self._stopped:
             return
         self._stopped = True
+        self.tuning.close()
         self.training.close()
         for server in self._servers:
             server.shutdown()
+        if self._state:
+            self._state.stop()
+        self._close()
+
+    def _close(self) -> None:
+        for server in self._servers:
             server.server_close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -119,7 +168,7 @@ class EmbeddedAws:
 
     def _reach_of_jobs(self) -> dict[str, str]:
         """The environment with which jobs reach us; containers come in through an address of their own."""
-        port = self._servers[0].server_port
+        port = self._servers[0].port
         if bind := self._runners.gateway:
             self._servers.append(_listen(bind, port, self._answer))
         endpoint = f"http://{self._runners.host_name_inside or HOST}:{port}"
@@ -127,24 +176,34 @@ class EmbeddedAws:
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug are not typed
-    """Says nothing about each request, and sends small answers at once."""
+    """Says nothing about each request, sends small answers at once, and really hangs up on demand."""
 
     disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Errors only; a line for each request would bury them. Docker tries TLS first, which is none."""
-        if type == "error" and args[:1] != (400,):
+        """Errors only; a line for each request would bury them."""
+        if type == "error":
             super().log(type, message, *args)
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def _listen(host: str, port: int, app: Any) -> BaseWSGIServer:
-    try:
-        return make_server(host, port, app, threaded=True, request_handler=_Handler)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            reason = f"port {port} is in use; stop what uses it, or choose another: ahx aws --port 0 takes a free one"
-        else:
+    """Raises ServiceError where this is not possible."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
             reason = f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}; choose another port"
-        raise ServiceError(reason) from error
-    except SystemExit:  # werkzeug prints its own advice, and exits
-        raise ServiceError(f"port {port} is in use; stop what uses it, or choose another with --port") from None
+            if error.errno == errno.EADDRINUSE:
+                reason = f"port {port} is in use; stop what uses it, or choose another: --port 0 takes a free one"
+            raise ServiceError(reason) from error
+        except OverflowError:
+            raise InputError(f"--port: must be from 0 to 65535 (got {port})") from None
+        number = listener.getsockname()[1]
+        return make_server(host, number, app, threaded=True, request_handler=_Handler, fd=listener.fileno())

@@ -29,7 +29,7 @@ class TrainingJobs:
         self.operations: dict[str, Callable[[Request, str], dict[str, Any]]] = {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": self.describe,
-            "ListTrainingJobs": self.list,
+            "ListTrainingJobs": self.list_jobs,
             "StopTrainingJob": self.stop,
             "UpdateTrainingJob": self.update,
             "DeleteTrainingJob": self.delete,
@@ -54,7 +54,7 @@ class TrainingJobs:
         with self.jobs.changed:
             return self.jobs.find(region, request["TrainingJobName"]).describe()
 
-    def list(self, request: Request, region: str) -> dict[str, Any]:
+    def list_jobs(self, request: Request, region: str) -> dict[str, Any]:
         check("ListTrainingJobs", request)
         status, part = request.get("StatusEquals"), request.get("NameContains", "")
         with self.jobs.changed:

@@ -29,7 +29,7 @@ class TuningJobs:
         self.operations: dict[str, Callable[[Request, str], dict[str, Any]]] = {
             "CreateHyperParameterTuningJob": self.create,
             "DescribeHyperParameterTuningJob": self.describe,
-            "ListHyperParameterTuningJobs": self.list,
+            "ListHyperParameterTuningJobs": self.list_jobs,
             "ListTrainingJobsForHyperParameterTuningJob": self.list_children,
             "StopHyperParameterTuningJob": self.stop,
             "DeleteHyperParameterTuningJob": self.delete,
@@ -63,7 +63,7 @@ class TuningJobs:
             job = self._find(region, request["HyperParameterTuningJobName"])
             return job.describe(self._children(job))
 
-    def list(self, request: Request, region: str) -> dict[str, Any]:
+    def list_jobs(self, request: Request, region: str) -> dict[str, Any]:
         check("ListHyperParameterTuningJobs", request)
         status, part = request.get("StatusEquals"), request.get("NameContains", "").lower()
         with self._changed:
@@ -158,7 +158,7 @@ class TuningJobs:
             return job
         raise AwsError("ResourceNotFound", f"Hyperparameter tuning job {name} does not exist.")
 
-    def _children(self, job: TuningJob) -> "list[TrainingJob]":  # quoted: `list` is an operation here
+    def _children(self, job: TuningJob) -> list[TrainingJob]:
         return [child for child in self._training.jobs.all(job.region) if child.name in job.children]
 
     def _tune(self, job: TuningJob, chosen: Iterator[Point]) -> None:
@@ -213,20 +213,20 @@ class TuningJobs:
         job.modified = time.time()
         return True
 
-    def _is_good_enough(self, job: TuningJob, children: "list[TrainingJob]") -> bool:
+    def _is_good_enough(self, job: TuningJob, children: list[TrainingJob]) -> bool:
         target = job.config.get("TuningJobCompletionCriteria", {}).get("TargetObjectiveMetricValue")
         best = job.best(children)
         value = job.value(best) if best else None
         if target is None or value is None:
             return False
-        return value >= target if job.objective["Type"] == "Maximize" else value <= target
+        return bool(value >= target if job.objective["Type"] == "Maximize" else value <= target)
 
     def _stop(self, job: TuningJob) -> None:
         job.status, job.modified = "Stopping", time.time()
         self._stop_children(self._children(job))
         self._changed.notify_all()
 
-    def _stop_children(self, children: "list[TrainingJob]") -> None:
+    def _stop_children(self, children: list[TrainingJob]) -> None:
         for child in children:
             if not child.is_over and child.status != "Stopping":
                 self._training.stop({"TrainingJobName": child.name}, child.region)

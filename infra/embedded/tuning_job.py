@@ -36,7 +36,9 @@ class TuningJob:
     @property
     def objective(self) -> dict[str, str]:
         """Type and MetricName; the metric is "" where none is named."""
-        told: dict[str, str] = self.config.get("HyperParameterTuningJobObjective", {"Type": "Maximize", "MetricName": ""})
+        told: dict[str, str] = self.config.get(
+            "HyperParameterTuningJobObjective", {"Type": "Maximize", "MetricName": ""}
+        )
         return told
 
     @property

@@ -16,7 +16,7 @@ Point = dict[str, str]
 
 
 def points(config: dict[str, Any], name: str) -> tuple[int, Iterator[Point]]:
-    """How many jobs there will be, and the hyperparameters of each. Raises AwsError for a space that cannot be tried."""
+    """How many jobs there will be, and the hyperparameters of each. Raises AwsError for an unfit space."""
     ranges = config.get("ParameterRanges", {})
     categorical = ranges.get("CategoricalParameterRanges", [])
     whole = [one | {"whole": True} for one in ranges.get("IntegerParameterRanges", [])]
@@ -42,14 +42,14 @@ def _grid(categorical: list[dict[str, Any]], limit: int | None) -> tuple[int, It
     names = [one["Name"] for one in categorical]
     count = math.prod(len(one["Values"]) for one in categorical)
     if limit is not None and limit != count:
-        _refuse(f"MaxNumberOfTrainingJobs must be {count}, the number of combinations, for the Grid strategy, or absent.")
+        _refuse(
+            f"MaxNumberOfTrainingJobs must be {count}, the number of combinations, for the Grid strategy, or absent."
+        )
     chosen = itertools.product(*(one["Values"] for one in categorical))
     return count, (dict(zip(names, values, strict=True)) for values in chosen)
 
 
-def _random(
-    categorical: list[dict[str, Any]], numeric: list[dict[str, Any]], count: int, seed: Any
-) -> Iterator[Point]:
+def _random(categorical: list[dict[str, Any]], numeric: list[dict[str, Any]], count: int, seed: Any) -> Iterator[Point]:
     """The same seed gives the same points."""
     source = random.Random(seed)
     for _ in range(count):

@@ -54,6 +54,14 @@ def read_call(environ: Environ) -> Call:
     return Call(service, region, operation)
 
 
+_READS = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Query", "Search", "Filter", "Lookup")
+
+
+def reads(call: Call, method: str) -> bool:
+    """Whether a call changes nothing, as far as its name or method says."""
+    return method in ("GET", "HEAD") if call.service == "s3" else call.operation.startswith(_READS)
+
+
 def read_body(environ: Environ) -> bytes:
     """The body of the request, which stays readable for whoever comes next."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -87,10 +95,10 @@ def answer_json(start: StartResponse, result: dict[str, Any]) -> Body:
     return _send(start, 200, "application/x-amz-json-1.1", json.dumps(result).encode())
 
 
-def answer_xml(start: StartResponse, operation: str, result: str, namespace: str) -> Body:
-    """A result of a query protocol; `result` is the XML inside the operation's result element."""
+def answer_xml(start: StartResponse, operation: str, result: dict[str, Any], namespace: str) -> Body:
+    """A result of a query protocol."""
     text = (
-        f'<{operation}Response xmlns="{namespace}"><{operation}Result>{result}</{operation}Result>'
+        f'<{operation}Response xmlns="{namespace}"><{operation}Result>{_xml(result)}</{operation}Result>'
         f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{operation}Response>"
     )
     return _send(start, 200, "text/xml", text.encode())
@@ -114,6 +122,14 @@ def answer_error(start: StartResponse, environ: Environ, call: Call, error: AwsE
     return _send(
         start, error.status, "text/xml", f"{text}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>".encode()
     )
+
+
+def _xml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"<{name}>{_xml(inner)}</{name}>" for name, inner in value.items())
+    if isinstance(value, list):
+        return "".join(f"<member>{_xml(inner)}</member>" for inner in value)
+    return str(value).lower() if isinstance(value, bool) else escape(str(value))
 
 
 def _send(start: StartResponse, status: int, kind: str, body: bytes, more: Iterable[tuple[str, str]] = ()) -> Body:
