@@ -41,7 +41,7 @@ class Cluster:
         given = request.get("InputDataConfig", [])
         modes = {channel["ChannelName"]: channel.get("InputMode") or common for channel in given}
         nothing = self.folder / "nothing"
-        nothing.mkdir(parents=True)
+        nothing.mkdir()
         for number, host in enumerate(self.hosts):
             tree = opt_ml.build(
                 self.folder / host,

@@ -6,6 +6,7 @@ Training -> Interrupted -> Starting -> ...            managed spot: as often as 
 Interrupted -> MaxWaitTimeExceeded                    when it does not come back in time
 """
 
+import tempfile
 import threading
 import time
 import traceback
@@ -53,7 +54,6 @@ class Execution:
         self._stopping = threading.Event()
         self._capacity_back: float | None = None  # when spot capacity returns, once it has been taken away
         self._training_seconds = 0.0
-        self._attempt = 0
         self._cluster: Cluster | None = None
         self.thread = threading.Thread(target=self._run, name=f"job {job.name}", daemon=True)
 
@@ -89,8 +89,7 @@ class Execution:
 
     def _attempt_once(self) -> bool:
         """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
-        self._attempt += 1
-        folder = self._settings.folder / f"{self.job.region}-{self.job.name}-{self._attempt}"
+        folder = Path(tempfile.mkdtemp(prefix=f"{self.job.name}-", dir=self._settings.folder))
         self._cluster = cluster = Cluster(self.job, folder, self._client("s3"))
         begun = time.time()
         with self._jobs.changed:

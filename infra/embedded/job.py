@@ -147,7 +147,7 @@ class TrainingJob:
         if self.started:
             told["TrainingStartTime"] = self.started
             if self.is_over:
-                told["TrainingTimeInSeconds"] = max(1, round(self.instance_seconds))
+                told["TrainingTimeInSeconds"] = max(1, math.ceil(self.instance_seconds))
                 price = SPOT_PRICE if self.is_spot else 1.0
                 told["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
         return told

@@ -139,11 +139,8 @@ def test_state_survives(crash: bool, job_request: Make, tmp_path: Path) -> None:
         quotas.request_service_quota_increase(**asked, DesiredValue=30)
         until(lambda: described(server, name)["SecondaryStatus"] == "Training")
         if crash:
-            until(
-                lambda: (
-                    "Training" in (Path(state) / "sagemaker.json").read_text() and (Path(state) / "ecr.pickle").exists()
-                )
-            )
+            ours, images = Path(state) / "sagemaker.json", Path(state) / "ecr.pickle"
+            until(lambda: '"secondary": "Training"' in ours.read_text() and images.exists())
         server.end(signal.SIGKILL if crash else signal.SIGTERM)
     with serving("--process", "--state", state) as server:
         s3 = server.client("s3")
