@@ -56,10 +56,8 @@ class Shipper:
 
     def _open(self) -> None:
         logs = self._clients("logs")
-        with suppress(logs.exceptions.ResourceAlreadyExistsException):
-            logs.create_log_group(logGroupName=GROUP)
-        with suppress(logs.exceptions.ResourceAlreadyExistsException):
-            logs.create_log_stream(logGroupName=GROUP, logStreamName=self.stream)
+        _create(logs.create_log_group, logGroupName=GROUP)
+        _create(logs.create_log_stream, logGroupName=GROUP, logStreamName=self.stream)
 
     def _read(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -87,6 +85,15 @@ class Shipper:
                     self._clients("logs").put_log_events(logGroupName=GROUP, logStreamName=self.stream, logEvents=batch)
             for at in range(0, len(data), _MAX_DATA):
                 self._clients("cloudwatch").put_metric_data(Namespace=GROUP, MetricData=data[at : at + _MAX_DATA])
+
+
+def _create(call: Callable[..., Any], **names: str) -> None:
+    """Make what may be there already."""
+    try:
+        call(**names)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise
 
 
 def _datum(name: str, value: float, when: float, job: str) -> dict[str, Any]:
