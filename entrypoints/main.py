@@ -26,6 +26,7 @@ VERBS = (
     "verify",
     "exec",
     "sweep",
+    "run-local",
     "launch",
     "jobs",
     "infra",

@@ -3,13 +3,18 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from infra.local import tree
 from infra.local.runner import Job
 
 
-def watch(job: Job, most_seconds: float | None = None) -> int:
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def watch(job: Job, most_seconds: float | None = None, show: Callable[[str], None] = _print) -> int:
     """Show what the job prints until it ends, which it is asked to do after `most_seconds`; the exit code.
 
     The first Ctrl-C or SIGTERM stops the job, which keeps a checkpoint and the model so far, a second one kills it; the
@@ -34,7 +39,7 @@ def watch(job: Job, most_seconds: float | None = None) -> int:
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for line in job.lines():
-            print(line, flush=True)
+            show(line)
         code = job.wait()
     finally:
         limit.cancel()

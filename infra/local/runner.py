@@ -123,6 +123,16 @@ def docker_command() -> str:
     return found
 
 
+def check_image(image: str) -> None:
+    """Raises ServiceError when no engine answers, or the image is not there."""
+    asked = docker("version", "--format", "{{.Server.Version}}")
+    if asked.returncode:
+        told = (asked.stderr.strip().splitlines() or ["it did not say why"])[-1]
+        raise ServiceError(f"no Docker engine answers ({told}); start it, or run the job as a process")
+    if docker("image", "inspect", image).returncode:
+        raise ServiceError(f"there is no image {image} here; build it with `make image`, or pull it (docker pull)")
+
+
 def leftovers() -> dict[str, int]:
     """Containers of jobs whose starter is gone: their names, and the process that started each."""
     listed = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", '{{.Names}} {{.Label "' + LABEL + '"}}')
