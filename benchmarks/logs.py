@@ -192,7 +192,7 @@ def main() -> None:
         closing = max(logged.closing for _, logged, _ in pairs)
         print(
             f"{name:24}{last.printed:>8,}{last.kept or 0:>8,}{delivered:>10,}{last.code:>6}{cpu:>7.2f}{wall:>7.2f}"
-            f"{closing:>11.2f}  {last.conclusion}",
+            f"{closing:>11.2f}  {last.conclusion or '(it could not say)'}",
             flush=True,
         )
         same_code = all(bare.code == logged.code for bare, logged, _ in pairs)

@@ -106,22 +106,22 @@ def check_installed() -> None:
         raise ServiceError("docker-compose is not installed; see https://docs.docker.com/compose/install/")
 
 
-def ensure_network() -> None:
+def ensure_network(name: str = NETWORK) -> None:
     """Make the network that the SDK's containers share, once: two first jobs at the same time would make two of it, and
     docker-compose refuses to work with either. Raises ServiceError."""
-    lock = Path(tempfile.gettempdir()) / f"ahx-{NETWORK}-{os.getuid()}.lock"
+    lock = Path(tempfile.gettempdir()) / f"ahx-networks-{os.getuid()}.lock"
     with open(lock, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        listed = docker("network", "ls", "--quiet", "--no-trunc", "--filter", f"name=^{NETWORK}$")
+        listed = docker("network", "ls", "--quiet", "--no-trunc", "--filter", f"name=^{name}$")
         if listed.returncode != 0:
             raise ServiceError(f"Docker does not answer: {listed.stderr.strip() or 'start it, and try again'}")
         found = listed.stdout.split()
         if len(found) > 1:
             raise ServiceError(
-                f"there are {len(found)} Docker networks called {NETWORK}, and docker-compose needs one; "
+                f"there are {len(found)} Docker networks called {name}, and docker-compose needs one; "
                 f"remove the others: docker network rm {' '.join(one[:12] for one in found[1:])}"
             )
         if not found:
-            made = docker("network", "create", "--label", f"com.docker.compose.network={NETWORK}", NETWORK)
+            made = docker("network", "create", "--label", f"com.docker.compose.network={name}", name)
             if made.returncode != 0:
-                raise ServiceError(f"cannot make the Docker network {NETWORK}: {made.stderr.strip()}")
+                raise ServiceError(f"cannot make the Docker network {name}: {made.stderr.strip()}")

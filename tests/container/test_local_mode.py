@@ -76,19 +76,25 @@ def test_a_job_from_data_to_model_without_account_or_network(image, tmp_path, mo
     assert [path.name for path in tree.base.iterdir() if path.name.startswith("ahx-")] == []
 
 
-def test_two_at_once_where_there_is_no_network_yet(image, docker, tmp_path):
-    docker("network", "rm", NETWORK)  # fails while somebody else uses it
+def test_two_at_once(image, tmp_path):
     ready = [trees.build(tmp_path / name / "job", QUICK, {}) for name in "ab"]
-    script = "import sys; from infra.local.sdk_runner import ensure_network; ensure_network()"
-    racing = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
-    assert [process.wait() for process in racing] == [0] * 4
     jobs = [LocalModeRunner(image.name).start(tree) for tree in ready]
     for job in jobs:
         assert job.wait() == 0, "\n".join(job.lines())
     weights = {(job.tree.model / "model.safetensors").read_bytes() for job in jobs}
     assert len(weights) == 1
-    assert len(docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$").stdout.split()) == 1
     assert [containers(job.project) for job in jobs] == [[], []]
+
+
+def test_first_runs_at_the_same_time_make_one_network(docker):
+    name = f"ahx-test-{secrets.token_hex(4)}"
+    script = f"from infra.local.sdk_runner import ensure_network; ensure_network({name!r})"
+    racing = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
+    try:
+        assert [process.wait() for process in racing] == [0] * 4
+        assert len(docker("network", "ls", "--quiet", "--filter", f"name=^{name}$").stdout.split()) == 1
+    finally:
+        docker("network", "rm", name)
 
 
 def launched(image, folder):
