@@ -31,8 +31,7 @@ class Delivery:
         self.account.close(seconds)
         while self._thread.is_alive() and not hurried() and not self.account.given_up():
             self._thread.join(0.05)
-        if self._thread.is_alive():
-            self.account.reason = self.account.reason or "CloudWatch Logs has not answered in time"
+        self.account.reason = self.account.reason or "CloudWatch Logs has not answered in time"
         return not self._thread.is_alive()
 
     def _run(self) -> None:

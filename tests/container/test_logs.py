@@ -212,6 +212,13 @@ def test_nobody_ever_answers(site, operation):
     assert "logs: delivered 0/1 lines" in ended.conclusion
 
 
+def test_an_answer_that_comes_too_late_does_not_count(site):
+    site.proxy.fault = lambda operation, before, body: 20.0 if b"late" in body else None
+    ended = site.run("import time\nprint('x', flush=True)\ntime.sleep(2)\nprint('late')")
+    assert (ended.code, ended.lines) == (0, ["x", "late"])
+    assert re.search(r"delivered [01]/2 lines to \S+: \S.*; all of them are in", ended.conclusion)
+
+
 def test_the_group_may_not_be_made_but_is_there(site):
     site.client.create_log_group(logGroupName=GROUP)
     site.proxy.fault = lambda operation, before, body: (
