@@ -138,6 +138,10 @@ def _destroy(args: argparse.Namespace) -> int:
     if not ours:
         print(f"There is nothing of {names.prefix!r} in account {names.account}, {names.region}.")
         return 0
+    if jobs := stack.running(names):
+        count = "1 of our jobs is" if len(jobs) == 1 else f"{len(jobs)} of our jobs are"
+        some = ", ".join(jobs[:3]) + (" ..." if len(jobs) > 3 else "")
+        raise ServiceError(f"{count} not over ({some}), so nothing was deleted; wait for them, or stop them first")
     full = [(resource, stack.contents(resource)) for resource in ours]
     _print((f"- {one.title}{f', with {held}' if held else ''}", "red") for one, held in full)
     if any(held for _, held in full) and not args.delete_data:
@@ -205,7 +209,11 @@ def _ask(yes: bool, question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise InputError("nobody is there to be asked; add --yes to go on without a question")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:  # Ctrl-D
+        answer = "no"
+    if answer.strip().lower() not in ("y", "yes"):
         raise ServiceError("nothing was changed, as you said")
 
 

@@ -11,9 +11,9 @@ REGION = "eu-west-1"
 
 
 @contextmanager
-def serving(**options: Any) -> Iterator[str]:
-    """Its address. It stops when the context ends."""
-    with EmbeddedAws(port=0, region=REGION, instant=0, **options) as embedded:
+def serving(instant: float = 0, **options: Any) -> Iterator[str]:
+    """Its address. Jobs run nothing, and are over after `instant` seconds. It stops when the context ends."""
+    with EmbeddedAws(port=0, region=REGION, instant=instant, **options) as embedded:
         yield embedded.endpoint
 
 

@@ -116,6 +116,21 @@ def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
             yield resource, resource.owned(live)
 
 
+def running(names: Names) -> list[str]:
+    """The jobs of ours that are not over: without the role and the bucket they would fail, and lose their models."""
+    sagemaker = aws.client("sagemaker", names.region)
+    with aws.sentences("look for jobs that run"):
+        found = [
+            job["TrainingJobName"]
+            for status in ("InProgress", "Stopping")
+            for page in sagemaker.get_paginator("list_training_jobs").paginate(
+                NameContains=names.job_prefix, StatusEquals=status
+            )
+            for job in page["TrainingJobSummaries"]
+        ]
+    return sorted(name for name in found if name.startswith(names.job_prefix))
+
+
 def contents(resource: Resource) -> str | None:
     """What would be lost if it were deleted, in words."""
     with aws.sentences(f"look into the {resource.title}"):

@@ -2,11 +2,15 @@
 
 import json
 
+import aws_here
+import boto3
 import pytest
 from aws_calls import Recorder
 
 from entrypoints.main import main
 from infra.embedded import remote
+from infra.names import Names
+from infra.request import Setting, training_job
 
 BUCKET, ROLE, REPOSITORY = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-transformer"
 SAGEMAKER_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -153,13 +157,38 @@ def test_a_bucket_of_another_account_is_never_written_to(aws, ahx, monkeypatch):
     assert "--adopt" in error
 
 
+def end_of_file(question):
+    raise EOFError
+
+
+def test_jobs_that_run_keep_what_they_need(aws, ahx, monkeypatch):
+    with aws_here.serving(instant=600) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        ahx("apply", "--yes")
+        image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ahx-transformer@sha256:" + "0" * 64
+        setting = Setting("s1", Names("123456789012", "eu-west-1"), image, "sha256:0")
+        job = training_job(setting, {"rule": "double_a"})
+        sagemaker = boto3.client("sagemaker", region_name="eu-west-1")
+        sagemaker.create_training_job(**job)
+        code, _, error = ahx("destroy", "--yes", "--delete-data")
+        assert code == 1
+        assert f"1 of our jobs is not over ({job['TrainingJobName']}), so nothing was deleted" in error
+        assert ahx("plan")[0] == 0
+        sagemaker.stop_training_job(TrainingJobName=job["TrainingJobName"])
+        sagemaker.get_waiter("training_job_completed_or_stopped").wait(
+            TrainingJobName=job["TrainingJobName"], WaiterConfig={"Delay": 1}
+        )
+        assert ahx("destroy", "--yes", "--delete-data")[0] == 0
+
+
 def test_it_asks(aws, ahx, monkeypatch):
     code, _, error = ahx("apply")
     assert code == 2
     assert error == "ahx: error: nobody is there to be asked; add --yes to go on without a question\n"
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda question: "n")
-    assert ahx("apply")[2] == "ahx: error: nothing was changed, as you said\n"
+    for answer in (lambda question: "n", end_of_file):
+        monkeypatch.setattr("builtins.input", answer)
+        assert ahx("apply")[2] == "ahx: error: nothing was changed, as you said\n"
     assert aws("s3").list_buckets()["Buckets"] == []
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert ahx("apply")[0] == 0

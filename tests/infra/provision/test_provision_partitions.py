@@ -1,0 +1,26 @@
+"""What is left out where a partition has no such thing, and where the rest is made."""
+
+import pytest
+
+from infra.names import Names
+from infra.provision import stack
+from infra.provision.resource import Choices
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "spend", "budget"),
+    [
+        ("aws", "eu-west-1", "us-east-1", "us-east-1"),
+        ("aws", "us-east-1", "us-east-1", "us-east-1"),
+        ("aws-cn", "cn-north-1", None, "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1", None, None),
+    ],
+)
+def test_bills_are_watched_where_there_are_metrics_of_them(partition, region, spend, budget):
+    names = Names("123456789012", region, partition)
+    found = {resource.name: resource for resource in stack.resources(names, Choices(budget=1))}
+    regions = {name: found[name].region if name in found else None for name in (names.spend_alarm, names.budget)}
+    assert regions == {names.spend_alarm: spend, names.budget: budget}
+    assert {resource.arn.split(":")[1] for resource in found.values()} == {partition}
+    assert {resource.region for resource in found.values()} <= {region, spend, budget}
+    assert ("EstimatedCharges" in str(found[names.dashboard].wanted(None))) == (partition == "aws")
