@@ -4,12 +4,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo test check image lock docs bench bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image lock docs bench bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+# No AWS account: an AWS on this machine. Jobs are containers where Docker runs and has the image (make image).
+demo-cloud: $(READY_CLOUD)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo-cloud.sh
 
 # Two processes with a thread each: the tests' models are too small to gain from more.
 test: $(READY_DEV)
@@ -59,6 +64,10 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("make: error: Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(READY_CLOUD): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
 	@touch $@
 
 # What tests and checks need besides: AWS's libraries, SageMaker's SDK (1 GB), and tools.

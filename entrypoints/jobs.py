@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from infra.jobs.board import as_json, summary, table
+    from infra.jobs.board import as_json, console, summary, table
 
     if args.what is None:
         place = _place(args, None)
@@ -75,9 +75,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"sweep": state.sweep, "jobs": [as_json(row) for row in state.rows]}))
     else:
-        from rich.console import Console
-
-        Console().print(table(state, place.costs), soft_wrap=True)
+        console().print(table(state, place.costs))
     return 0
 
 

@@ -73,8 +73,6 @@ def follow(place: "Place", sweep: str, manifest: "Manifest", retry_failed: bool,
 
 def show_result(state: "State", place: "Place", as_json: bool) -> int:
     """The leaderboard. The exit code is 1 when a job has failed or could not be submitted."""
-    from rich.console import Console
-
     from infra.jobs import board
 
     if as_json:
@@ -82,9 +80,12 @@ def show_result(state: "State", place: "Place", as_json: bool) -> int:
         rest = [board.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
         print(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
     else:
-        console = Console()
-        console.print(board.leaderboard(state, place.costs), soft_wrap=True)
-        console.print(board.summary(state, place.costs), soft_wrap=True, highlight=False)
+        console = board.console()
+        console.print(board.leaderboard(state, place.costs))
+        for row in state.rows:
+            if row.job is not None and row.job.status == "Failed":
+                console.print(f"{row.name} failed: {board.first_line(row.job.reason)}", markup=False, highlight=False)
+        console.print(board.summary(state, place.costs), markup=False, highlight=False)
     return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
 
 
@@ -130,16 +131,16 @@ def confirm(place: "Place", yes: bool) -> None:
 
 
 def _print_jobs(planned: "Planned", names: list[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from infra.jobs.board import console
     from infra.sweep import shown, varied
 
     columns = varied(planned.configs)
     table = Table("job", *columns, box=None)
     for name, config in zip(names, planned.configs, strict=True):
         table.add_row(name, *[shown(config, column) for column in columns])
-    Console().print(table, soft_wrap=True)
+    console().print(table)
 
 
 def options(args: argparse.Namespace) -> "Options":

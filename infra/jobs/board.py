@@ -17,6 +17,7 @@ from infra.sweep import shown, varied
 
 _COLOURS = {COMPLETED: "green", FAILED: "red", STOPPED: "yellow"}
 _MOST_ROWS = 40
+_FILE_WIDTH = 200
 
 
 def status(row: Row) -> str:
@@ -43,6 +44,16 @@ def as_json(row: Row) -> dict[str, Any]:
     }
 
 
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+
+
+def first_line(reason: str) -> str:
+    """What SageMaker says of a failure goes on for lines; the first is the sentence."""
+    return reason.strip().partition("\n")[0]
+
+
 def ranked(rows: Sequence[Row]) -> list[Row]:
     """Those that have been evaluated, the best first: by exact match, then by the seconds of training."""
     judged = [row for row in rows if "val_exact" in row.metrics]
@@ -53,6 +64,8 @@ def leaderboard(state: State, costs: bool) -> Table:
     """The ranking."""
     names = varied([row.config for row in state.rows])
     table = Table("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "job", box=None)
+    for column in table.columns:
+        column.no_wrap = True
     for place, row in enumerate(ranked(state.rows), 1):
         values = [shown(row.config, name) for name in names]
         cost = [f"{row.cost(time.time()):.3f}"] if costs else []
@@ -107,7 +120,7 @@ class View:
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty() and not self.quiet:
-            self._live = Live(get_renderable=self._render, console=Console(), refresh_per_second=2)
+            self._live = Live(get_renderable=self._render, console=console(), refresh_per_second=2)
             self._live.start()
         return self
 
@@ -132,7 +145,7 @@ class View:
             if word != self._said.get(row.name, "queued"):
                 self._said[row.name] = word
                 exact = f", {row.metrics['val_exact']:.2%} exact" if "val_exact" in row.metrics else ""
-                reason = f": {row.job.reason}" if row.job and row.job.reason else ""
+                reason = f": {first_line(row.job.reason)}" if row.job and row.job.reason else ""
                 yield f"{row.name} {word}{exact if row.job and row.job.over else ''}{reason}"
         if state.note and state.note != self._said.get(""):
             yield f"{state.sweep}: {state.note}"

@@ -1,0 +1,181 @@
+"""The launcher under fire, and how fast it is.
+
+    python benchmarks/sweep.py chaos     # 200 jobs, quota 8, throttles, 5xx, kill -9, spot interruptions
+    python benchmarks/sweep.py speed     # 1,000 submissions of jobs that take no time
+
+Both run against an `ahx aws` on this machine, in a process of its own. In `chaos` the jobs are real trainings, as
+processes. In `speed` the server's ceiling is measured in the same run: as many threads as the launcher has send bytes
+that are ready, with as little work for the client as can be.
+"""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from typing import Any
+
+from served import AHX, served
+
+THREADS = 8
+
+
+def summaries(sweep: str) -> list[dict[str, Any]]:
+    import boto3
+
+    pages = boto3.client("sagemaker").get_paginator("list_training_jobs").paginate(NameContains=f"ahx-{sweep}-")
+    return [row for page in pages for row in page["TrainingJobSummaries"]]
+
+
+def chaos(n_jobs: int, kills: int) -> None:
+    import boto3
+
+    from infra.embedded import remote
+
+    remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
+    remote.post("faults", {"kind": "error", "service": "sagemaker", "rate": 0.05, "seed": 1})
+    done = threading.Event()
+    threading.Thread(target=interrupt_some, args=("chaos", 5, done), daemon=True).start()
+    words = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1", "--spot"]
+    seeds = ",".join(map(str, range(n_jobs)))
+    command = [*AHX, "sweep", "--name", "chaos", "--on", "embedded", *words, "--grid", f"seed={seeds}", "--json"]
+    begun = time.monotonic()
+    with open("launcher.json", "w") as out:
+        for kill in range(kills):
+            launcher = subprocess.Popen(command, stdout=out)
+            while len(summaries("chaos")) < n_jobs * (kill + 1) / (kills + 1) and launcher.poll() is None:
+                time.sleep(0.3)
+            launcher.send_signal(signal.SIGKILL)
+            launcher.wait()
+            print(
+                f"kill -9 of the launcher after {time.monotonic() - begun:.0f} s, {len(summaries('chaos'))} submitted"
+            )
+        subprocess.run([*AHX, "jobs", "attach", "chaos", "--on", "embedded", "--json"], check=True, stdout=out)
+    done.set()
+    seconds = time.monotonic() - begun
+    remote_faults = remote.get("faults")["faults"]
+    remote.delete("faults")
+    rows, client = summaries("chaos"), boto3.client("sagemaker")
+    told = [client.describe_training_job(TrainingJobName=row["TrainingJobName"]) for row in rows]
+    interrupted = sum(any(t["Status"] == "Interrupted" for t in one["SecondaryStatusTransitions"]) for one in told)
+    distinct = {json.dumps(one["HyperParameters"], sort_keys=True) for one in told}
+    statuses = dict(Counter(row["TrainingJobStatus"] for row in rows))
+    struck = ", ".join(f"{rule['hits']} {rule['kind']}" for rule in remote_faults)
+    print(f"{len(rows)} jobs of {len(distinct)} distinct configurations in {seconds:.0f} s; {statuses}")
+    print(f"{interrupted} interrupted; faults: {struck}")
+
+
+def interrupt_some(sweep: str, each: int, done: threading.Event) -> None:
+    """Take the instances of every fifth job away, once, while it trains."""
+    from ahx.errors import AhxError
+    from infra.embedded import remote
+
+    struck: set[str] = set()
+    seen: list[str] = []
+    while not done.wait(0.2):
+        try:
+            rows = summaries(sweep)
+        except Exception:  # noqa: BLE001 - a fault that we have asked for
+            continue
+        seen += sorted({row["TrainingJobName"] for row in rows} - set(seen))
+        chosen = set(seen[::each]) - struck
+        for row in rows:
+            name = row["TrainingJobName"]
+            if name in chosen and row["TrainingJobStatus"] == "InProgress" and row.get("SecondaryStatus") == "Training":
+                try:
+                    remote.post("interrupt", {"TrainingJobName": name, "Seconds": 1})
+                    struck.add(name)
+                except AhxError:
+                    continue  # it has just ended
+
+
+def speed(n_jobs: int) -> None:
+    from infra.jobs.engine import Engine
+    from infra.jobs.places import open_place
+    from infra.jobs.plan import Options, plan, publish
+    from infra.request import training_job
+    from infra.sweep import Sweep
+
+    place = open_place("embedded")
+    seeds = {"seed": tuple(map(str, range(n_jobs)))}
+    planned = plan(place, Sweep("speed", {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+    publish(place, planned)
+    requests = [training_job(planned.setting, config) for config in planned.configs]
+    rates: dict[str, list[float]] = {"server": [], "launcher": []}
+    for turn in range(3):
+        rates["server"].append(
+            ceiling([{**r, "TrainingJobName": f"ahx-raw-{turn}-{n}"} for n, r in enumerate(requests)])
+        )
+        name = f"speed-{turn}"
+        planned = plan(place, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+        engine = Engine(place, name, planned.manifest)
+        begun = time.monotonic()
+        while any(row.job is None for row in engine.state.rows):
+            engine.submit()
+        rates["launcher"].append(n_jobs / (time.monotonic() - begun))
+        assert len(summaries(name)) == n_jobs
+        begun = time.monotonic()
+        engine.poll()
+        back = time.monotonic() - begun
+        print(
+            f"server {rates['server'][-1]:.0f}/s, launcher {rates['launcher'][-1]:.0f}/s; all read back in {back:.1f} s"
+        )
+    ratio = sorted(ours / theirs for ours, theirs in zip(rates["launcher"], rates["server"], strict=True))[1]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"median of ratios {ratio:.2f}; the launcher's memory {memory:.0f} MB")
+
+
+def ceiling(requests: Sequence[dict[str, Any]]) -> float:
+    """CreateTrainingJob requests a second that the server answers, from bytes that are ready."""
+    host = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+    headers = {
+        "X-Amz-Target": "SageMaker.CreateTrainingJob",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sagemaker/aws4_request, "
+        "SignedHeaders=host;x-amz-date, Signature=0",
+        "X-Amz-Date": "20260101T000000Z",
+    }
+    bodies = [json.dumps(request).encode() for request in requests]
+
+    def send(some: Sequence[bytes]) -> None:
+        connection = HTTPConnection(host)
+        for body in some:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            assert answer.status == 200, text
+        connection.close()
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(send, [bodies[n::THREADS] for n in range(THREADS)]))
+    return len(bodies) / (time.monotonic() - begun)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["chaos", "speed"])
+    parser.add_argument("--jobs", type=int, help="200, and 1,000 for speed")
+    args = parser.parse_args()
+    options = ["--process", "--quota", "ml.m5.large=8"]
+    if args.what == "speed":
+        options = ["--instant", "--quota", "ml.m5.large=100000"]
+    with served(*options), tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, stdout=subprocess.DEVNULL)
+        if args.what == "chaos":
+            chaos(args.jobs or 200, kills=3)
+        else:
+            speed(args.jobs or 1000)
+        os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()
