@@ -4,6 +4,7 @@ It keeps no state of its own. Everything is read back from the place where the j
 moment and started again, on another machine too: a name that is taken was submitted before.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from ahx.errors import ServiceError
 from infra import prices
 from infra.halving import hopeless
 from infra.jobs.history import Evaluation, evaluations
-from infra.jobs.place import FAILED, Busy, Full, Job, Manifest, NotYet, Place, Taken
+from infra.jobs.place import FAILED, IN_PROGRESS, Busy, Full, Job, Manifest, NotYet, Place, Taken
 from infra.request import Setting, job_name, job_pattern, training_job
 from infra.sweep import Config
 
@@ -162,26 +163,24 @@ class Engine:
             elif room > 0 and not n_flying:  # what is left could cost more than is allowed
                 self.state.ended = True
             return False
-        n_submitted = 0
-        for at in range(0, len(chosen), _THREADS):
-            some = chosen[at : at + _THREADS]
-            outcomes = list(self._pool.map(self._submit_one, some))
-            n_submitted += sum(outcome is None for outcome in outcomes)
-            refusals = [outcome for outcome in outcomes if outcome is not None]
-            if refusals:
-                self._learn_from(refusals, n_flying + n_submitted)
-                break
-        return n_submitted > 0
+        halt = threading.Event()  # after a refusal, what is not on its way is not sent
+        refusals = [no for no in self._pool.map(lambda row: self._submit_one(row, halt), chosen) if no is not None]
+        if refusals:
+            self._learn_from(refusals, len(self.state.in_flight()))
+        return any(row.job is not None for row in chosen)
 
-    def _submit_one(self, row: Row) -> Exception | None:
+    def _submit_one(self, row: Row, halt: threading.Event) -> Exception | None:
         """None, or why not now."""
+        if halt.is_set():
+            return None
         try:
             self.place.submit(training_job(row.setting, row.config, row.attempt))
         except Taken:
             pass
         except (Full, Busy, NotYet) as error:
+            halt.set()
             return error
-        row.job = Job(row.name, "InProgress", "Starting", created=time.time())
+        row.job = Job(row.name, IN_PROGRESS, "Starting", created=time.time())
         self._role_refused = None
         return None
 
