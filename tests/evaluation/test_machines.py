@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ahx.errors import InputError, StorageError
+from ahx.errors import AhxError, InputError, StorageError
 from ahx.evaluation.execution import Execution
 from ahx.evaluation.recording import Recorder
 from ahx.evaluation.spacetime import Diagram
@@ -118,6 +118,14 @@ def test_verify_notices_other_weights(bb4: Path, tmp_path: Path) -> None:
     verdict = verify(load_trained(tmp_path / "copy"))
     assert not verdict.certified
     assert any(complaint.startswith("weights_sha256") for complaint in verdict.complaints)
+
+
+def test_a_run_that_is_too_short_says_that_nothing_is_proved(tmp_path: Path) -> None:
+    settings = {"rule": "bb4", "certify": True, "num_epochs": 1, "model_out": str(tmp_path), "device": "cpu"}
+    with pytest.raises(AhxError, match=r"not certified: \d+ of 262 windows right.*num_epochs"):
+        run(Hyperparameters.model_validate(settings))
+    assert not json.loads((tmp_path / checkpoint.CERTIFICATE).read_text())["certified"]
+    assert not verify(load_trained(tmp_path)).certified
 
 
 def test_verify_notices_an_edited_certificate(bb4: Path, tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def _usual_warmup(earlier: dict[str, Any]) -> int:
     return min(30, (earlier.get("max_steps") or 60) // 2)
 
 
+def _usual_epochs(earlier: dict[str, Any]) -> int:
+    return 16 if earlier.get("certify") else 10
+
+
 def _usual_layers(earlier: dict[str, Any]) -> int:
     return 1 if earlier.get("certify") else 2
 
@@ -104,8 +108,8 @@ class Hyperparameters(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of activations that are dropped while training."""
 
-    num_epochs: Length = 10
-    """Epochs to train for."""
+    num_epochs: Length = Field(default_factory=_usual_epochs)
+    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
     """Samples in an epoch; 0 is the whole file. Default: 1600 from a rule, 0 with infile."""
     max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None

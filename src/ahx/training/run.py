@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 import ahx
-from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.errors import AhxError, CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
 from ahx.model.build import configure
 from ahx.model.certificate import certify
@@ -231,8 +231,11 @@ def _conclude(
         report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {places.model}")
         if hp.certify and data.rule is not None:
             check = certify(places.model, model, data.tokenizer, data.rule)
-            found = "certified" if check.complete else "NOT certified, train longer (num_epochs)"
-            report.say(f"{found}: {check}. The certificate is {places.model / checkpoint.CERTIFICATE}")
+            if not check.complete:
+                raise AhxError(
+                    f"not certified: {check}; train longer (num_epochs, now {hp.num_epochs}), or with another seed"
+                )
+            report.say(f"certified: {check}. The certificate is {places.model / checkpoint.CERTIFICATE}")
         return
     stopped = f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept"
     if places.unattended:
