@@ -102,6 +102,7 @@ def check_writable(tree: OptMl) -> None:
 
 
 def _train(hyperparameters: Hyperparameters, places: Places, stop: StopRequest) -> None:
+    first = os.environ.get("RANK", "0") == "0"
     try:
         # torch comes with these, so not before the input is known to be right.
         from ahx.training.run import run
@@ -110,10 +111,10 @@ def _train(hyperparameters: Hyperparameters, places: Places, stop: StopRequest) 
         outcome = run(hyperparameters, places, stop)
     except StoppedEarly:
         # In an earlier life this job may have come further.
-        if "container.results" not in sys.modules or not keep_newest(places):
+        if "container.results" not in sys.modules or not first or not keep_newest(places):
             raise
         return
-    if outcome.signal is None and int(os.environ.get("RANK", "0")) == 0:
+    if outcome.signal is None and first:
         write_evaluation(hyperparameters, places, stop)
 
 

@@ -9,8 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
-#: Set by infra/local/runner.py.
-STOP_AT_EOF = "AHX_STOP_AT_EOF"
+from ahx.training.opt_ml import STOP_AT_EOF
 
 
 def watch(environ: Mapping[str, str]) -> None:

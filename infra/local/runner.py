@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
-from ahx.training.opt_ml import BASE_VARIABLE, OptMl
+from ahx.training.opt_ml import BASE_VARIABLE, STOP_AT_EOF, OptMl
 
 IMAGE = "ahx-transformer:dev"
 #: Every container that is started here carries this label; its value is the process that started it.
 LABEL = "ahx.local"
-#: Tells a job to stop gracefully at the end of its standard input (see container/parent.py).
-STOP_AT_EOF = "AHX_STOP_AT_EOF"
 GRACE_SECONDS = 120.0  # what SageMaker gives between SIGTERM and SIGKILL
 _POLL_SECONDS = 0.05
 

@@ -11,6 +11,8 @@ from typing import Self
 
 #: The variable that names another base; SageMaker's training toolkit reads it too.
 BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
+#: Set to 1, this variable has a job stop gracefully at the end of its standard input, when its starter has gone.
+STOP_AT_EOF = "AHX_STOP_AT_EOF"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class StopRequest:
     def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._remember)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)  # container/train has blocked them until now
         if self._patience is not None:
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
         return self
