@@ -23,6 +23,7 @@ class Ended:
 
     code: int
     failure: str
+    start_error: str = ""  # what Docker said when it could not even start the program
 
 
 class Cluster:
@@ -70,7 +71,8 @@ class Cluster:
         for job in over:
             if code := job.wait(1):
                 self.kill()
-                return Ended(code, opt_ml.failure(job.tree))
+                said = next(iter(job.lines()), "")
+                return Ended(code, opt_ml.failure(job.tree), said if said.startswith("docker: ") else "")
         return Ended(0, "") if len(over) == len(self.jobs) else None
 
     def stop(self, grace_seconds: float) -> None:

@@ -39,6 +39,7 @@ class Settings:
     """How jobs are run: what makes the runner of a host, and the environment in which a program reaches us."""
 
     runner: Callable[[TrainingJob, OptMl], Runner]
+    close: Callable[[TrainingJob, Path], None]
     environment: Mapping[str, str]
     folder: Path
     grace_seconds: float = 120.0
@@ -98,6 +99,7 @@ class Execution:
             return self._attempt_on(cluster)
         finally:
             cluster.close()
+            self._settings.close(self.job, folder)
 
     def _attempt_on(self, cluster: Cluster) -> bool:
         begun = time.time()
@@ -175,6 +177,9 @@ class Execution:
         s3, output = self._client("s3"), self.job.output
         compression = self.job.request["OutputDataConfig"].get("CompressionType", "GZIP")
         data = [tree.output_data for tree in cluster.trees]
+        if ended and ended.start_error:
+            self._fail(f"ClientError: CannotStartContainerError. {ended.start_error}", leave)
+            return True
         if ended and ended.code:
             if any(any(folder.iterdir()) for folder in data):
                 artifacts.upload_folder(s3, data, output, "output", compression)

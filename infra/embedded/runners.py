@@ -1,11 +1,14 @@
 """How the embedded AWS runs a job: as a process of this machine, or as a container where Docker is."""
 
+import ipaddress
+import json
 import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ahx.errors import ServiceError
 from ahx.training.opt_ml import OptMl
@@ -39,12 +42,21 @@ class Runners:
         checkpoints = job.request.get("CheckpointConfig", {}).get("LocalPath", _CHECKPOINTS).rstrip("/")
         if checkpoints != _CHECKPOINTS:
             options += ["--volume", f"{tree.checkpoints}:{checkpoints}:rw"]
-        network = "none" if job.request.get("EnableNetworkIsolation") else None
-        if network is None:
+        network = _network_of(tree.base.parent) if job.instance_count > 1 else None
+        if job.request.get("EnableNetworkIsolation") and network is None:
+            network = "none"
+        else:
             options += ["--add-host", f"{_INSIDE}:{self.gateway or 'host-gateway'}"]
+        if job.instance_count > 1:
+            docker("network", "create", str(network))  # for the first host; for the others it is there
         image = self.image or self._local_image(str(algorithm.get("TrainingImage", "")))
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
         return ContainerRunner(image, network=network, options=options, program=program)
+
+    def close(self, job: TrainingJob, folder: Path) -> None:
+        """Remove what was made for the hosts in `folder` besides the containers."""
+        if self.containers and job.instance_count > 1:
+            docker("network", "rm", _network_of(folder))
 
     @property
     def told(self) -> str:
@@ -63,9 +75,13 @@ class Runners:
         """This machine's address in Docker's default network, where it has one: a server must listen there."""
         if not self.containers:
             return None
-        done = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-        address = done.stdout.strip()
-        return address if done.returncode == 0 and _is_ours(address) else None
+        done = docker("network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
+        for config in json.loads(done.stdout) if done.returncode == 0 else []:
+            # An engine that has not been asked for a gateway takes the first address.
+            address = config.get("Gateway") or str(ipaddress.ip_network(config["Subnet"])[1])
+            if _is_ours(address):
+                return address
+        return None
 
     def _local_image(self, name: str) -> str:
         rest = name.partition("/")[2]
@@ -78,6 +94,11 @@ class Runners:
             if rest and candidate.endswith(f"/{rest}"):
                 return candidate
         raise ServiceError(f"there is no image {name} on this machine; build it, or give `ahx aws --image IMAGE`")
+
+
+def _network_of(folder: Path) -> str:
+    """The network of a job of several hosts, in which algo-1, algo-2, ... are known by these names."""
+    return f"ahx-aws-{folder.name}"
 
 
 def docker(*words: str) -> "subprocess.CompletedProcess[str]":

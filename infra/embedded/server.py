@@ -70,7 +70,7 @@ class EmbeddedAws:
         self.endpoint = f"http://{HOST}:{self._servers[0].port}"
         clients = OwnClients(self.endpoint)
         reach = self._reach_of_jobs()
-        settings = Settings(self._runners.of, reach, self._folder, grace_seconds)
+        settings = Settings(self._runners.of, self._runners.close, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)

@@ -1,0 +1,105 @@
+"""The embedded AWS with real containers: they reach it and each other, are stopped by signal, and fail with reasons."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from infra.embedded.runners import choose
+from infra.embedded.server import EmbeddedAws
+
+GROUP = "/aws/sagemaker/TrainingJobs"
+When = Callable[..., dict[str, Any]]
+Unique = Callable[[str], str]
+
+
+@pytest.fixture
+def containers(aws: EmbeddedAws, image: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
+    """A second server over the same moto, whose jobs are containers."""
+    with EmbeddedAws(0, runners=choose(image.name, process=False), grace_seconds=20) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def start(containers: EmbeddedAws, role: str, bucket: str, unique: Unique) -> Callable[..., str]:
+    """Starts a job whose container runs `python -c PROGRAM`."""
+
+    def create(program: str, hosts: int = 1, **more: Any) -> str:
+        name = unique("job")
+        algorithm = {"TrainingImage": "any", "TrainingInputMode": "File", "ContainerEntrypoint": ["python", "-c"]}
+        boto3.client("sagemaker").create_training_job(
+            **{
+                "TrainingJobName": name,
+                "AlgorithmSpecification": algorithm | {"ContainerArguments": [program]},
+                "RoleArn": role,
+                "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
+                "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": hosts, "VolumeSizeInGB": 1},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 100},
+            }
+            | more
+        )
+        return name
+
+    return create
+
+
+def printed(name: str) -> list[str]:
+    logs = boto3.client("logs")
+    streams = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
+    return [
+        event["message"]
+        for stream in streams
+        for event in logs.get_log_events(logGroupName=GROUP, logStreamName=stream["logStreamName"])["events"]
+    ]
+
+
+def test_a_container_reaches_this_aws(start: Callable[..., str], when: When) -> None:
+    program = "import os, urllib.request as r; print(r.urlopen(os.environ['AWS_ENDPOINT_URL'] + '/_ahx/status').status)"
+    name = start(program)
+    assert when(name)["TrainingJobStatus"] == "Completed", printed(name)
+    assert printed(name) == ["200"]
+
+
+def test_hosts_know_each_other_and_their_network_goes_with_them(
+    start: Callable[..., str], when: When, docker: Any
+) -> None:
+    program = "import socket; print(socket.gethostname(), len({socket.gethostbyname(f'algo-{n}') for n in (1, 2)}))"
+    name = start(f"import time; time.sleep(1); {program}; time.sleep(1)", hosts=2)
+    assert when(name)["TrainingJobStatus"] == "Completed", printed(name)
+    assert sorted(printed(name)) == ["algo-1 2", "algo-2 2"]
+    until = time.monotonic() + 20
+    while name in docker("network", "ls", "--format", "{{.Name}}").stdout:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_a_container_is_stopped_by_signal_and_leaves_its_model(
+    start: Callable[..., str], when: When, bucket: str
+) -> None:
+    program = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(open('/opt/ml/model/m', 'w').close())); "
+    name = start(f"{program}print('ready', flush=True); time.sleep(90)")
+    when(name, lambda job: job["SecondaryStatus"] == "Training" and printed(name) == ["ready"])
+    boto3.client("sagemaker").stop_training_job(TrainingJobName=name)
+    job = when(name)
+    assert job["TrainingJobStatus"] == "Stopped"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{bucket}/out/{name}/output/model.tar.gz"
+
+
+def test_a_container_that_cannot_start_fails_the_job(start: Callable[..., str], when: When) -> None:
+    algorithm = {"TrainingImage": "any", "TrainingInputMode": "File", "ContainerEntrypoint": ["/no/such/program"]}
+    job = when(start("", AlgorithmSpecification=algorithm))
+    assert job["FailureReason"].startswith("ClientError: CannotStartContainerError. docker: Error response from daemon")
+
+
+def test_the_image_trains(start: Callable[..., str], when: When, bucket: str) -> None:
+    algorithm = {"TrainingImage": "any", "TrainingInputMode": "File"}
+    hyperparameters = {"rule": "double_a", "num_epochs": "1", "epoch_size": "32"}
+    name = start("", AlgorithmSpecification=algorithm, HyperParameters=hyperparameters)
+    job = when(name, seconds=120)
+    assert job["TrainingJobStatus"] == "Completed", json.dumps(printed(name)[-20:])
+    assert boto3.client("s3").head_object(Bucket=bucket, Key=f"out/{name}/output/model.tar.gz")["ContentLength"] > 1_000
