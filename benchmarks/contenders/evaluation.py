@@ -71,8 +71,8 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     from ahx.evaluation.evaluate import evaluate
     from ahx.evaluation.report import total
     from ahx.evaluation.trained import Trained
+    from ahx.evaluation.writing import write
     from ahx.model.build import configure
-    from ahx.model.decoding import generate
     from ahx.model.machine import keep_memory
     from ahx.model.scoring import score
     from ahx.model.transformer import Transformer
@@ -101,15 +101,14 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     trained = Trained(model, tokenizer, PlainTeacher(), None, {}, Path())
 
     def decoded(samples: Sequence[tuple[str, str]]) -> int:
-        good = 0
-        for some in groups(samples):
-            prompts = [tokenizer.encode_input(text) for text, _ in some]
-            outputs = generate(model, prompts, tokenizer.stop, [2 * len(text) + 2 for text, _ in some])
-            good += sum(tokenizer.decode(out) == right for out, (_, right) in zip(outputs, some, strict=True))
-        return good
+        prompts = [tokenizer.encode_input(text) for text, _ in samples]
+        answers = write(model, tokenizer, prompts, [2 * len(text) + 2 for text, _ in samples])
+        return sum(answer.text == right for answer, (_, right) in zip(answers, samples, strict=True))
 
     def teacher_forced(samples: Sequence[tuple[str, str]]) -> int:
-        return int(score(model, rows(samples), tokenizer.separator).exact_N.sum())
+        encoded = trained.encoder.pairs(samples)
+        assert encoded is not None
+        return int(score(model, encoded, tokenizer.separator).exact_N.sum())
 
     def whole(samples: Sequence[tuple[str, str]]) -> int:
         return total(evaluate(trained, samples).by_length.values()).exact

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ahx.data.dataset import FileSamples, RuleSamples, open_files, pad_rows
+from ahx.data.dataset import FileSamples, RuleSamples, open_files
 from ahx.data.read import read_pairs
 from ahx.data.sampler import Sampler
 from ahx.data.spans import hash_texts, held_out
@@ -134,10 +134,3 @@ def test_a_trained_model_keeps_its_vocabulary(infile: Path, tmp_path: Path) -> N
     assert lists(more.train.rows(np.arange(2)))[0] == first.tokenizer.encode_input("A") + first.tokenizer.encode_steps(
         first.teacher.steps("A", "AA")
     )
-
-
-def test_pad_rows() -> None:
-    padded = pad_rows([[1, 2, 3], np.array([4], dtype=np.uint16), []], pad=9)
-    assert padded.dtype == np.int64
-    assert padded.tolist() == [[1, 2, 3], [4, 9, 9], [9, 9, 9]]
-    assert pad_rows([], pad=0).shape == (0, 0)

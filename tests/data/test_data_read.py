@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ahx.data.align import plain_steps
 from ahx.data.blocks import BLOCK_BYTES, MAX_LINE_BYTES
+from ahx.data.encode import Encoder
 from ahx.data.read import check, leak, read_pairs, resolve_infile
+from ahx.data.teacher import PlainTeacher
+from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
 
 PAIRS = [("A", "AA"), ("BA", "BAA")]
@@ -129,3 +134,14 @@ def test_leak_is_the_share_of_validation_lines_with_a_training_input(tmp_path: P
     assert leak(samples / "cp_train.txt", samples / "cp_train.txt") == 1.0
     val.write_text("# nothing\n")
     assert leak(train, val) == 0.0
+
+
+def test_pairs_in_memory_are_encoded_like_one_at_a_time() -> None:
+    """Also symbols that no line of a file could hold, and beyond ASCII."""
+    pairs = [("A", "AA"), ("", ""), ("B\n,", "B\n,"), ("äA", "äAA")]
+    tokenizer = Tokenizer.fit([(text, plain_steps(output)) for text, output in pairs])
+    encoder = Encoder(PlainTeacher(), tokenizer)
+    rows = encoder.pairs(pairs)
+    assert rows is not None
+    assert [rows.pick(np.array([n])).tokens.tolist() for n in range(len(pairs))] == [encoder.row(*p) for p in pairs]
+    assert encoder.pairs([*pairs, ("A", "Z")]) is None

@@ -5,7 +5,7 @@ with `#`, and a missing last line end are all fine.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +68,16 @@ class Block:
         text = self.codes.tobytes().decode("ascii" if self.codes.itemsize == 1 else "utf-32-le")
         spans = zip(self.start.tolist(), self.comma.tolist(), self.end.tolist(), strict=True)
         return [(text[start:comma], text[comma + 1 : end]) for start, comma, end in spans]
+
+
+def block_of(pairs: Sequence[tuple[str, str]]) -> Block:
+    """Pairs of input and output as the lines of a file would be; their symbols may be any."""
+    text = "".join([f"{text},{output}\n" for text, output in pairs])
+    inputs, outputs = (np.fromiter((len(pair[at]) for pair in pairs), np.int64, len(pairs)) for at in (0, 1))
+    end = np.cumsum(inputs + outputs + 2) - 1
+    comma = end - outputs - 1
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8) if text.isascii() else codes_of(text)
+    return Block(codes, comma - inputs, comma, end, np.arange(1, len(pairs) + 1))
 
 
 @dataclass

@@ -17,13 +17,13 @@ from ahx.data.fit import fit_once
 from ahx.data.permutation import permuted
 from ahx.data.pool import listable, split_all, spread
 from ahx.data.read import resolve_infile
+from ahx.data.rows import Row
 from ahx.data.sampler import Sampler
 from ahx.data.spans import Ints, hash_texts, held_out
 from ahx.data.teacher import MachineTeacher, Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.rule import Rule
 
-Row = Sequence[int] | npt.NDArray[np.uint16]
 Pair = tuple[str, str]
 
 _TRAINING, _VALIDATION, _FRESH = 0, 1, 2  # separate streams of random numbers
@@ -186,14 +186,6 @@ def open_files(
         train = val = open_cache(train_path, teacher, tokenizer, "all", cache_dir, on_progress)
         note = f"there is no validation file for {train_path}, and too few lines to hold any out: validation is on all"
     return FileSamples(train, val, teacher, tokenizer, seed, note)
-
-
-def pad_rows(rows: Sequence[Row], pad: int) -> npt.NDArray[np.int64]:
-    """Rows of different length as one (B, T) array, filled up with `pad` on the right."""
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    padded = np.full((len(rows), int(lengths.max(initial=0))), pad, dtype=np.int64)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate(rows) if len(rows) else 0
-    return padded
 
 
 def _evenly(size: int, n: int) -> Ints:

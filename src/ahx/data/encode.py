@@ -3,11 +3,14 @@
 The rows are exactly what `Tokenizer.encode_input` and `encode_steps` give for each line.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from ahx.data.block_steps import BlockSteps, StepFinder
-from ahx.data.blocks import Block, Problems
+from ahx.data.blocks import Block, Problems, block_of
+from ahx.data.rows import FlatRows
 from ahx.data.spans import Ints, distinct, inside, offsets_of
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Token, Tokenizer
@@ -39,6 +42,13 @@ class Encoder:
         steps = self._finder.find(block)
         rows = None if steps is None else self._assemble(block, steps)
         return self._one_by_one(block, problems) if rows is None else rows
+
+    def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
+        """The rows of all pairs of input and output; None when one must be looked at by itself."""
+        block = block_of(pairs)
+        steps = self._finder.find(block)
+        rows = None if steps is None else self._assemble(block, steps)
+        return None if rows is None else FlatRows(*rows)
 
     def row(self, text: str, output: str) -> list[int]:
         """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.queue_machine import QueueMachine
-from ahx.rules.transducer import NEXT, SILENT, STOP, Start, Step
+from ahx.rules.transducer import NEXT, STOP, Start, Step
 
 PAD, BEGIN, SEPARATOR = "<pad>", "<begin>", "<separator>"
 
@@ -36,6 +36,7 @@ class Tokenizer:
     def __init__(self, tokens: Sequence[Token], start: Start = "left") -> None:
         self.tokens = [Token(*token) for token in tokens]
         self.start: Start = start  # where the cursor stands after a separator
+        self._symbols = [token.symbol for token in self.tokens]
         self._number = {token: number for number, token in enumerate(self.tokens)}
         self._input = {
             token.symbol: number
@@ -95,16 +96,12 @@ class Tokenizer:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The string that output tokens spell: symbols since the last NEXT, up to the first STOP."""
-        symbols: list[str] = []
-        for number in numbers:
-            symbol = self.tokens[number].symbol
-            if symbol == STOP:
-                break
-            if symbol == NEXT:
-                symbols.clear()
-            elif symbol != SILENT:
-                symbols.append(symbol)
-        return "".join(symbols)
+        symbols = [self._symbols[number] for number in numbers]
+        if STOP in symbols:
+            del symbols[symbols.index(STOP) :]
+        if NEXT in symbols:
+            del symbols[: len(symbols) - symbols[::-1].index(NEXT)]
+        return "".join(symbols)  # a silent step's symbol is the empty string
 
     def spell(self, prompt: Sequence[int]) -> str:
         """The text of a prompt, `<` and `>` left out."""

@@ -76,14 +76,19 @@ def judge(
     `max_new_tokens` limits each answer; the default is `writing.token_limit`, which grows with the right answer.
     """
     verdicts = [Verdict()] * len(pairs)
+    together = None if decode or max_new_tokens is not None else _together(trained, pairs)
+    if together is not None:
+        verdicts = together
     questions = []
     for at, (text, output) in enumerate(pairs):
+        if together is not None and together[at].margin > DOUBTFUL:
+            continue
         asked = _ask(trained, at, text, output, max_new_tokens)
         if isinstance(asked, _Question):
             questions.append(asked)
         else:
             verdicts[at] = asked
-    on_path = [] if decode else [question for question in questions if question.path]
+    on_path = [] if decode or together is not None else [question for question in questions if question.path]
     if on_path:
         rows = [question.prompt + question.path for question in on_path]
         scores = score(trained.model, rows, trained.tokenizer.separator)
@@ -101,6 +106,17 @@ def judge(
             reason = question.obstacle or ("wrong" if answer.stopped else "no_stop")
         verdicts[question.at] = verdicts[question.at]._replace(reason=reason, got=answer.text)
     return verdicts
+
+
+def _together(trained: Trained, pairs: Sequence[Pair]) -> list[Verdict] | None:
+    """What one pass says of all pairs, put in tokens all at once; None when one of them has some obstacle."""
+    rows = trained.encoder.pairs(pairs)
+    if rows is None or (trained.block_size is not None and int(rows.lengths.max(initial=0)) > trained.block_size):
+        return None
+    scores = score(trained.model, rows, trained.tokenizer.separator)
+    loss_N = scores.loss_N * scores.tokens_N
+    columns = zip(pairs, scores.tokens_N.tolist(), loss_N.tolist(), scores.margin_N.tolist(), strict=True)
+    return [Verdict("", output, n, loss, margin) for (_, output), n, loss, margin in columns]
 
 
 def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int | None) -> _Question | Verdict:

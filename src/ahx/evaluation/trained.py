@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ahx.data.encode import Encoder
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError
@@ -30,6 +32,11 @@ class Trained:
     rule: Rule | None
     hyperparameters: Mapping[str, Any]  # as Hyperparameters.to_json wrote them
     folder: Path
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Puts samples into tokens."""
+        return Encoder(self.teacher, self.tokenizer)
 
     @property
     def block_size(self) -> int | None:

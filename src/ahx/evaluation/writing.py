@@ -44,8 +44,9 @@ def write(
     a row at block_size tokens; a prompt that is longer is the caller's mistake.
     """
     answers = [Written("", False)] * len(prompts)
-    rows = [range(len(prompt) + limit) for prompt, limit in zip(prompts, limits, strict=True)]
-    for group in by_length(rows, _TOKENS_PER_GROUP):
+    longest = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
+    for numbers in by_length(longest, _TOKENS_PER_GROUP):
+        group = numbers.tolist()
         chosen = [prompts[i] for i in group]
         tokens = generate(model, chosen, tokenizer.stop, [limits[i] for i in group], temperature, generator)
         for i, own in zip(group, tokens, strict=True):

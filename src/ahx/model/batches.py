@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.dataset import Row
+from ahx.data.rows import FlatRows, Row
+from ahx.data.spans import Ints
 
 #: Enough for matrix products to be fast, few enough to stay in the cache.
 TOKENS_PER_BATCH = 16_384
@@ -21,30 +22,31 @@ class Batch(NamedTuple):
     target_R: Tensor
 
 
-def to_batch(rows: Sequence[Row], separator: int, device: torch.device | str = "cpu", length: int = 0) -> Batch:
+def to_batch(
+    rows: Sequence[Row] | FlatRows, separator: int, device: torch.device | str = "cpu", length: int = 0
+) -> Batch:
     """Pad `rows` to the longest (or to `length`) and score everything after the first separator.
 
     The loss is taken on the output only: the input is random, and a model that tries to predict it learns noise.
     """
-    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
-    T = max(int(lengths.max()), length)
-    tokens = np.zeros((len(rows), T), np.int64)
-    at = np.arange(T)
-    tokens[at < lengths[:, None]] = np.concatenate([np.asarray(row, np.int64) for row in rows])
+    flat = FlatRows.of(rows)
+    tokens = flat.padded(length)
+    at = np.arange(tokens.shape[1])
     prompt = (tokens == separator).argmax(1)  # a row's place for its first scored token
-    scored = np.flatnonzero((at >= prompt[:, None]) & (at < lengths[:, None] - 1))
+    scored = np.flatnonzero((at >= prompt[:, None]) & (at < flat.lengths[:, None] - 1))
     target = tokens.reshape(-1)[scored + 1]
     return Batch(*(torch.from_numpy(a).to(device, non_blocking=True) for a in (tokens, scored, target)))
 
 
-def by_length(rows: Sequence[Row], tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """The numbers of `rows` in groups of similar length, each of about `tokens_per_batch` tokens with its padding."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    group: list[int] = []
-    for i in order:
-        if group and len(rows[i]) * (len(group) + 1) > tokens_per_batch:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
+def by_length(lengths: Sequence[int] | Ints, tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[Ints]:
+    """The numbers of rows of these lengths, in groups of similar length, each of about `tokens_per_batch` tokens with
+    its padding."""
+    lengths = np.asarray(lengths, np.int64)
+    order = np.argsort(lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        most = max(1, tokens_per_batch // max(1, int(lengths[order[begin]])))
+        ahead = lengths[order[begin : begin + most]]
+        size = max(1, int((ahead * np.arange(1, len(ahead) + 1) <= tokens_per_batch).sum()))
+        yield order[begin : begin + size]
+        begin += size

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ahx.data.rows import FlatRows
 from ahx.model.positions import Pattern, distance_bias, rope_tables, sequence_keys
 from ahx.model.transformer import Transformer
+
+_NOTHING = -1  # stands where a row has no token
 
 
 class KeyValueMemory:
@@ -120,37 +123,35 @@ def generate(
     model.eval()
     device = model.norm.weight.device
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
-    length_B = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    prompt_BT = torch.zeros(len(prompts), int(length_B.max()), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        prompt_BT[row, : len(prompt)] = torch.tensor(prompt)
+    rows = FlatRows.of(prompts)
+    length_B, prompt_BT = torch.from_numpy(rows.lengths).to(device), torch.from_numpy(rows.padded()).to(device)
     S = int(length_B.max()) + max(limits)
     if model.positions is not None:
         S = min(S, model.config.block_size)  # learned positions end there, and so does the text
     limit_B = torch.minimum(torch.tensor(limits, device=device), S - length_B)
     decoder = Decoder(model, len(prompts), S)
-    logits_BV = decoder.start(prompt_BT.to(device), length_B)
-    written: list[list[int]] = [[] for _ in prompts]
+    logits_BV = decoder.start(prompt_BT, length_B)
+    most = int(limit_B.max().clamp_min(0))
+    written_BN = torch.full((len(prompts), most), _NOTHING, device=device)
     alive = torch.arange(len(prompts), device=device)
     done_B = limit_B <= 0
-    for count in range(1, int(limit_B.max().clamp_min(0)) + 1):
+    for count in range(1, most + 1):
         if temperature > 0:
             cooled_BV = logits_BV / max(temperature, 1e-6)  # below that it is greedy anyway, and would overflow
             token_B = torch.multinomial(cooled_BV.softmax(1), 1, generator=generator)[:, 0]
         else:
             token_B = logits_BV.argmax(1)
-        for row, token, done in zip(alive.tolist(), token_B.tolist(), done_B.tolist(), strict=True):
-            if not done:
-                written[row].append(token)
+        written_BN[alive, count - 1] = token_B.where(~done_B, _NOTHING)
         done_B = done_B | (token_B == stop) | (limit_B[alive] <= count)
         left = int((~done_B).sum())
         if left == 0:
             break
         if left <= 0.75 * len(alive):  # finished rows cost as much as others: drop them when there are many
-            rows = torch.nonzero(~done_B)[:, 0]
-            decoder.keep(rows)
-            alive, token_B, done_B = alive[rows], token_B[rows], done_B[rows]
+            going = torch.nonzero(~done_B)[:, 0]
+            decoder.keep(going)
+            alive, token_B, done_B = alive[going], token_B[going], done_B[going]
         # A finished row keeps writing at its end until it is dropped; it may not run over the end of the memory.
         decoder.length_B = decoder.length_B.clamp_max(S - 1)
         logits_BV = decoder.step(token_B)
-    return written
+    lengths = (written_BN != _NOTHING).sum(1).tolist()
+    return [row[:length] for row, length in zip(written_BN.tolist(), lengths, strict=True)]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ahx.data.dataset import Row
+from ahx.data.rows import FlatRows, Row
 from ahx.model.batches import by_length, to_batch
 from ahx.model.transformer import Transformer
 
@@ -47,15 +47,16 @@ class Scores(NamedTuple):
 
 
 @torch.inference_mode()
-def score(model: Transformer, rows: Sequence[Row], separator: int) -> Scores:
+def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int) -> Scores:
     """The verdict on `rows`, each an input and its right output in tokens."""
     was_training = model.training
     model.eval()
     device = model.norm.weight.device
-    n = len(rows)
+    flat = FlatRows.of(rows)
+    n = len(flat)
     scores = Scores(np.zeros(n), np.zeros(n, np.int64), np.full(n, -1), np.full(n, np.inf))
-    for group in by_length(rows):
-        batch = to_batch([rows[i] for i in group], separator, device)
+    for group in by_length(flat.lengths):
+        batch = to_batch(flat.pick(group), separator, device)
         logits_RV = model(batch.tokens_BT, batch.scored_R).float()
         loss_R = F.cross_entropy(logits_RV, batch.target_R, reduction="none").cpu().numpy()
         right_R = logits_RV.gather(1, batch.target_R[:, None])[:, 0]

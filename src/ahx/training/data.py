@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ahx.data.dataset import Pair, Row, RuleSamples, open_files
+from ahx.data.dataset import Pair, RuleSamples, open_files
 from ahx.data.queue_samples import QueueSamples
+from ahx.data.rows import Row
 from ahx.data.sampler import Sampler
 from ahx.data.teacher import MachineTeacher, QueueTeacher, Teacher, choose_teacher
 from ahx.data.tokenizer import Tokenizer

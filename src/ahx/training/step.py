@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.data.dataset import Row
+from ahx.data.rows import Row
 from ahx.model.batches import Batch, to_batch
 from ahx.model.transformer import Transformer
 from ahx.training.optimizers import FlatParameters, Optimizer
@@ -36,10 +36,11 @@ class TrainingStep:
         """Take step number `step` on `rows`; the mean loss per token before it, as a tensor."""
         self.model.train()
         self.seed_dropout(step)
-        total = scored_tokens(rows, self.separator)
         self.flat.gradients.zero_()
         if own := rows[self.rank :: self.world]:
-            loss = self.loss(to_batch(own, self.separator, self.device)) / total
+            batch = to_batch(own, self.separator, self.device)
+            total = scored_tokens(rows, self.separator) if self.world > 1 else len(batch.scored_R)
+            loss = self.loss(batch) / total
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
             loss = loss.detach()
         else:
