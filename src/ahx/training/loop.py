@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from ahx.data.dataset import Row
+from ahx.data.rows import Row
 from ahx.errors import AhxError
 from ahx.model import checkpoint
 from ahx.model.decoding import generate
