@@ -51,6 +51,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     from infra.jobs.places import open_place
     from infra.jobs.plan import plan
     from infra.local import foreground, tree
+    from infra.local.screen import Screen
     from infra.local.sdk_runner import LocalModeRunner
     from infra.request import training_job
 
@@ -68,7 +69,8 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     }
     ready = tree.build(_FOLDER / request["TrainingJobName"], request["HyperParameters"], channels)
     job = LocalModeRunner(planned.setting.image).start(ready, request["Environment"])
-    code = foreground.watch(job, planned.setting.max_runtime)
+    with Screen() as show:
+        code = foreground.watch(job, planned.setting.max_runtime, show)
     print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command goes on from its checkpoints.")
     return code
 

@@ -34,7 +34,7 @@ VERBS = (
     "aws",
 )
 #: Those whose output is worth keeping: docs/logs.md.
-LOGGED = ("train", "eval", "sweep", "launch")
+LOGGED = ("train", "eval", "run-local", "sweep", "launch")
 
 EXAMPLES = [
     "ahx rules apply 'A -> AA' ABA",
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _recording(words: list[str]) -> AbstractContextManager[object]:
     """What keeps the lines that a long command prints, where AHX_LOG_GROUP or AHX_LOG_FILE ask for it."""
-    if not words or words[0] not in LOGGED or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
+    if not words or words[0].replace("_", "-") not in LOGGED or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
         return nullcontext()
     from container.logs import open_log
 

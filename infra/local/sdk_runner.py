@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ahx.errors import InputError, ServiceError
 from ahx.training.opt_ml import OptMl
-from infra.local.runner import IMAGE, StartedJob, docker, spawn
+from infra.local.runner import IMAGE, StartedJob, check_image, docker, spawn
 from infra.local.sdk_job import Order, containers
 
 #: The SDK's name for the network of its containers.
@@ -38,6 +38,7 @@ class LocalModeRunner:
     def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> "LocalModeJob":
         """Start the job in `tree`. Raises ServiceError and InputError before anything is started."""
         check_installed()
+        check_image(self.image)  # docker-compose would look for it in the registries first
         for place in (tree.base, *(channel.resolve() for channel in tree.channels.iterdir())):
             if {":", "$"} & set(str(place)):
                 raise InputError(f"docker-compose cannot use {place}: its name has a : or $; use another folder")

@@ -147,10 +147,9 @@ def test_a_sweep(image, tmp_path, monkeypatch, capsys):
     assert [job["status"] for job in jobs] == ["Completed"] * 2
 
 
-def test_an_image_that_is_not_there(image, tmp_path):
-    job = LocalModeRunner("ahx-there-is-none:1").start(trees.build(tmp_path / "job", QUICK, {}))
-    assert job.wait() == 1
-    assert trees.reason(job.tree).startswith("docker-compose could not start ahx-there-is-none:1")
+def test_an_image_that_is_not_there(docker, tmp_path):
+    with pytest.raises(ServiceError, match="ahx-there-is-none:1"):
+        LocalModeRunner("ahx-there-is-none:1").start(trees.build(tmp_path / "job", QUICK, {}))
 
 
 def test_variables_reach_the_container_as_they_are_and_logs_reach_cloudwatch(image, docker, tmp_path, monkeypatch):
@@ -185,7 +184,7 @@ def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch):
         sdk_runner.check_installed()
 
 
-def test_a_folder_that_docker_compose_would_misread(tmp_path):
+def test_a_folder_that_docker_compose_would_misread(image, tmp_path):
     tree = trees.build(tmp_path / "a$b", QUICK, {})
     with pytest.raises(InputError, match="its name has a : or \\$"):
-        LocalModeRunner().start(tree)
+        LocalModeRunner(image.name).start(tree)
