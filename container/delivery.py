@@ -4,13 +4,18 @@ The file is the queue: however long CloudWatch is away, memory holds no more tha
 prints knows nothing of it. Lines that other processes append to the file are delivered likewise.
 """
 
+import concurrent.futures.thread  # noqa: F401
 import json
+import logging  # noqa: F401
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from container.account import Account
 from container.logfile import LogFile
+
+# The two imports that nothing here uses are what boto3 needs and what hooks into os.fork: a fork at the very moment of
+# their first import, in the thread, would find their locks held by nobody.
 
 POLL = 0.5  # seconds between looks at the file
 
