@@ -11,11 +11,11 @@ AHX = [sys.executable, "-m", "entrypoints.main"]
 
 
 @contextmanager
-def served(*options: str) -> Iterator[None]:
-    """Start one on a free port and stop it afterwards; the environment of this process leads to it."""
+def served(*command: str) -> Iterator[None]:
+    """Start one and stop it afterwards; the environment of this process leads to it."""
     os.environ["PYTHONPATH"] = os.getcwd()
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen([*AHX, "aws", "--port", "0", *options], stdout=subprocess.PIPE, stderr=log, text=True)
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert server.stdout is not None
         for line in iter(server.stdout.readline, ""):
             if not line.startswith("export "):

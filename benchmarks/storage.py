@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from served import served
+from served import AHX, served
 
 BUCKET = "bench-storage"
 SMALL_BYTES = 4096
@@ -49,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ahx-bench-", dir="."))
     try:
-        with served("--process"):
+        with served(*AHX, "aws", "--port", "0", "--process"):
             measure(args, folder.resolve())
     finally:
         shutil.rmtree(folder)
