@@ -117,7 +117,7 @@ def killed(source: Path, place: str, up: list[str], down: list[str], bucket: obj
     seconds = timed(down)
     shutil.rmtree(folder / "cache", ignore_errors=True)
     kill_after(down, seconds / 2)
-    homes = [path for path in (folder / "cache" / "ahx" / "s3").glob("[!.]*")]
+    homes = list((folder / "cache" / "ahx" / "s3").glob("[!.]*"))
     print(f"  download killed after {seconds / 2:.1f} s: {len(homes)} folders that look whole")
     fetched = Path(locations.model(place))
     same = all((fetched / path.name).stat().st_size == path.stat().st_size for path in source.iterdir())
