@@ -50,40 +50,48 @@ def start(args: argparse.Namespace, folder: Path) -> None:
 def kill(args: argparse.Namespace, folder: Path) -> None:
     """The kill table."""
     runner, rng = ContainerRunner(NAME), random.Random(args.seed)
-    began = time.monotonic()
     whole = runner.start(trees.build(folder / "whole", KILLED, {}), ONE_THREAD)
     assert whole.wait() == 0
-    seconds = time.monotonic() - began
-    print(f"uninterrupted: {seconds:.1f} s")
-    for name in ("TERM", "KILL"):
+    for name in args.names:
         same = 0
         for number in range(args.signals):
-            moment = rng.uniform(0.3, seconds)
-            line, identical = _killed(runner, folder / f"{name}-{number}", name, moment, _weights(whole))
-            same += identical
-            print(f"SIG{name} after {moment:5.2f} s: {line}", flush=True)
-        print(f"SIG{name}: {same} of {args.signals} bit-identical to the uninterrupted run")
+            # A quarter of them in the seconds before the first step, the others at any step, and any moment in it.
+            step = rng.randrange(int(KILLED["max_steps"])) if rng.random() > 0.25 else 0
+            seconds = rng.uniform(0, 0.5) if step else rng.uniform(0, 4)
+            row = _killed(runner, folder / f"{name}-{number}", name, step, seconds, _weights(whole))
+            same += row[1]
+            print(f"SIG{name} {seconds:.2f} s after {f'step {step}' if step else 'the start'}: {row[0]}", flush=True)
+        print(f"SIG{name}: {same} of {args.signals} bit-identical to the uninterrupted run", flush=True)
 
 
-def _killed(runner: ContainerRunner, folder: Path, name: str, moment: float, expected: bytes) -> tuple[str, bool]:
+def _killed(
+    runner: ContainerRunner, folder: Path, name: str, step: int, seconds: float, expected: bytes
+) -> tuple[str, bool]:
     """One row: a job that gets a signal, and is started again with nothing but its checkpoints."""
     job = runner.start(trees.build(folder, KILLED, {}), ONE_THREAD)
-    time.sleep(moment)
+    while job.is_running and _step(job) < step // 5 * 5:
+        time.sleep(0.005)
+    time.sleep(seconds)
     while job.is_running and docker("kill", "--signal", name, job.name).returncode:
         time.sleep(0.05)
     sent = time.monotonic()
     code = job.wait()
     took = time.monotonic() - sent
-    left = sorted(job.tree.checkpoints.glob("step-*"))
+    left = _step(job)
     model = "model" if (job.tree.model / "model.safetensors").exists() else "no model"
     for lost in (job.tree.model, job.tree.output):
         shutil.rmtree(lost)
     again = runner.start(trees.build(folder, KILLED, {}), ONE_THREAD)
     second = again.wait()
     identical = second == 0 and _weights(again) == expected
-    at = left[-1].name if left else "no checkpoint"
+    at = f"checkpoint at step {left}" if left else "no checkpoint yet"
     verdict = "bit-identical" if identical else "DIFFERENT"
     return f"code {code} after {took:.1f} s, {model}, {at}; started again: code {second}, {verdict}", identical
+
+
+def _step(job: Job) -> int:
+    """The step of the newest checkpoint."""
+    return max((int(path.name.removeprefix("step-")) for path in job.tree.checkpoints.glob("step-*")), default=0)
 
 
 def _weights(job: Job) -> bytes:
@@ -107,6 +115,7 @@ def main() -> None:
     parser.add_argument("what", choices=["start", "kill", "size"])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--signals", type=int, default=20)
+    parser.add_argument("--names", nargs="*", default=["TERM", "KILL"])
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     check_image(NAME)
