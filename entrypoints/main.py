@@ -25,6 +25,7 @@ VERBS = (
     "interactive",
     "verify",
     "exec",
+    "interpret",
     "sweep",
     "run-local",
     "launch",

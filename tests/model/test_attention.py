@@ -144,8 +144,8 @@ def test_dropout_acts_in_training_only():
         ({"n_embd": 10, "n_head": 4}, "n_embd (10) must be a multiple of n_head (4)"),
         ({"heads": ("gggg",)}, "heads 'gggg' must be 2 words of 4 letters"),
         ({"heads": ("ggg", "gggg")}, "heads 'ggg/gggg' must be 2 words of 4 letters"),
-        ({"heads": ("gggx", "gggg")}, "'x' is not a kind of head; use the letters g, s and c"),
-        ({"heads": ("cggg", "gggg")}, "coupled heads need a token table"),
+        ({"heads": ("gggx", "gggg")}, "'x' is not a kind of head; use the letters g, s, c and p"),
+        ({"heads": ("cggg", "gggg")}, "coupled heads and program heads need a token table"),
     ],
 )
 def test_a_wrong_shape_is_refused(choices, sentence):

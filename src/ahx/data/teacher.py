@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ahx.data.align import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
+from ahx.rules.interpreter import TuringInterpreter
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Start, Step, Transducer, run, written
 
@@ -20,7 +21,7 @@ class Teacher(Protocol):
 
     @property
     def kind(self) -> str:
-        """ "machine", "queue", "alignment" or "plain"."""
+        """ "machine", "queue", "program", "alignment" or "plain"."""
 
     @property
     def start(self) -> Start:
@@ -102,6 +103,24 @@ class QueueTeacher:
 
 
 @dataclass(frozen=True)
+class ProgramTeacher:
+    """Follows the program in the prompt, as `rule` does."""
+
+    rule: TuringInterpreter
+    kind = "program"
+    start: Start = "program"
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        steps = self.rule.steps(text)
+        if (right := "".join(step.symbol for step in steps[:-1])) != output:
+            raise InputError(f"the program turns {text[-40:]!r} into {right[:40]!r}, not {output[:40]!r}")
+        return steps
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "rule": self.rule.spec}
+
+
+@dataclass(frozen=True)
 class AlignmentTeacher:
     """Cuts the output into one chunk per input symbol."""
 
@@ -155,6 +174,8 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
             return MachineTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
             return QueueTeacher(rule)
+        case {"kind": "program"} if isinstance(rule, TuringInterpreter):
+            return ProgramTeacher(rule)
         case {"kind": "alignment", "start": "left" | "right" as start, "lengths": dict(lengths)}:
             return AlignmentTeacher(Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()}))
     raise CheckpointError(f"{str(dict(data))[:80]} does not describe a teacher; the model's config.json is damaged")

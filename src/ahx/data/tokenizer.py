@@ -10,8 +10,12 @@ is the same thing whoever wrote it.
 
 Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
 "A" or about "move on" is shared by every token that has it.
+
+Where the rules stand in the prompt (see `ahx.rules.interpreter`), an input is a program and a configuration. Symbols
+have several characters there, such as `A0:`, and a configuration is made of the same tokens as an output.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +24,7 @@ from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import NEXT, STOP, Start, Step
 
 PAD, BEGIN, SEPARATOR = "<pad>", "<begin>", "<separator>"
+CONFIGURATION = "|"  # what stands between a program and a configuration
 
 
 class Token(NamedTuple):
@@ -38,13 +43,18 @@ class Tokenizer:
         self.start: Start = start  # where the cursor stands after a separator
         self._symbols = [token.symbol for token in self.tokens]
         self._number = {token: number for number, token in enumerate(self.tokens)}
-        self._input = {
-            token.symbol: number
-            for token, number in self._number.items()
-            if number > 2 and (token.move and not token.state if start == "queue" else token.move is None)
-        }
         self.pad, self.begin, self.separator = (self._number[Token(mark)] for mark in (PAD, BEGIN, SEPARATOR))
-        self.stop = self._number[Token(*Step(STOP))]
+        self.has_program = start == "program"
+        self.configuration = self._number[Token(CONFIGURATION)] if self.has_program else -1
+        self.stop = self._number[Token(*Step(NEXT if self.has_program else STOP))]
+        self._input = {token.symbol: n for n, token in enumerate(self.tokens) if n > 2 and self._is_input(token)}
+        longest_first = sorted(self._input, key=len, reverse=True)
+        self._pieces = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
+
+    def _is_input(self, token: Token) -> bool:
+        if self.start == "queue":
+            return bool(token.move) and not token.state
+        return token.move is None or (self.has_program and token.move == 1)
 
     @classmethod
     def fit(
@@ -74,10 +84,15 @@ class Tokenizer:
         """The symbols an input may use."""
         return "".join(self._input)
 
+    def number(self, symbol: str, move: int | None = None, state: str = "") -> int:
+        """The number of a token. Raises KeyError when there is no such token."""
+        return self._number[Token(symbol, move, state)]
+
     def encode_input(self, text: Sequence[str]) -> list[int]:
         """`<` text `>`, where `text` is a string or a list of cells. Raises InputError for an unknown symbol."""
+        pieces = self._pieces.findall(text) if isinstance(text, str) and self.has_program else text
         try:
-            return [self.begin, *(self._input[symbol] for symbol in text), self.separator]
+            return [self.begin, *(self._input[symbol] for symbol in pieces), self.separator]
         except KeyError as unknown:
             raise InputError(
                 f"the symbol {unknown.args[0]!r} in {''.join(text[:40])!r} is outside the alphabet {self.alphabet!r} "
@@ -95,10 +110,14 @@ class Tokenizer:
             ) from None
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The string that output tokens spell: symbols since the last NEXT, up to the first STOP."""
+        """The string that output tokens spell: symbols since the last NEXT, up to the first STOP.
+
+        With a program in the prompt NEXT is the stop: an answer is one configuration.
+        """
         symbols = [self._symbols[number] for number in numbers]
-        if STOP in symbols:
-            del symbols[symbols.index(STOP) :]
+        stop = self._symbols[self.stop]
+        if stop in symbols:
+            del symbols[symbols.index(stop) :]
         if NEXT in symbols:
             del symbols[: len(symbols) - symbols[::-1].index(NEXT)]
         return "".join(symbols)  # a silent step's symbol is the empty string

@@ -23,17 +23,25 @@ class Batch(NamedTuple):
 
 
 def to_batch(
-    rows: Sequence[Row] | FlatRows, separator: int, device: torch.device | str = "cpu", length: int = 0
+    rows: Sequence[Row] | FlatRows,
+    separator: int,
+    device: torch.device | str = "cpu",
+    length: int = 0,
+    restart: int = -1,
 ) -> Batch:
     """Pad `rows` to the longest (or to `length`) and score everything after the first separator.
 
-    The loss is taken on the output only: the input is random, and a model that tries to predict it learns noise.
+    The loss is taken on the output only: the input is random, and a model that tries to predict it learns noise. So a
+    further input, from a token `restart` to the next separator, is not scored either.
     """
     flat = FlatRows.of(rows)
     tokens = flat.padded(length)
     at = np.arange(tokens.shape[1])
     prompt = (tokens == separator).argmax(1)  # a row's place for its first scored token
     scored = np.flatnonzero((at >= prompt[:, None]) & (at < flat.lengths[:, None] - 1))
+    if restart >= 0:
+        given = (tokens == restart).cumsum(1) > (tokens == separator).cumsum(1)
+        scored = scored[~given.reshape(-1)[scored] & (tokens.reshape(-1)[scored + 1] != restart)]
     target = tokens.reshape(-1)[scored + 1]
     return Batch(*(torch.from_numpy(a).to(device, non_blocking=True) for a in (tokens, scored, target)))
 

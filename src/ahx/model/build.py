@@ -1,7 +1,7 @@
 """A model for a vocabulary: what the tokens mean becomes features, roles and moves."""
 
-from ahx.data.tokenizer import BEGIN, PAD, SEPARATOR, Tokenizer
-from ahx.model.positions import BOUNDARY, CELL, START, STEP, TokenTable
+from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
+from ahx.model.positions import BOUNDARY, CELL, PROGRAM, START, STEP, TokenTable
 from ahx.model.transformer import TransformerConfig
 from ahx.rules.transducer import NEXT, SILENT, STOP
 
@@ -11,20 +11,25 @@ _NO_CELLS = {PAD, STOP, SILENT}
 
 def token_table(tokenizer: Tokenizer) -> TokenTable:
     """The role and the move of every token, for the coupled scheme."""
-    queue = tokenizer.start == "queue"
-    roles = [
-        START if queue and token.symbol == SEPARATOR else BOUNDARY if token.symbol in _BOUNDARIES
-        else STEP if token.symbol in _NO_CELLS else CELL
-        for token in tokenizer.tokens
-    ]  # fmt: skip
+    queue, has_program = tokenizer.start == "queue", tokenizer.has_program
+
+    def role(token: Token) -> int:
+        if queue and token.symbol == SEPARATOR:
+            return START
+        if token.symbol in _BOUNDARIES or (has_program and token.symbol == CONFIGURATION):
+            return BOUNDARY
+        if has_program and token.move is None and token.symbol != PAD:
+            return PROGRAM
+        return STEP if token.symbol in _NO_CELLS else CELL
+
     moves = tuple(token.move or 0 for token in tokenizer.tokens)
-    return TokenTable(tuple(roles), moves, tokenizer.start == "right", queue)
+    return TokenTable(tuple(map(role, tokenizer.tokens)), moves, tokenizer.start == "right", queue)
 
 
 def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
     """The features of every token: its symbol, its move (or that it is input), its state.
 
-    A head of a Turing machine, such as B0, has two features for its symbol: the letter and what it stands on. Numbers
+    A symbol of several characters, such as the head B0 of a Turing machine, has a feature for each of them. Numbers
     are given in order of first appearance, so equal vocabularies have equal features.
     """
     numbers: dict[tuple[str, object], int] = {}
@@ -38,14 +43,18 @@ def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
 
 
 def _parts(symbol: str) -> list[tuple[str, object]]:
-    return [("letter", symbol[0]), ("symbol", symbol[1])] if len(symbol) == 2 else [("symbol", symbol)]
+    return [("symbol", symbol)] if symbol[:1] in ("", "<") else [("symbol", character) for character in symbol]
 
 
-def default_heads(n_layer: int, n_head: int) -> tuple[str, ...]:
-    """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence."""
+def default_heads(n_layer: int, n_head: int, program: bool = False) -> tuple[str, ...]:
+    """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence.
+
+    With a program in the prompt, half of the heads of the later layers look rules up in it.
+    """
     n_sequence = max(1, n_head // 4) if n_head > 1 else 0
+    n_program = (n_head + 1) // 2 if program else 0
     first = "s" * n_sequence + "c" * (n_head - n_sequence)
-    return (first, *("c" * n_head for _ in range(n_layer - 1)))
+    return (first, *("c" * (n_head - n_program) + "p" * n_program for _ in range(n_layer - 1)))
 
 
 def window_offsets(reads: tuple[int, int]) -> tuple[int, ...]:
@@ -78,7 +87,8 @@ def configure(
         n_embd=n_embd,
         dropout=dropout,
         pos=pos,
-        heads=heads or (default_heads(n_layer, n_head) if coupled else ()),
+        heads=heads or (default_heads(n_layer, n_head, tokenizer.has_program) if coupled else ()),
+        window=2 if tokenizer.has_program else 4,  # an action and its key stand side by side
         offsets=offsets,
         table=token_table(tokenizer) if coupled else None,
         features=token_features(tokenizer),

@@ -48,6 +48,7 @@ class Decoder:
         ]
         self.cursor = model.coupling.begin(B, S) if model.coupling is not None else None
         self.kinds = set("".join(config.heads))
+        self.program: Tensor | None = None
 
     def start(self, prompt_BT: Tensor, length_B: Tensor) -> Tensor:
         """Read prompts, padded on the right to (B, T); logits for the token after each: (B, V)."""
@@ -57,7 +58,10 @@ class Decoder:
             for t in range(T):  # padding is a step that neither writes nor moves: it changes nothing
                 self.cursor, _ = model.coupling.advance(self.cursor, prompt_BT[:, t], at_T[t].expand(B))
         x_BTC = model.embed(prompt_BT, at_T)
-        x_BTC = self._blocks(x_BTC, model.pattern(prompt_BT), at_T.expand(B, T), T)
+        pattern = model.pattern(prompt_BT)
+        if pattern.program_1TP is not None:
+            self.program = pattern.program_1TP[:, :, -1:]  # what comes after the program sees all of it
+        x_BTC = self._blocks(x_BTC, pattern, at_T.expand(B, T), T)
         self.length_B, self.longest = length_B.clone(), T
         last_BC = x_BTC[torch.arange(B, device=prompt_BT.device), length_B - 1]
         return model.score(last_BC)
@@ -83,6 +87,7 @@ class Decoder:
             coupled_BTK,
             bias,
             rope_tables(at_B1, config.n_embd // config.n_head) if config.pos == "rope" else None,
+            program_1TP=self.program,
         ).in_batch(self.longest)
         x_B1C = model.embed(token_B[:, None], at_B1)
         x_B1C = self._blocks(x_B1C, pattern, at_B1, self.longest)
@@ -96,6 +101,8 @@ class Decoder:
         self.length_B = self.length_B[rows]
         if self.cursor is not None:
             self.cursor = type(self.cursor)(*(part[rows] for part in self.cursor))
+        if self.program is not None:
+            self.program = self.program[rows]
 
     def _blocks(self, x_BTC: Tensor, pattern: Pattern, at_BT: Tensor, used: int) -> Tensor:
         for block, memory in zip(self.model.blocks, self.memories, strict=True):

@@ -29,13 +29,14 @@ POSITION_SCHEMES = ("coupled", "learned", "none", "rope", "alibi", "hard-alibi")
 # What a token is to the coupled heads.
 STEP, CELL, BOUNDARY = 0, 1, 2  # writes nothing; writes a symbol; opens a segment (begin, separator, next)
 START = -1  # in a queue: the separator, which is no cell; from here on the cursor moves
+PROGRAM = -2  # a part of the rules in the prompt: no cell, and all that `p` heads see
 
 
 @dataclass(frozen=True)
 class TokenTable:
     """What the coupled scheme knows about each of the V tokens of the vocabulary."""
 
-    roles: tuple[int, ...]  # STEP, CELL, BOUNDARY or START
+    roles: tuple[int, ...]  # STEP, CELL, BOUNDARY, START or PROGRAM
     moves: tuple[int, ...]  # how far the token moves the cursor
     start_right: bool = False  # the cursor starts on the last cell of a segment, not on the first
     queue: bool = False  # all cells are one segment: the cursor comes to read what is being written
@@ -49,6 +50,7 @@ class Pattern(NamedTuple):
     bias_HTS: Tensor | None = None  # for `g` heads: added to the scores (ALiBi); None means a plain causal mask
     rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine (RoPE)
     asked_R: Tensor | None = None  # the places of the flattened (B * T) that are asked for; None means all
+    program_1TP: Tensor | None = None  # for `p` heads: added to the scores of the first P tokens, a batch of (1, T, P)
 
     def in_batch(self, S: int) -> "Pattern":
         """The pattern for a batch, where row b begins at b * S, made from one whose keys are places in their rows."""
@@ -66,6 +68,30 @@ class Pattern(NamedTuple):
         if bias_HTS is not None and bias_HTS.shape[-3] > 1:  # one bias for each head: take these heads' own
             bias_HTS = bias_HTS[..., a:b, :, :]
         return None if bias_HTS is None else bias_HTS.to(dtype)  # torch 2.13 misreads a float32 mask of float64 queries
+
+    @property
+    def n_program(self) -> int:
+        """P: all of the program stands among the first P tokens."""
+        return 0 if self.program_1TP is None else self.program_1TP.shape[-1]
+
+    def program(self, dtype: torch.dtype) -> Tensor:
+        """What program heads add to their scores."""
+        assert self.program_1TP is not None, "the pattern has no program for heads of kind 'p'"
+        return self.program_1TP.to(dtype)
+
+    @staticmethod
+    def first_bias(kind: str, H: int, window: int, n_offsets: int) -> nn.Parameter:
+        """What a windowed head starts with: +4, a weight of about 0.95 among four, on one place of its own (H, K).
+
+        So it need not find out by trial where to look, which is most of what makes training fast. For `s` heads that
+        place is not the token itself. For `p` heads it is the logarithm of a factor on the scores (H, 1).
+        """
+        if kind == "p":
+            return nn.Parameter(torch.ones(H, 1))
+        K, first = (window, 1) if kind == "s" else (n_offsets, 0)
+        bias_HK = torch.zeros(H, K)
+        bias_HK[torch.arange(H), (torch.arange(H) + first) % K] = 4.0
+        return nn.Parameter(bias_HK)
 
 
 def _in_batch(keys_BTK: Tensor | None, S: int) -> Tensor | None:
@@ -145,6 +171,18 @@ class Coupling(nn.Module):
         travelled_BT = travelled_BT - travelled_BT.gather(1, place_BT.gather(1, own_BT))
         cursor_BT = torch.where(reading_BT, self._home(first_BT, last_BT) + travelled_BT, last_BT)
         return self._look_up(place_BT, cursor_BT, first_BT, last_BT)
+
+    def program(self, tokens_BT: Tensor) -> Tensor:
+        """What hides everything but the program from `p` heads: (B, T) -> (B, 1, T, P), P the longest program.
+
+        The token that begins the row stays in sight: that is where a head looks when no rule fits.
+        """
+        program_BT = self.role[tokens_BT] == PROGRAM
+        program_BT[:, 0] = True
+        P = int(program_BT.any(0).nonzero().max()) + 1
+        at_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+        seen_BTP = program_BT[:, None, :P] & (at_T[:P] <= at_T[:, None])
+        return torch.zeros(seen_BTP.shape, device=tokens_BT.device).masked_fill(~seen_BTP, float("-inf"))[:, None]
 
     def begin(self, B: int, T: int) -> "CursorState":
         """The state before the first token of B rows of at most T tokens, for `advance`."""

@@ -47,8 +47,8 @@ class Scores(NamedTuple):
 
 
 @torch.inference_mode()
-def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int) -> Scores:
-    """The verdict on `rows`, each an input and its right output in tokens."""
+def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, restart: int = -1) -> Scores:
+    """The verdict on `rows`, each an input and its right output in tokens (or several: see `to_batch`)."""
     was_training = model.training
     model.eval()
     device = model.norm.weight.device
@@ -56,7 +56,7 @@ def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int) ->
     n = len(flat)
     scores = Scores(np.zeros(n), np.zeros(n, np.int64), np.full(n, -1), np.full(n, np.inf))
     for group in by_length(flat.lengths):
-        batch = to_batch(flat.pick(group), separator, device)
+        batch = to_batch(flat.pick(group), separator, device, restart=restart)
         logits_RV = model(batch.tokens_BT, batch.scored_R).float()
         loss_R = F.cross_entropy(logits_RV, batch.target_R, reduction="none").cpu().numpy()
         right_R = logits_RV.gather(1, batch.target_R[:, None])[:, 0]

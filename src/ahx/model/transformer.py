@@ -46,10 +46,10 @@ class TransformerConfig:
             object.__setattr__(self, "heads", ("g" * self.n_head,) * self.n_layer)
         if len(self.heads) != self.n_layer or any(len(word) != self.n_head for word in self.heads):
             raise ValueError(f"heads {'/'.join(self.heads)!r} must be {self.n_layer} words of {self.n_head} letters")
-        if odd := set("".join(self.heads)) - set("gsc"):
-            raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s and c")
-        if "c" in "".join(self.heads) and self.table is None:
-            raise ValueError("coupled heads need a token table")
+        if odd := set("".join(self.heads)) - set("gscp"):
+            raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s, c and p")
+        if {"c", "p"} & set("".join(self.heads)) and self.table is None:
+            raise ValueError("coupled heads and program heads need a token table")
 
 
 class Memory(Protocol):
@@ -87,10 +87,11 @@ class Embedding(nn.Module):
 class Attention(nn.Module):
     """Each token gathers what it needs from other tokens (Vaswani et al. 2017, arXiv 1706.03762).
 
-    A head is of one of three kinds, named by a letter:
+    A head is of one of four kinds, named by a letter:
         g  global: every earlier token (this is GPT)
         s  sequence: the last K tokens
         c  coupled: the K cells around the cursor
+        p  program: the rules in the prompt, wherever they stand, with a trained factor on its scores
     `s` and `c` heads have a trained bias for each of their K places instead of any other sense of position.
     """
 
@@ -104,15 +105,10 @@ class Attention(nn.Module):
         self.groups = [(heads[a], a, b) for a, b in zip(starts, [*starts[1:], len(heads)], strict=True)]
         self.qkv = nn.Linear(C, 3 * C, bias=False)  # one matrix for the three projections of all heads
         self.out = nn.Linear(C, C, bias=False)
-        # Each windowed head starts by looking at one place of its own (+4 is a weight of about 0.95 among four):
-        # it need not find out by trial where to look, which is most of what makes training fast.
         self.bias = nn.ParameterDict()
         for kind, a, b in self.groups:
             if kind != "g":
-                K = config.window if kind == "s" else len(config.offsets)
-                bias_HK = torch.zeros(b - a, K)
-                bias_HK[torch.arange(b - a), torch.arange(b - a) % K] = 4.0
-                self.bias[f"{kind}{a}"] = nn.Parameter(bias_HK)
+                self.bias[f"{kind}{a}"] = Pattern.first_bias(kind, b - a, config.window, len(config.offsets))
 
     def forward(self, x_BTC: Tensor, pattern: Pattern, reference: bool = False, memory: Memory | None = None) -> Tensor:
         """(B, T, C) -> the same; (R, C) where the pattern names R places that ask."""
@@ -129,6 +125,9 @@ class Attention(nn.Module):
             if kind == "g":
                 dropout = self.dropout if self.training else 0.0
                 mix = pick(global_attention(q, k, v, pattern.bias(a, b, q.dtype), dropout, reference), asked_R)
+            elif kind == "p":
+                P, q, seen_1TP = pattern.n_program, q * self.bias[f"p{a}"].exp(), pattern.program(q.dtype)
+                mix = pick(global_attention(q, k[:, :P], v[:, :P], seen_1TP, 0.0, reference), asked_R)
             else:
                 keys_BTK, bias_HK = pattern.keys(kind), self.bias[f"{kind}{a}"]
                 if reference:
@@ -241,7 +240,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.n_embd, bias=False)
         self.head = Embedding(config)
         self.coupling = Coupling(config.table, config.offsets) if config.table is not None else None
-        self.windows_only = config.pos == "coupled" and "g" not in "".join(config.heads)
+        self.windows_only = config.pos == "coupled" and not {"g", "p"} & set("".join(config.heads))
         self.initialise()
 
     def initialise(self) -> None:
@@ -297,4 +296,5 @@ class Transformer(nn.Module):
             self.coupling.keys(tokens_BT, begin_BT) if self.coupling is not None else None,
             distance_bias(config.pos, config.n_head, at_T, at_T) if config.pos.endswith("alibi") else None,
             rope_tables(at_T, config.n_embd // config.n_head) if config.pos == "rope" else None,
+            program_1TP=self.coupling.program(tokens_BT) if self.coupling is not None and "p" in kinds else None,
         ).in_batch(tokens_BT.shape[1])

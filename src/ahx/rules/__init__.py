@@ -7,7 +7,8 @@ small machines whose steps a model is taught.
 """
 
 from ahx.rules.parse import FAMILIES, parse_rule
-from ahx.rules.presets import Preset, presets
+from ahx.rules.preset import Preset
+from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import (
     DEFAULT_STEP_LIMIT,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ahx.errors import InputError, StorageError
 from ahx.rules.cellular import CellularAutomaton
+from ahx.rules.interpreter import TuringInterpreter
 from ahx.rules.language import Source
 from ahx.rules.lsystem import LSystem
 from ahx.rules.markov import Markov
@@ -31,9 +32,11 @@ FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "ca": CellularAutomaton.read,
     "turing": TuringMachine.read,
     "transducer": TwoWay.read,
+    "interpreter": TuringInterpreter.read,
 }
 
-_NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*(?=[;,\n]|$)")
+_INTERPRETER = re.compile(r"\s*(\w+[-_])?interpreter\b")
+_NAME = re.compile(r"\s*([A-Za-z_](?:\w|-(?!>))*)\s*(?=[;,\n]|$)")
 _FUNCTION = re.compile(r"\s*([A-Za-z_][\w.]*):[A-Za-z_]\w*\s*(?=[;,\n]|$)")
 _FAMILY = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*")
 _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s))\#[^\n]*""", re.MULTILINE)
@@ -58,6 +61,11 @@ def parse_rule(spec: str) -> Rule:
     return _parse(text)
 
 
+def is_interpreter(spec: str | None) -> bool:
+    """Whether the text names a rule of the family `interpreter`, without reading it."""
+    return bool(spec and _INTERPRETER.match(spec))
+
+
 def _read_file(path: str) -> str:
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -76,7 +84,7 @@ def _read_file(path: str) -> str:
 def _preset_text(text: str) -> str | None:
     """`text` with the name of a preset in front replaced by the preset's own text; None when there is none."""
     name = _NAME.match(text)
-    preset = presets().get(name[1]) if name else None
+    preset = presets().get(name[1].replace("-", "_")) if name else None  # turing-interpreter is turing_interpreter
     if name is None or preset is None:
         return None
     rest = text[name.end() :].lstrip(";, \t\n")

@@ -1,42 +1,20 @@
 """Rules with a name. Each is a function whose docstring describes it with examples, and which returns its text."""
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import cleandoc
 
-_EXAMPLE = re.compile(r">>> \w+\(\"(.*)\"\)\n'(.*)'")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A named rule: `text` is what `parse_rule` reads."""
-
-    name: str
-    text: str
-    doc: str
-
-    @property
-    def description(self) -> str:
-        """The docstring without its examples."""
-        return self.doc.partition(">>>")[0].strip()
-
-    @property
-    def examples(self) -> list[tuple[str, str]]:
-        """The docstring's examples as (input, output)."""
-        return [(found[1], found[2]) for found in _EXAMPLE.finditer(self.doc)]
-
+from ahx.rules.interpreter_presets import INTERPRETERS
+from ahx.rules.preset import Preset, read_preset
 
 _PRESETS: dict[str, Preset] = {}
 
 
 def presets() -> dict[str, Preset]:
     """All presets by name, in the order in which they are best met."""
-    return dict(_PRESETS)
+    return _PRESETS | INTERPRETERS
 
 
 def _preset(text: Callable[[], str]) -> Callable[[], str]:
-    _PRESETS[text.__name__] = Preset(text.__name__, text(), cleandoc(text.__doc__ or ""))
+    _PRESETS[text.__name__] = read_preset(text)
     return text
 
 

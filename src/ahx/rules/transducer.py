@@ -25,8 +25,9 @@ LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # what a view shows beyond the ends
 DEFAULT_STEP_LIMIT = 10_000_000
 
 # The cursor begins on the first symbol of the input or on the last; or, with "queue", on the first, and all that is
-# written joins the end of what is read.
-Start = Literal["left", "right", "queue"]
+# written joins the end of what is read. With "program", the input is a program and a configuration, and the cursor
+# begins on the first cell of the latter.
+Start = Literal["left", "right", "queue", "program"]
 
 
 class Step(NamedTuple):

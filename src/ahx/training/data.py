@@ -6,15 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahx.data.dataset import Pair, RuleSamples, open_files
+from ahx.data.programs import ProgramSamples, Runs, vocabulary
 from ahx.data.queue_samples import QueueSamples
 from ahx.data.rows import Row
 from ahx.data.sampler import Sampler
-from ahx.data.teacher import MachineTeacher, QueueTeacher, Teacher, choose_teacher
+from ahx.data.teacher import MachineTeacher, ProgramTeacher, QueueTeacher, Teacher, choose_teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError
 from ahx.model.certificate import Check, Checker, machine_of
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
+from ahx.rules.interpreter import TuringInterpreter
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.places import Places
@@ -61,6 +63,8 @@ def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
     if hp.certify:
         assert rule is not None  # Hyperparameters asks for it
         return _from_windows(hp, rule)
+    if isinstance(rule, TuringInterpreter):
+        return _from_programs(hp, rule)
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
@@ -109,6 +113,31 @@ def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bo
         fresh=lambda n, stream: rows_of(tokenizer, teacher, samples.fresh(n, stream)),
         notes=(samples.note,) if samples.note else (),
         reads=machine.reads if machine else (0, 0),
+    )
+
+
+def _from_programs(hp: Hyperparameters, rule: TuringInterpreter) -> TrainingData:
+    """Programs and runs; see `ahx.data.programs`."""
+    if hp.infile or hp.alphabet:
+        raise InputError(f"{hp.rule} draws its own programs; leave out --infile and --alphabet")
+    if hp.pos not in ("auto", "coupled"):
+        raise InputError(f"{hp.rule} needs coupled positions; leave out --pos {hp.pos}")
+    steps_per_epoch = -(-hp.epoch_size // hp.batch_size)
+    total = hp.max_steps or hp.num_epochs * steps_per_epoch
+    tokenizer = vocabulary(rule)
+    samples = ProgramSamples(rule, tokenizer, total, Runs(lengths=(hp.min_len, hp.max_len)), hp.seed)
+    return TrainingData(
+        rule=rule,
+        teacher=ProgramTeacher(rule),
+        tokenizer=tokenizer,
+        pos="coupled",
+        batch=samples.batch,
+        steps_per_epoch=steps_per_epoch,
+        validation=lambda: samples.validation(hp.val_samples),
+        longest_row=samples.longest_row,
+        fresh=samples.fresh,
+        notes=("machines that are alike but for names are all in training, or all held out",),
+        reads=rule.reads,
     )
 
 

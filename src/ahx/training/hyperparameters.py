@@ -7,12 +7,13 @@ Fields may also be spelled the way earlier versions did (`num_layers` for `n_lay
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ahx.errors import InputError
+from ahx.rules.parse import is_interpreter
 from ahx.training.wording import as_list, explain
 
 # Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
@@ -34,8 +35,13 @@ SECTIONS = {
 }
 
 
+def _usual(others: int, interpreter: int) -> Callable[[dict[str, Any]], int]:
+    """A default that is another one where the rules stand in the prompt: there is more to learn."""
+    return lambda earlier: interpreter if is_interpreter(earlier.get("rule")) else others
+
+
 def _usual_epoch(earlier: dict[str, Any]) -> int:
-    return 0 if earlier.get("infile") else 1600
+    return 0 if earlier.get("infile") else _usual(1600, 5760)(earlier)
 
 
 def _usual_warmup(earlier: dict[str, Any]) -> int:
@@ -51,7 +57,7 @@ def _usual_layers(earlier: dict[str, Any]) -> int:
 
 
 def _usual_width(earlier: dict[str, Any]) -> int:
-    return 32 if earlier.get("certify") else 48
+    return 32 if earlier.get("certify") else _usual(48, 64)(earlier)
 
 
 def _usual_folder(earlier: dict[str, Any]) -> str:
@@ -87,22 +93,23 @@ class Hyperparameters(BaseModel):
     """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """The symbols that inputs are drawn from; without it, the rule's own."""
-    min_len: Length = 1
-    """Length of the shortest input drawn from the rule, in symbols."""
-    max_len: Length = 10
-    """Length of the longest input drawn from the rule, in symbols."""
+    min_len: Length = Field(default_factory=_usual(1, 2))
+    """Length of the shortest input drawn from the rule, in symbols. Default: 1, or 2 (cells) for an interpreter."""
+    max_len: Length = Field(default_factory=_usual(10, 6))
+    """Length of the longest input drawn from the rule, in symbols. Default: 10, or 6 (cells) for an interpreter."""
 
     pos: Literal["auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi"] = "auto"
     """How the model knows where a token stands; auto takes what generalises best for the rule."""
     heads: str | None = None
     """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
-    c the input around the cursor, g everything before; without it, what suits pos."""
+    c the input around the cursor, p the rules in the prompt, g everything before; without it, what suits pos."""
     n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(default_factory=_usual_layers)
     """Layers of the transformer. Default: 2, or 1 with certify."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
     """Attention heads of each layer."""
     n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(default_factory=_usual_width)
-    """Width of the embedding and of every layer; a multiple of n_head. Default: 48, or 32 with certify."""
+    """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 32 with certify; 64 for an
+    interpreter."""
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -111,7 +118,7 @@ class Hyperparameters(BaseModel):
     num_epochs: Length = Field(default_factory=_usual_epochs)
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
-    """Samples in an epoch; 0 is the whole file. Default: 1600 from a rule, 0 with infile."""
+    """Samples in an epoch; 0 is the whole file. Default: 1600 from a rule, 5760 for an interpreter, 0 with infile."""
     max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """Stop after this many steps (batches)."""
     max_seconds: Positive | None = None
@@ -123,8 +130,8 @@ class Hyperparameters(BaseModel):
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
-    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = 32
-    """Samples in a batch, over all processes together."""
+    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(default_factory=_usual(32, 16))
+    """Samples in a batch, over all processes together. Default: 32, or 16 programs for an interpreter."""
     learning_rate: Positive = 3e-3
     """Peak learning rate of AdamW."""
     muon_learning_rate: Positive = 0.02
@@ -144,8 +151,8 @@ class Hyperparameters(BaseModel):
     """Epochs between checkpoints; may be a fraction."""
     keep_checkpoints: Length = 3
     """Newest checkpoints to keep; the best one is kept besides."""
-    val_samples: Length = 1000
-    """Validation samples to draw from the rule."""
+    val_samples: Length = Field(default_factory=_usual(1000, 200))
+    """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
     model_in: Location | None = None
     """Start from the weights of this run or model folder."""
     model_out: Location = Field(default_factory=_usual_folder)
@@ -225,8 +232,10 @@ class Hyperparameters(BaseModel):
         words = heads.split("/")
         if len(words) != self.n_layer or any(len(word) != self.n_head for word in words):
             return [f"heads: {heads!r} must be {self.n_layer} words (n_layer) of {self.n_head} letters (n_head)"]
-        if odd := sorted(set("".join(words)) - set("scg")):
-            return [f"heads: {odd[0]!r} in {heads!r} is not a kind of head; use the letters s, c and g"]
+        if odd := sorted(set("".join(words)) - set("scgp")):
+            return [f"heads: {odd[0]!r} in {heads!r} is not a kind of head; use the letters s, c, g and p"]
+        if "p" in heads and not is_interpreter(self.rule):
+            return [f"heads: {heads!r} has program heads (p), which need rules in the prompt: an interpreter"]
         if "c" in heads and self.pos not in ("auto", "coupled"):
             return [f"heads: {heads!r} has coupled heads (c), which need pos coupled (got {self.pos})"]
         return []

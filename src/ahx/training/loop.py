@@ -194,7 +194,8 @@ class Loop:
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             if self.stop.signal is not None:
                 return None
-            parts.append(score(self.model, rows[begin : begin + ROWS_AT_ONCE], self.data.tokenizer.separator))
+            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.tokenizer
+            parts.append(score(self.model, own, marks.separator, marks.configuration))
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _examples(self) -> list[Example]:

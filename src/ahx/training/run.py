@@ -176,6 +176,7 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
         hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )
     arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
+    arguments["restart"] = data.tokenizer.configuration
     optimizer = Optimizer(flat, settings)
     if not hp.compile:
         return TrainingStep(model, flat, optimizer, data.tokenizer.separator, **arguments)

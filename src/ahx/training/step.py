@@ -25,10 +25,11 @@ class TrainingStep:
 
     def __init__(
         self, model: Transformer, flat: FlatParameters, optimizer: Optimizer, separator: int,
-        grad_clip: float = 1.0, autocast: bool = False, seed: int = 0,
+        grad_clip: float = 1.0, autocast: bool = False, seed: int = 0, restart: int = -1,
     ) -> None:  # fmt: skip
         self.model, self.flat, self.optimizer = model, flat, optimizer
         self.separator, self.grad_clip, self.autocast, self.seed = separator, grad_clip, autocast, seed
+        self.restart = restart
         self.device = flat.values.device
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
@@ -38,8 +39,8 @@ class TrainingStep:
         self.seed_dropout(step)
         self.flat.gradients.zero_()
         if own := rows[self.rank :: self.world]:
-            batch = to_batch(own, self.separator, self.device)
-            total = scored_tokens(rows, self.separator) if self.world > 1 else len(batch.scored_R)
+            batch = to_batch(own, self.separator, self.device, restart=self.restart)
+            total = scored_tokens(rows, self.separator, self.restart) if self.world > 1 else len(batch.scored_R)
             loss = self.loss(batch) / total
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
             loss = loss.detach()
@@ -83,7 +84,7 @@ class CompiledStep(TrainingStep):
     def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
         self.model.train()
         self.seed_dropout(step)
-        batch = to_batch(rows, self.separator, self.device, self.length)
+        batch = to_batch(rows, self.separator, self.device, self.length, self.restart)
         target_BT = torch.full_like(batch.tokens_BT, -100)
         target_BT.view(-1)[batch.scored_R] = batch.target_R
         scales = self.optimizer.scales(scale)
@@ -114,6 +115,8 @@ def summed_loss(logits_RV: Tensor, target_R: Tensor) -> Tensor:
     return F.cross_entropy(logits_RV, target_R, reduction="sum")
 
 
-def scored_tokens(rows: Sequence[Row], separator: int) -> int:
+def scored_tokens(rows: Sequence[Row], separator: int, restart: int = -1) -> int:
     """How many output tokens `rows` have."""
+    if restart >= 0:
+        return len(to_batch(rows, separator, restart=restart).target_R)
     return sum(len(row) - 1 - int((np.asarray(row) == separator).argmax()) for row in rows)
