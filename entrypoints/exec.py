@@ -15,7 +15,6 @@ from ahx.errors import InputError
 if TYPE_CHECKING:
     from ahx.evaluation.execution import Execution
     from ahx.evaluation.recording import Recorder
-    from ahx.evaluation.spacetime import check_name
     from ahx.evaluation.trained import Trained
     from ahx.rules.queue_machine import QueueMachine
 
@@ -51,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{name}: must be 0 or more (got {value})")
     from ahx.evaluation.execution import Execution
     from ahx.evaluation.recording import Recorder
+    from ahx.evaluation.spacetime import check_name
     from ahx.evaluation.trained import load_trained
     from ahx.evaluation.verification import machine_learnt
 
