@@ -145,6 +145,18 @@ def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
         run(settings(uninterrupted, resume=True, n_embd=32))
 
 
+def test_a_checkpoint_of_another_version_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(settings(tmp_path, max_steps=4))
+    load = checkpoint.load_training_state
+    monkeypatch.setattr(
+        checkpoint, "load_training_state", lambda folder: {k: v for k, v in load(folder).items() if k != "due"}
+    )
+    with pytest.raises(CheckpointError, match=r"another version: its state has no 'due'; train without --resume"):
+        run(settings(tmp_path, resume=True))
+
+
 def test_a_new_run_moves_older_checkpoints_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(settings(tmp_path, max_steps=4))
     run(settings(tmp_path, max_steps=4, seed=2))

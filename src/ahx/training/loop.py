@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from ahx.data.rows import Row
-from ahx.errors import AhxError
+from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
 from ahx.model.decoding import generate
 from ahx.model.scoring import Scores, score
@@ -37,6 +37,10 @@ N_EXAMPLES = 5
 SAFE_MARGIN = 1.0
 #: Rows that are scored before somebody looks whether training was asked to stop.
 ROWS_AT_ONCE = 10_000
+
+
+# What a checkpoint keeps besides the weights and the optimiser: attributes of `Loop`.
+_STATE = ("step", "seconds", "best", "due", "history", "reason")
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,17 @@ class Loop:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
-        names = ("step", "seconds", "best", "due", "history", "reason")
-        return {**{name: getattr(self, name) for name in names}, "optimizer": self.train_step.optimizer.state()}
+        return {**{name: getattr(self, name) for name in _STATE}, "optimizer": self.train_step.optimizer.state()}
 
     def restore(self, state: dict[str, Any], same_limits: bool) -> None:
-        """Go on from `state`. A run that had ended stays ended, unless its limits are others now."""
+        """Go on from `state`. A run that had ended stays ended, unless its limits are others now.
+
+        Raises CheckpointError for the state of a version that kept other things.
+        """
+        if absent := [name for name in (*_STATE, "optimizer") if name not in state]:
+            raise CheckpointError(
+                f"the checkpoint was written by another version: its state has no {absent[0]!r}; train without --resume"
+            )
         self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
         self.due, self.history = state["due"], list(state["history"])
         self.reason = str(state["reason"]) if same_limits else ""
