@@ -82,7 +82,7 @@ TRAIN = [
         "until_exact: fresh samples need a rule; add the one that made the infile, or leave this out",
     ),
     ("--rule copy --heads sccc", "heads: 'sccc' must be 2 words (n_layer) of 4 letters (n_head)"),
-    ("--rule copy --heads sccc/cccx", "heads: 'x' in 'sccc/cccx' is not a kind of head; use the letters s, c and g"),
+    ("--rule copy --heads sccc/cccx", "heads: 'x' in 'sccc/cccx' is not a kind of head; use the letters s, c, g and p"),
     (
         "--rule copy --heads sccc/cccc --pos rope",
         "heads: 'sccc/cccc' has coupled heads (c), which need pos coupled (got rope)",
