@@ -245,14 +245,14 @@ class Transformer(nn.Module):
 
     def initialise(self) -> None:
         """Small random matrices; those that write to the residual stream start smaller, as there are 2 n_layer of them
-        (GPT-2). The head starts at zero: at first every token is equally likely."""
+        (GPT-2). The head starts at zero: all tokens equally likely. Programs need larger tokens (docs/LOG.md)."""
         for name, parameter in self.named_parameters():
             if name.endswith(("out.weight", "narrow.weight")):
                 nn.init.normal_(parameter, std=0.02 / (2 * self.config.n_layer) ** 0.5)
             elif name == "head.weight_FC":
                 nn.init.zeros_(parameter)
             elif parameter.dim() == 2 and ".bias." not in name:
-                nn.init.normal_(parameter, std=0.02)
+                nn.init.normal_(parameter, std=0.2 if "p" in self.config.heads[-1] and "tokens" in name else 0.02)
 
     def forward(self, tokens_BT: Tensor, scored_R: Tensor | None = None, reference: bool = False) -> Tensor:
         """Logits for the token after each token: (B, T) -> (B, T, V).
