@@ -1,7 +1,7 @@
-"""What an instance costs. An estimate: a table copied by hand, for one region, without taxes, storage and discounts.
+"""What an instance costs. An estimate, for one region, without taxes, storage and discounts.
 
-On-demand prices of SageMaker training in us-east-1, in US dollars per hour; https://aws.amazon.com/sagemaker/ai/pricing
-has today's, for all regions.
+On-demand prices of SageMaker training in us-east-1, in US dollars per hour. The table was not compared with AWS's own:
+https://aws.amazon.com/sagemaker/ai/pricing has today's, for all regions.
 """
 
 AS_OF = "2025-06"
