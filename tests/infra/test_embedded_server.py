@@ -140,7 +140,7 @@ def test_state_survives(crash: bool, job_request: Make, tmp_path: Path) -> None:
         until(lambda: described(server, name)["SecondaryStatus"] == "Training")
         if crash:
             ours, images = Path(state) / "sagemaker.json", Path(state) / "ecr.pickle"
-            until(lambda: '"secondary": "Training"' in ours.read_text() and images.exists())
+            until(lambda: images.exists() and ours.exists() and '"secondary": "Training"' in ours.read_text())
         server.end(signal.SIGKILL if crash else signal.SIGTERM)
     with serving("--process", "--state", state) as server:
         s3 = server.client("s3")
