@@ -1,5 +1,7 @@
 """What is forgotten while decoding without end changes nothing."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,9 @@ from ahx.model.build import configure
 from ahx.model.sliding import SlidingDecoder
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreter import TuringInterpreter
+
+MakeModel = Callable[..., Transformer]
+MakeRows = Callable[..., list[list[int]]]
 
 RULE = TuringInterpreter(3, 2)
 TOKENIZER = vocabulary(RULE)
@@ -25,19 +30,35 @@ def model(heads: tuple[str, ...] = ()) -> Transformer:
     return made.double().eval()
 
 
-@torch.inference_mode()
-def test_a_window_that_slides_gives_the_logits_of_the_whole_row() -> None:
-    own, rng = model(), np.random.default_rng(0)
-    machines = draw_split(rng, 3, Sizes((2, 3), (2, 2)), 3, 2, testing=False)
-    for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, Runs(1, 30, (2, 6))):
-        tokens = row.tolist()
-        begin = tokens.index(TOKENIZER.separator) + 1
-        decoder = SlidingDecoder(own, tokens[:begin])
+def agree(own: Transformer, tokens: list[int], begin: int) -> int:
+    """Every token's logits are those of the whole row. Returns how many tokens there was room for in the end."""
+    decoder = SlidingDecoder(own, tokens[:begin])
+    with torch.inference_mode():
         whole = own(torch.tensor([tokens]))[0]
-        for at in range(begin, len(tokens)):
-            torch.testing.assert_close(decoder.logits_V, whole[at - 1])
-            decoder.write(tokens[at])
-        assert decoder.memories[0].k_BSHD.shape[1] < len(tokens) // 2
+    for at in range(begin, len(tokens)):
+        torch.testing.assert_close(torch.from_numpy(decoder.logits_V), whole[at - 1])
+        decoder.write(tokens[at])
+    return decoder.room
+
+
+@pytest.mark.parametrize("heads", [("sccc", "ccpp"), ("cpsc", "pscp")])
+def test_a_window_that_slides_gives_the_logits_of_the_whole_row(heads: tuple[str, ...]) -> None:
+    own, rng = model(heads), np.random.default_rng(0)
+    machines = draw_split(rng, 3, Sizes((2, 3), (2, 2)), 3, 2, testing=False)
+    for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, Runs(2, 20, (2, 6))):
+        tokens = row.tolist()
+        assert agree(own, tokens, tokens.index(TOKENIZER.separator) + 1) < len(tokens) // 2
+
+
+@pytest.mark.parametrize("start_right", [False, True])
+def test_wrong_moves_and_silent_steps_are_followed_too(
+    make_model: MakeModel, make_rows: MakeRows, start_right: bool
+) -> None:
+    own = make_model("coupled")
+    assert own.coupling is not None
+    own.coupling.start_right = start_right
+    for row in make_rows(4, n_output=300):
+        agree(own, row, 1)
 
 
 def test_heads_that_see_everything_cannot_slide() -> None:

@@ -121,7 +121,7 @@ def interpret(model: Transformer, tokenizer: Tokenizer, program: str, configurat
     Runaway when the model writes much more than any next configuration has.
     """
     prompt = tokenizer.encode_input(f"{program}|{configuration}")
-    decoder = SlidingDecoder(model, prompt, 4 * len(prompt))
+    decoder = SlidingDecoder(model, prompt)
     written: list[int] = []
     before = len(prompt)
     while True:

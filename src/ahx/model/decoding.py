@@ -71,7 +71,7 @@ class Decoder:
         model, config, at_B1 = self.model, self.model.config, self.length_B[:, None]
         S = self.memories[0].k_BSHD.shape[1]
         # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
-        self.longest = S if model.windows_only else min(self.longest + 1, S)
+        self.longest = S if "g" not in self.kinds else min(self.longest + 1, S)
         coupled_BTK = None
         if self.cursor is not None and model.coupling is not None:
             self.cursor, coupled_BTK = model.coupling.advance(self.cursor, token_B, self.length_B)

@@ -1,60 +1,201 @@
-"""Decoding without end in constant memory: what no head may look at again is forgotten.
+"""Decoding one row without end: constant memory, constant time per token.
 
 Heads of the kinds s, c and p see the last few tokens, the configuration before the one that is being written, and the
-program. Everything else can go, and the model answers exactly as it would if it were still there: nothing is cut off,
-approximated or computed anew.
+program. Everything else is forgotten, and the model answers as it would if it were still there: nothing is cut off or
+approximated.
+
+For a single token, starting an operation of torch takes longer than the operation. So here is `transformer.py` once
+more, for one token at a time and without training, in NumPy and plain numbers; a test holds the two together.
+
+Shapes as there: C = H * D channels, K keys in a window, P tokens of the program. S is the room in memory.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from ahx.model.decoding import Decoder
-from ahx.model.positions import CursorState
-from ahx.model.transformer import Transformer
+from ahx.model.positions import BOUNDARY, PROGRAM, STEP, Coupling
+from ahx.model.transformer import Block, Transformer
+
+Array = npt.NDArray[np.floating[Any]]
+
+_LEAST_ROOM = 64
+_NO_BIAS = np.zeros((1, 1), np.float32)
 
 
-class SlidingDecoder(Decoder):
-    """One row, a program and a configuration, that is written on and on.
+class SlidingDecoder:
+    """A row that is written on and on. `logits_V` scores what may come next.
 
-    Raises ValueError for a model with heads that see everything.
+    Raises ValueError for a model with heads that see everything, and for a program that is not at the row's beginning.
     """
 
-    def __init__(self, model: Transformer, prompt: Sequence[int], room: int = 0) -> None:
-        """`room` is the number of tokens kept at first; it grows with the configurations."""
-        if "g" in "".join(model.config.heads) or model.coupling is None:
+    def __init__(self, model: Transformer, prompt: Sequence[int]) -> None:
+        config, coupling = model.config, model.coupling
+        if config.pos != "coupled" or "g" in "".join(config.heads) or coupling is None or coupling.queue:
             raise ValueError("a window can slide over coupled, sequence and program heads only")
-        super().__init__(model, 1, max(room, len(prompt)))
-        row = torch.tensor([prompt])
-        self.n_program = model.coupling.program(row).shape[-1]
-        self.logits_V = self.start(row, torch.tensor([len(prompt)]))[0]
+        self.cursor, self.window = Cursor(coupling), config.window
+        self.embedding_VC, self.head_VC = _array(model.tokens.table()), _array(model.head.table())
+        self.norm_C = _array(model.norm.weight)
+        self.layers = [Layer(cast(Block, block), self.window, len(config.offsets)) for block in model.blocks]
+        self.is_program = [role == PROGRAM for role in coupling.role.tolist()]
+        self.length = self.n_program = 0  # tokens in memory, and how many of them are the program
+        for token in prompt:
+            self.logits_V = self.write(token)
 
-    @torch.inference_mode()
-    def write(self, token: int) -> torch.Tensor:
+    @property
+    def room(self) -> int:
+        """S: as many tokens fit into the memory. It grows with the configurations, not with their number."""
+        return self.layers[0].room
+
+    def write(self, token: int) -> Array:
         """Add one token; logits for the next: (V)."""
-        if int(self.length_B) == self.memories[0].k_BSHD.shape[1]:
+        if self.length == self.room:
             self._forget()
-        self.logits_V = self.step(torch.tensor([token]))[0]
+        at = self.length
+        if at == 0 or self.is_program[token]:  # what begins the row stays in sight with the program
+            if at != self.n_program:
+                raise ValueError("the program must stand at the beginning of the row")
+            self.n_program = at + 1
+        places = [at - i if i <= at else -1 for i in range(self.window)] + self.cursor.advance(token, at)
+        x_C = self.embedding_VC[token]
+        for layer in self.layers:
+            x_C = layer(x_C, at, places, self.n_program)
+        self.length += 1
+        self.logits_V = self.head_VC.dot(_normalised(x_C, self.norm_C))
         return self.logits_V
 
     def _forget(self) -> None:
-        """Close the gap between the program and what the cursor's segment begins with; then, if need be, make room."""
-        assert self.cursor is not None
-        place_BT, cells_B, first_B, last_B, cursor_B, segment_B = self.cursor
-        length, first = int(self.length_B), int(first_B)
-        begin = max(self.n_program, min(int(place_BT[0, first]), length - self.model.config.window))
-        kept, shift = length - begin, begin - self.n_program
-        capacity = 2 * max(length if shift < length // 2 else 0, self.n_program + kept, length // 2)
-        for memory in self.memories:
-            for name in ("k_BSHD", "v_BSHD"):
-                old = getattr(memory, name)
-                new = old.new_zeros(1, capacity, *old.shape[2:])
-                new[:, : self.n_program] = old[:, : self.n_program]
-                new[:, self.n_program : self.n_program + kept] = old[:, begin:length]
-                setattr(memory, name, new)
-        places = place_BT.new_zeros(1, capacity + 1)
-        n_cells = int(cells_B) - first
-        places[:, :n_cells] = place_BT[:, first : first + n_cells] - shift
-        self.cursor = CursorState(places, cells_B - first, first_B - first, last_B - first, cursor_B - first, segment_B)
-        self.length_B = self.length_B - shift
-        self.longest = int(self.length_B)
+        """Keep the program, and what a window may still look at; make room where that is nearly everything."""
+        begin = max(self.n_program, min(self.cursor.begin, self.length - self.window + 1))
+        gone = begin - self.n_program
+        room = max(_LEAST_ROOM, 2 * (self.length - gone))
+        for layer in self.layers:
+            layer.keep(self.n_program, slice(begin, self.length), room)
+        self.cursor.forget(gone)
+        self.length -= gone
+
+
+class Layer:
+    """A block of the model, for one token at a time: it remembers the keys and values of those before."""
+
+    def __init__(self, block: Block, window: int, n_offsets: int) -> None:
+        attention, C = block.attention, block.attention.qkv.in_features
+        self.D, self.H = attention.D, C // attention.D
+        scale_H = np.full(self.H, 1 / math.sqrt(self.D))
+        # The keys of `s` and of `c` heads are fetched together: a head does not see the other kind's.
+        bias_HK = np.full((self.H, window + n_offsets), -math.inf)
+        for kind, a, b in attention.groups:
+            bias = _array(attention.bias[f"{kind}{a}"])
+            if kind == "p":
+                scale_H[a:b] *= np.exp(bias[:, 0])
+                bias_HK[a:b] = 0.0  # what these heads find in the windows is replaced by what the program has
+            elif kind == "s":
+                bias_HK[a:b, :window] = bias
+            else:
+                bias_HK[a:b, window:] = bias
+        self.program_heads = [(a, b) for kind, a, b in attention.groups if kind == "p"]
+        qkv_3HDC = _array(attention.qkv.weight).reshape(3, self.H, self.D, C).copy()
+        qkv_3HDC[0] *= scale_H[:, None, None]
+        self.qkv, self.out = qkv_3HDC.reshape(3 * C, C), _array(attention.out.weight)
+        self.widen, self.narrow = _array(block.feed_forward.widen.weight), _array(block.feed_forward.narrow.weight)
+        self.norm_attention_C = _array(block.norm_attention.weight)
+        self.norm_feed_forward_C = _array(block.norm_feed_forward.weight)
+        self.bias_HK = bias_HK.astype(self.qkv.dtype)
+        self.memory_2HSD = np.zeros((2, self.H, _LEAST_ROOM, self.D), self.qkv.dtype)
+
+    @property
+    def room(self) -> int:
+        return self.memory_2HSD.shape[2]
+
+    def __call__(self, x_C: Array, at: int, places: Sequence[int], P: int) -> Array:
+        """The token at place `at`, whose windows have their keys at `places` (-1 for none): (C) -> (C)."""
+        qkv_3HD = self.qkv.dot(_normalised(x_C, self.norm_attention_C)).reshape(3, self.H, self.D)
+        q_HD, memory_2HSD = qkv_3HD[0], self.memory_2HSD
+        memory_2HSD[:, :, at] = qkv_3HD[1:]
+        bias_HK = self.bias_HK
+        if -1 in places:
+            there = [i for i, place in enumerate(places) if place >= 0]
+            places, bias_HK = [places[i] for i in there], bias_HK[:, there]
+        k_HKD, v_HKD = memory_2HSD.take(places, 2)
+        mix_HD = attend(q_HD, k_HKD, v_HKD, bias_HK)
+        for a, b in self.program_heads:
+            k_HPD, v_HPD = memory_2HSD[:, a:b, :P]
+            mix_HD[a:b] = attend(q_HD[a:b], k_HPD, v_HPD, _NO_BIAS)
+        x_C = x_C + self.out.dot(mix_HD.reshape(-1))
+        wide = self.widen.dot(_normalised(x_C, self.norm_feed_forward_C))
+        out_C: Array = x_C + self.narrow.dot(_gelu(wide))
+        return out_C
+
+    def keep(self, n_program: int, kept: slice, room: int) -> None:
+        """Remember the program and the places `kept`, close together, with room for so many tokens in all."""
+        old, end = self.memory_2HSD, n_program + kept.stop - kept.start
+        self.memory_2HSD = np.zeros((2, self.H, room, self.D), old.dtype)
+        self.memory_2HSD[:, :, :n_program] = old[:, :, :n_program]
+        self.memory_2HSD[:, :, n_program:end] = old[:, :, kept]
+
+
+class Cursor:
+    """Follows the cursor through one row: `Coupling.advance` in plain numbers, which takes a hundredth of the time."""
+
+    def __init__(self, coupling: Coupling) -> None:
+        self.role, self.move = coupling.role.tolist(), coupling.move.tolist()
+        self.offsets, self.start_right = coupling.offset.tolist(), coupling.start_right
+        self.places: list[int] = []  # where each cell stands
+        self.segment = -1  # its number; 0 is the first
+        self.first = self.last = self.cursor = 0  # cells: the boundaries of the cursor's segment, and the cursor
+
+    @property
+    def begin(self) -> int:
+        """The place of the first cell that may still be looked at."""
+        return self.places[self.first]
+
+    def advance(self, token: int, at: int) -> list[int]:
+        """One token more, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
+        if self.role[token] == BOUNDARY:
+            self.segment += 1
+            self.first, self.last = self.last, len(self.places)
+            self.cursor = self.last - 1 if self.start_right else self.first + 1
+        else:
+            self.cursor += self.move[token]
+        if self.role[token] > STEP:
+            self.places.append(at)
+        newest = len(self.places) - 1  # in the first segment a token's cursor is its own place
+        cursor, last = (self.cursor, self.last) if self.segment > 0 else (newest, newest)
+        cursor = min(max(cursor, self.first), last)  # a wrong move ends at a boundary
+        cells = [cursor + offset for offset in self.offsets]
+        return [self.places[cell] if self.first <= cell <= last else -1 for cell in cells]
+
+    def forget(self, gone: int) -> None:
+        """Cells before the cursor's segment are gone, and all others stand so many places further to the front."""
+        self.places = [place - gone for place in self.places[self.first :]]
+        self.cursor, self.last, self.first = self.cursor - self.first, self.last - self.first, 0
+
+
+def attend(q_HD: Array, k_HKD: Array, v_HKD: Array, bias_HK: Array) -> Array:
+    """Softmax over K keys: (H, D). The scale of the scores is in the queries."""
+    score_HK = (k_HKD @ q_HD[:, :, None])[:, :, 0] + bias_HK
+    weight_HK = np.exp(score_HK - np.maximum.reduce(score_HK, 1, keepdims=True))
+    mix_HD: Array = (weight_HK[:, None] @ v_HKD)[:, 0] / np.add.reduce(weight_HK, 1, keepdims=True)
+    return mix_HD
+
+
+def _normalised(x_C: Array, weight_C: Array) -> Array:
+    """LayerNorm without bias."""
+    x_C = x_C - np.add.reduce(x_C) / len(x_C)
+    normalised_C: Array = x_C * weight_C / math.sqrt(x_C.dot(x_C) / len(x_C) + 1e-5)
+    return normalised_C
+
+
+def _gelu(x_C: Array) -> Array:
+    erf_C: Array = torch.special.erf(torch.from_numpy(x_C * math.sqrt(0.5))).numpy()  # NumPy has none
+    return x_C * (erf_C + 1) * 0.5
+
+
+def _array(x: Tensor) -> Array:
+    array: Array = x.detach().cpu().numpy()
+    return array
