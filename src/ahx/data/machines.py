@@ -13,16 +13,16 @@ from ahx.data.spans import VALIDATION_FRACTION, Hashes, Ints, held_out, mix
 
 Bools = npt.NDArray[np.bool_]
 
-_MISSING_SHARE = 0.03  # of the rules, so that a machine halts where it has none
 _HALTING_SHARE = 0.03  # of the rules lead to Z
 _ROUNDS = 4
 
 
 class Sizes(NamedTuple):
-    """Which machines to draw: how many states and symbols, from least to most."""
+    """Which machines to draw: how many states and symbols, from least to most, and what is not there."""
 
     states: tuple[int, int] = (2, 8)
     symbols: tuple[int, int] = (2, 4)
+    missing: float = 0.03  # the share of rules that are left out, so that a machine halts where it has none
 
 
 class Machines(NamedTuple):
@@ -58,7 +58,7 @@ def draw_machines(rng: np.random.Generator, n: int, sizes: Sizes, n_states: int,
     write_NQS = symbols_NS[rows, (pick[0] * n_symbols_N[:, None, None]).astype(np.int64)]
     target_NQS = states_NQ[rows, (pick[1] * n_states_N[:, None, None]).astype(np.int64)]
     target_NQS[pick[2] < _HALTING_SHARE] = Q
-    has_rule_NQS = has_state_NQ[:, :, None] & has_symbol_NS[:, None] & (pick[2] < 1 - _MISSING_SHARE)
+    has_rule_NQS = has_state_NQ[:, :, None] & has_symbol_NS[:, None] & (pick[2] < 1 - sizes.missing)
     move_NQS = rng.integers(0, 2, (n, Q, S)) * 2 - 1
     return Machines(write_NQS, move_NQS, target_NQS, has_rule_NQS, states_NQ, n_states_N, symbols_NS, n_symbols_N)
 

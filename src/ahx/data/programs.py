@@ -14,8 +14,9 @@ from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Toke
 from ahx.rules.interpreter import HALT, TuringInterpreter
 from ahx.rules.transducer import NEXT, Step
 
-#: Machines that training begins with, and the share of its steps that it stays with them.
-SMALL, SMALL_SHARE = Sizes((2, 4), (2, 3)), 0.17
+#: What training is on: small machines in this share of its steps, then all. That no rule fits is harder to see than
+#: which one does, so more of them are left out than in machines that a model is judged by.
+SMALL, ALL, SMALL_SHARE = Sizes((2, 4), (2, 3), 0.1), Sizes(missing=0.1), 0.17
 
 Tokens = npt.NDArray[np.uint16]
 
@@ -112,7 +113,7 @@ class ProgramSamples:
 
     def batch(self, step: int, batch_size: int) -> list[Tokens]:
         """Token rows for training step `step`."""
-        sizes = SMALL if step < self.n_small else Sizes()
+        sizes = SMALL if step < self.n_small else ALL
         return self._rows(np.random.default_rng((self.seed, _TRAINING, step)), batch_size, sizes)
 
     def validation(self, n: int) -> list[Tokens]:
