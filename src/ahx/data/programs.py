@@ -113,17 +113,21 @@ class ProgramSamples:
 
     def batch(self, step: int, batch_size: int) -> list[Tokens]:
         """Token rows for training step `step`."""
-        sizes = SMALL if step < self.n_small else ALL
-        return self._rows(np.random.default_rng((self.seed, _TRAINING, step)), batch_size, sizes)
+        return self.rows(np.random.default_rng((self.seed, _TRAINING, step)), batch_size, self.sizes(step))
+
+    def sizes(self, step: int) -> Sizes:
+        """The machines that training step `step` is on."""
+        return SMALL if step < self.n_small else ALL
 
     def validation(self, n: int) -> list[Tokens]:
         """`n` rows of held-out machines of all sizes."""
-        return self._rows(np.random.default_rng((self.seed, _VALIDATION)), n, Sizes(), testing=True)
+        return self.rows(np.random.default_rng((self.seed, _VALIDATION)), n, Sizes(), testing=True)
 
     def fresh(self, n: int, stream: int) -> list[Tokens]:
         """`n` more of them, others for each `stream`."""
-        return self._rows(np.random.default_rng((self.seed, _FRESH, stream)), n, Sizes(), testing=True)
+        return self.rows(np.random.default_rng((self.seed, _FRESH, stream)), n, Sizes(), testing=True)
 
-    def _rows(self, rng: np.random.Generator, n: int, sizes: Sizes, testing: bool = False) -> list[Tokens]:
+    def rows(self, rng: np.random.Generator, n: int, sizes: Sizes, testing: bool = False) -> list[Tokens]:
+        """`n` rows of machines of these sizes, of the training split or of the other."""
         machines = draw_split(rng, n, sizes, self.rule.n_states, self.rule.n_symbols, testing)
         return self.maker.rows(rng, machines, self.shape)
