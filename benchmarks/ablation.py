@@ -96,7 +96,7 @@ class TwoTokens:
                 continue
             state, symbol = token.symbol
             self.size_V[i] = 2
-            # On a new cell one of the two tokens lets the cursor wait: at the left end the first, at the right the last.
+            # On a new cell one of the two lets the cursor wait: at the left end the first, at the right the last.
             self.words_V2[i] = number(state, 1), number(symbol, token.move)
             self.left_V2[i] = number(state, token.move), number(symbol, 1)
         self.opens_V = np.isin(np.arange(len(tokenizer)), [tokenizer.stop, tokenizer.separator])
