@@ -16,7 +16,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
-from infra.embedded import moto_side, provisioning
+from infra.embedded import large_objects, moto_side, provisioning
 from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
@@ -127,6 +127,7 @@ class EmbeddedAws:
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
         provisioning.fill_gaps()
+        large_objects.spare_memory()
         if self._state:
             try:
                 self._restore(self._state)
