@@ -94,3 +94,16 @@ def test_the_answers_that_the_readme_promises(folder: Path, monkeypatch: pytest.
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_one_job_from_an_empty_account_to_an_empty_account(tmp_path: Path) -> None:
+    nowhere = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "one_job.py"],
+        cwd=tmp_path,
+        env=nowhere | {"AHX_IMAGE": "none:none"},  # a process, which spares Docker's push of 800 MB
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {"exact = 1", "left: nothing"} <= set(done.stdout.splitlines())

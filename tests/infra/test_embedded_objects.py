@@ -95,7 +95,7 @@ def test_a_checksum_of_the_whole_is_kept(bucket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sizes, change, code",
+    ("sizes", "change", "code"),
     [
         ((5 * MB, 1), {"ETag": '"00000000000000000000000000000000"'}, "InvalidPart"),
         ((5 * MB, 1), {"PartNumber": 9}, "InvalidPart"),
