@@ -1,10 +1,18 @@
 """What an instance costs. An estimate, for one region, without taxes, storage and discounts.
 
-On-demand prices of SageMaker training in us-east-1, in US dollars per hour. The table was not compared with AWS's own:
-https://aws.amazon.com/sagemaker/ai/pricing has today's, for all regions.
+On-demand prices of SageMaker training in us-east-1, in US dollars per hour, put together in November 2026 from what
+others have published of AWS's Price List API (AmazonSageMaker, usage type USE1-Train:TYPE), with the day they asked:
+
+- us-east-1, training: ml.g5.2xlarge to 12xlarge 2026-07-02, ml.m5.large 2026-08-11, ml.g5.2xlarge again 2026-08-20;
+- us-west-2, training: all of ml.g5, ml.g6 and ml.g6e, 2026. Where us-east-1 is known too, it is the same;
+- us-west-2, Studio: ml.m5 to 4xlarge, ml.c5 to 2xlarge, ml.g4dn to 2xlarge, 2026-09-01;
+- copies of AWS's price page, which agree with these: the other ml.g4dn, ml.c5.9xlarge.
+
+What could be found only in tables without a source or a date is UNCONFIRMED, and the estimate says so.
+https://aws.amazon.com/sagemaker/ai/pricing has today's prices, for all regions.
 """
 
-AS_OF = "2025-06"
+AS_OF = "2026-09"
 REGION = "us-east-1"
 
 USD_PER_HOUR = {
@@ -19,7 +27,7 @@ USD_PER_HOUR = {
     "ml.c5.4xlarge": 0.816,
     "ml.c5.9xlarge": 1.836,
     "ml.c5.18xlarge": 3.672,
-    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.xlarge": 0.7364,
     "ml.g4dn.2xlarge": 0.94,
     "ml.g4dn.4xlarge": 1.505,
     "ml.g4dn.8xlarge": 2.72,
@@ -30,10 +38,37 @@ USD_PER_HOUR = {
     "ml.g5.4xlarge": 2.03,
     "ml.g5.8xlarge": 3.06,
     "ml.g5.12xlarge": 7.09,
+    "ml.g5.16xlarge": 5.12,
+    "ml.g5.24xlarge": 10.18,
     "ml.g5.48xlarge": 20.36,
+    "ml.g6.xlarge": 1.127,
+    "ml.g6.2xlarge": 1.222,
+    "ml.g6.4xlarge": 1.654,
+    "ml.g6.8xlarge": 2.518,
+    "ml.g6.12xlarge": 5.752,
+    "ml.g6.24xlarge": 8.344,
+    "ml.g6.48xlarge": 16.688,
+    "ml.g6e.xlarge": 2.61,
+    "ml.g6e.2xlarge": 2.8,
+    "ml.g6e.4xlarge": 3.76,
+    "ml.g6e.8xlarge": 5.66,
+    "ml.g6e.12xlarge": 13.12,
+    "ml.g6e.24xlarge": 18.83,
+    "ml.g6e.48xlarge": 37.66,
     "ml.p3.2xlarge": 3.825,
     "ml.p3.8xlarge": 14.688,
     "ml.p3.16xlarge": 28.152,
+}
+
+UNCONFIRMED = {
+    "ml.m5.12xlarge",
+    "ml.m5.24xlarge",
+    "ml.c5.4xlarge",
+    "ml.c5.18xlarge",
+    # The list of us-west-2 has none of these any more.
+    "ml.p3.2xlarge",
+    "ml.p3.8xlarge",
+    "ml.p3.16xlarge",
 }
 
 #: Managed spot training is billed for less time; how much less changes from hour to hour. AWS says up to 90 %.
@@ -53,5 +88,6 @@ def note(instance_type: str, spot: bool) -> str:
     price = USD_PER_HOUR.get(instance_type)
     if price is None:
         return f"the price of {instance_type} is not in the table of {AS_OF}"
-    told = f"an estimate: {instance_type} at ${price:g} an hour ({REGION}, on demand, as of {AS_OF})"
+    known = "not confirmed by AWS's price list" if instance_type in UNCONFIRMED else f"as of {AS_OF}"
+    told = f"an estimate: {instance_type} at ${price:g} an hour ({REGION}, on demand, {known})"
     return told + (f", and {USUAL_SPOT_SHARE:.0%} of that for spot" if spot else "")
