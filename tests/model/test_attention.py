@@ -108,10 +108,12 @@ def test_learned_model_equals_plain_matrix_products():
     torch.testing.assert_close(model(torch.tensor([tokens]))[0], expected, rtol=1e-10, atol=1e-10)
 
 
-def test_scored_places_are_rows_of_the_whole(make_model, make_rows, pad):
-    model, tokens_BT = make_model(), pad(make_rows(3))
+@pytest.mark.parametrize("reference", [False, True])
+def test_scored_places_are_rows_of_the_whole(scheme, reference, make_model, make_rows, pad):
+    model, tokens_BT = make_model(scheme), pad(make_rows(3))
     places_R = torch.tensor([2, 5, tokens_BT.shape[1] + 1])
-    torch.testing.assert_close(model(tokens_BT, places_R), model(tokens_BT).flatten(0, 1)[places_R])
+    whole_BTV = model(tokens_BT, reference=True)
+    torch.testing.assert_close(model(tokens_BT, places_R, reference), whole_BTV.flatten(0, 1)[places_R])
 
 
 def test_a_new_model_holds_every_token_equally_likely():
