@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError
+from entrypoints import eval_steps
 from infra import locations
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ EXAMPLES = [
     "ahx eval --model runs/demo --lengths",
     "ahx eval --model runs/demo --rule double_a --num-samples 1000 --max-len 200 --decode",
     "ahx eval --model runs/demo --data data/da_val.txt --json",
+    "ahx eval --model runs/ti --states 2-4 --symbols 2-3 --num-samples 200",
 ]
 
 _USUAL_SAMPLES = 10_000
@@ -53,8 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--lengths", nargs="?", const="", metavar="LIST",
         help="Judge at these input lengths, such as 10,20,50; without a list at 1, 2, 5, 10 and 20 times the training "
-        "length, with 10000, 300, 100, 50 and 20 samples (or --num-samples at each).",
+        "length, interpreters at 50 times too, with fewer samples at the longer ones (or --num-samples at each).",
     )  # fmt: skip
+    eval_steps.configure(parser)
     add = parser.add_argument_group("How").add_argument
     add("--decode", action="store_true", help="Decode every answer token by token instead of teacher-forcing.")
     add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (twice what it needs).")
@@ -74,6 +77,9 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(locations.model(args.model), args.device).for_rewriting()
+    if trained.teacher.kind == "program" and not args.data:
+        return eval_steps.run(args, trained)
+    eval_steps.refuse(args)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
     leak = None
@@ -110,7 +116,14 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be meant, before anything slow is done."""
     if not args.model:
         raise InputError("which model? Name a run's folder: --model runs/double_a")
-    for option, least in (("num_samples", 1), ("min_len", 0), ("max_len", 0), ("max_new_tokens", 1), ("failures", 0)):
+    for option, least in (
+        ("num_samples", 1),
+        ("min_len", 0),
+        ("max_len", 0),
+        ("max_new_tokens", 1),
+        ("failures", 0),
+        ("steps", 1),
+    ):
         value = getattr(args, option)
         name = "--" + option.replace("_", "-")
         if value is not None and value < least:

@@ -1,14 +1,19 @@
 """Error rates of single steps and their bounds, and runs of a model that is no good yet."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ahx.data.machines import Sizes
 from ahx.data.programs import Runs
+from ahx.data.tokenizer import Tokenizer
+from ahx.evaluation import step_errors
 from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.interpreting import judge_steps
+from ahx.evaluation.step_errors import StepReport
 from ahx.evaluation.trained import load_trained
+from ahx.evaluation.writing import Written
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
 from entrypoints.main import main
@@ -47,6 +52,58 @@ def test_each_step_counts_once_and_a_mistake_is_shown(folder: Path) -> None:
     (mistake,) = report.mistakes
     assert trained.rule is not None
     assert trained.rule.apply(f"{mistake.program}|{mistake.before}") == mistake.expected != mistake.got
+
+
+def test_each_step_can_be_decoded_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = load_trained(folder)
+    sizes, shape = Sizes((2, 2), (2, 2)), Runs(2, 3, (1, 4))
+
+    def judged(decode: bool) -> StepReport:
+        return judge_steps(trained, sizes, shape, 40, 3, n_mistakes=999, decode=decode)
+
+    forced, decoded = judged(False), judged(True)
+    assert decoded.steps == forced.steps == decoded.errors == 240  # this model has learnt nothing
+    assert sorted(mistake[:3] for mistake in decoded.mistakes) == sorted(mistake[:3] for mistake in forced.mistakes)
+    assert decoded.machines == forced.machines < 40  # there are few of two states and symbols, and some come up twice
+
+    def right(_model: object, tokenizer: Tokenizer, prompts: list[list[int]], limits: list[int]) -> list[Written]:
+        assert trained.rule is not None
+        assert all(2 <= limit <= 40 for limit in limits)
+        return [Written(trained.rule.apply(tokenizer.spell(p)), n > 0) for n, p in enumerate(prompts)]
+
+    monkeypatch.setattr(step_errors, "write", right)
+    assert judged(True).errors == 1  # the first one, which does not end
+
+
+def test_eval_of_an_interpreter(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--model", str(folder), "--lengths", "3,40", "--num-samples", "5", "--steps", "2"]
+    assert main([*command, "--json", "--failures", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["steps"], found["states"], found["symbols"]) == (2 * 5 * 4 * 2, [2, 2], [2, 2])
+    assert [(row["min_len"], row["steps"]) for row in found["by_length"]] == [(3, 40), (40, 40)]
+    assert found["error_rate"] <= found["error_bound"] <= 1
+    (failure,) = found["failures"]
+    assert failure["expected"][failure["position"] :] != failure["got"][failure["position"] :]
+    assert main([*command, "--require-exact"]) == 1
+    out = capsys.readouterr().out
+    assert "random machines of 2 states and 2 symbols, four runs of 2 steps each" in out
+    assert "with 95 % confidence" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--states", "2-3"], "--states: write a number or two, such as 2-2"),
+        (["--steps", "0"], "--steps: must be at least 1"),
+        (["--max-len", "0"], "tapes of 0 to 0 cells"),
+        (["--alphabet", "01"], "--alphabet is not for an interpreter"),
+    ],
+)
+def test_what_an_interpreter_cannot_be_asked(
+    folder: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--model", str(folder), *words]) == 2
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_command_says_where_the_model_goes_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

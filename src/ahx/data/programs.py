@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.machines import Machines, Sizes, Tapes, advance, draw_split, draw_tapes
+from ahx.data.machines import Machines, Sizes, Tapes, advance, draw_split, draw_tapes, likeness
+from ahx.data.spans import Hashes
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 from ahx.rules.interpreter import HALT, TuringInterpreter
 from ahx.rules.transducer import NEXT, Step
@@ -131,3 +132,24 @@ class ProgramSamples:
         """`n` rows of machines of these sizes, of the training split or of the other."""
         machines = draw_split(rng, n, sizes, self.rule.n_states, self.rule.n_symbols, testing)
         return self.maker.rows(rng, machines, self.shape)
+
+
+class Drawn(NamedTuple):
+    """Rows of programs, and a number for each program: the same for programs that are alike but for names."""
+
+    rows: list[Tokens]
+    likeness: Hashes
+
+
+class HeldOutMachines:
+    """Machines of the split that training never sees, with runs of `shape`."""
+
+    def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer, sizes: Sizes, shape: Runs) -> None:
+        self.rule, self.sizes, self.shape = rule, sizes, shape
+        self.maker = RowMaker(rule, tokenizer)
+        self.usual_tokens = shape.runs * (shape.steps + 1) * (shape.lengths[1] + 2)  # about so many in a row
+
+    def draw(self, rng: np.random.Generator, n: int) -> Drawn:
+        """A row for each of `n` machines."""
+        machines = draw_split(rng, n, self.sizes, self.rule.n_states, self.rule.n_symbols, testing=True)
+        return Drawn(self.maker.rows(rng, machines, self.shape), likeness(machines))

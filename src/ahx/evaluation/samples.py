@@ -1,6 +1,6 @@
 """What a model is evaluated on: the lines of a file, or fresh strings of a rule, at and beyond the training length."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,9 @@ from ahx.rules import Rule
 
 #: How many samples to draw at inputs up to so many times as long as in training; long ones take longer.
 SAMPLES_BY_MULTIPLE = ((1, 10_000), (2, 300), (5, 100), (10, 50), (20, 20))
+
+#: The same for interpreters: programs at tapes or strings so many times as long.
+PROGRAMS_BY_MULTIPLE = ((1, 10_000), (2, 1_000), (5, 500), (10, 200), (20, 100), (50, 50))
 
 #: Symbols of the longest input to draw: far beyond use, it keeps a slip of the finger from exhausting the memory.
 LONGEST_INPUT = 1_000_000
@@ -33,7 +36,12 @@ class Series(NamedTuple):
     n: int
 
 
-def lengths_to_try(text: str, trained_on: tuple[int, int] | None, n: int | None) -> list[Series]:
+def lengths_to_try(
+    text: str,
+    trained_on: tuple[int, int] | None,
+    n: int | None,
+    by_multiple: Sequence[tuple[int, int]] = SAMPLES_BY_MULTIPLE,
+) -> list[Series]:
     """The series that `--lengths` asks for: a list such as "10,20", or the usual multiples of the training length.
 
     `trained_on` are the least and greatest training length; without a list the first series has just these, the others
@@ -43,7 +51,7 @@ def lengths_to_try(text: str, trained_on: tuple[int, int] | None, n: int | None)
         if trained_on is None:
             raise InputError("--lengths: say which, such as --lengths 10,20,50")
         least, greatest = trained_on
-        series = [Series(greatest * k, greatest * k, n or usual) for k, usual in SAMPLES_BY_MULTIPLE]
+        series = [Series(greatest * k, greatest * k, n or usual) for k, usual in by_multiple]
         return [series[0]._replace(min_len=least), *series[1:]]
     lengths = []
     for word in text.split(","):
@@ -51,14 +59,11 @@ def lengths_to_try(text: str, trained_on: tuple[int, int] | None, n: int | None)
             raise InputError(f"--lengths: {word!r} is not a length; write them like 10,20,50")
         lengths.append(int(word))
     longest = trained_on[1] if trained_on else min(lengths)
-    return [Series(length, length, n or _usual(length, longest)) for length in dict.fromkeys(lengths)]
+    return [Series(length, length, n or _usual(length, longest, by_multiple)) for length in dict.fromkeys(lengths)]
 
 
-def _usual(length: int, training_length: int) -> int:
-    for multiple, n in SAMPLES_BY_MULTIPLE:
-        if length <= multiple * training_length:
-            return n
-    return SAMPLES_BY_MULTIPLE[-1][1]
+def _usual(length: int, training_length: int, by_multiple: Sequence[tuple[int, int]]) -> int:
+    return next((n for multiple, n in by_multiple if length <= multiple * training_length), by_multiple[-1][1])
 
 
 def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]:
