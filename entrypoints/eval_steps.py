@@ -11,31 +11,31 @@ if TYPE_CHECKING:
     from ahx.evaluation.trained import Trained
 
 _NOT_FOR_PROGRAMS = ("rule", "alphabet", "max_new_tokens")
-_FOR_PROGRAMS = ("states", "symbols", "steps")
-_USUAL_STEPS = 6
+_SIZES = ("states", "symbols", "letters", "rules")
+_FOR_PROGRAMS = (*_SIZES, "steps")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Which machines to draw, and how long to follow them."""
+    """Which programs to draw, and how long to follow them."""
     add = parser.add_argument_group(
-        "For an interpreter of Turing machines",
-        "Samples are random machines that training never saw, lengths those of their first tapes, in cells.",
+        "For an interpreter",
+        "Samples are random programs that training never saw, lengths those of their first tapes or strings.",
     ).add_argument
-    add("--states", metavar="A-B", help="Machines with so many states (2 to what the model knows).")
-    add("--symbols", metavar="A-B", help="Machines with so many symbols (2 to what the model knows).")
-    add("--steps", type=int, metavar="N", help=f"Follow each of a machine's four runs for N steps ({_USUAL_STEPS}).")
+    for name in _SIZES:
+        of = "Turing machines" if name in ("states", "symbols") else "rules of strings"
+        add(f"--{name}", metavar="A-B", help=f"Of {of}: programs with so many {name} (all that the model knows).")
+    add("--steps", type=int, metavar="N", help="Follow each of a program's four runs for N steps (as in training).")
 
 
 def refuse(args: argparse.Namespace) -> None:
     """Raises InputError for options that only interpreters take."""
     if given := [name for name in _FOR_PROGRAMS if getattr(args, name) is not None]:
-        raise InputError(f"--{given[0]} is for a model that is given a machine in the prompt, which this one is not")
+        raise InputError(f"--{given[0]} is for a model that is given a program in the prompt, which this one is not")
 
 
 def run(args: argparse.Namespace, trained: "Trained") -> int:
     """Evaluate and print. Returns the exit code."""
-    from ahx.data.machines import Sizes
-    from ahx.data.programs import Runs
+    from ahx.data.programs import RowMaker, Runs
     from ahx.evaluation.interpreting import interpreter_of, judge_steps
     from ahx.evaluation.render_steps import Lengths, steps_as_json, steps_as_text
     from ahx.evaluation.step_errors import merged
@@ -44,8 +44,12 @@ def run(args: argparse.Namespace, trained: "Trained") -> int:
     for name in _NOT_FOR_PROGRAMS:
         if getattr(args, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} is not for an interpreter; leave it out")
-    sizes = Sizes(_span("states", args.states, rule.n_states), _span("symbols", args.symbols, rule.n_symbols))
-    steps = args.steps or _USUAL_STEPS
+    for name in _SIZES:
+        if name not in rule.sizes and getattr(args, name) is not None:
+            raise InputError(f"--{name} is not for {rule.programs}; the sizes here are --{' and --'.join(rule.sizes)}")
+    spans = {name: _span(name, getattr(args, name), *span) for name, span in rule.sizes.items()}
+    writer = RowMaker(rule, trained.tokenizer).writer
+    sizes, steps = writer.usual._replace(**spans), args.steps or writer.steps
     groups: list[Lengths] = []
     for least, greatest, n in _series(args, trained):
         shown = args.failures - sum(len(group.report.mistakes) for group in groups)
@@ -55,23 +59,23 @@ def run(args: argparse.Namespace, trained: "Trained") -> int:
         import json
 
         about: dict[str, Any] = {"model": str(trained.folder), "rule": rule.spec, "data": None, "steps_per_run": steps}
-        about |= {"states": sizes.states, "symbols": sizes.symbols}
-        print(json.dumps(steps_as_json(about, groups, args.decode)))
+        print(json.dumps(steps_as_json(about | spans, groups, args.decode)))
     else:
-        states, symbols = ("-".join(map(str, dict.fromkeys(span))) for span in (sizes.states, sizes.symbols))
-        what = f"random machines of {states} states and {symbols} symbols, four runs of {steps} steps each"
+        of = " and ".join(f"{'-'.join(map(str, dict.fromkeys(span)))} {name}" for name, span in spans.items())
+        what = f"random {rule.programs} of {of}, four runs of {steps} steps each"
         print(steps_as_text(f"{trained.folder} on {what}", groups, args.decode))
     return int(args.require_exact and merged(group.report for group in groups).errors > 0)
 
 
-def _span(name: str, text: str | None, most: int) -> tuple[int, int]:
-    """What --states or --symbols says: 2-8, or 3."""
+def _span(name: str, text: str | None, least_known: int, most: int) -> tuple[int, int]:
+    """What --states, --rules ... says: 2-8, or 3."""
     if text is None:
-        return 2, most
+        return least_known, most
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     least, greatest = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not 2 <= least <= greatest <= most:
-        raise InputError(f"--{name}: write a number or two, such as 2-{most}, from 2 to {most} (got {text!r})")
+    if not least_known <= least <= greatest <= most:
+        span = f"such as {least_known}-{most}, from {least_known} to {most}"
+        raise InputError(f"--{name}: write a number or two, {span} (got {text!r})")
     return least, greatest
 
 

@@ -1,8 +1,9 @@
-"""Let a model follow a Turing machine that it has never seen, token by token.
+"""Let a model follow rules that it has never seen, token by token: a Turing machine, or rules that rewrite strings.
 
-The model (of `ahx train --rule turing-interpreter`) gets the machine's rules and a tape in its prompt, and writes one
-configuration after the other. Each is compared with the machine's own; at the first difference the run ends. The exit
-code is 0 however good the model; with --require-exact it is 1 unless all configurations are right.
+The model (of `ahx train --rule turing-interpreter`, substitution-interpreter or markov-interpreter) gets the rules and
+a tape or a string in its prompt, and writes one configuration after the other. Each is compared with the right one; at
+the first difference the run ends. The exit code is 0 however good the model; with --require-exact it is 1 unless all
+configurations are right.
 """
 
 import argparse
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING
 from ahx.errors import InputError
 
 if TYPE_CHECKING:
-    from ahx.rules.interpreter import TuringInterpreter
+    from ahx.rules.program import Interpreter
 
 EXAMPLES = [
     "ahx interpret runs/ti --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA",
     "ahx interpret runs/ti --machine 1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA --tape 0110 --steps 30",
     "ahx interpret runs/ti --program 'B0:1LA,A0:1RB,B1:1RZ,A1:1LB,' --tape 1B1",
+    "ahx interpret runs/mi --program 'BA->AB,CA->AC,CB->BC,' --tape CABBAC",
 ]
 
 _SHOWN = 100  # configurations that are printed without --show
@@ -29,12 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The run, the machine, where it starts, how far it goes."""
     parser.usage = "%(prog)s RUN (--machine TABLE | --program RULES) [options]"
     add = parser.add_argument
-    add("run", metavar="RUN", help="The folder of a run of `ahx train --rule turing-interpreter`.")
+    add("run", metavar="RUN", help="The folder of a run of `ahx train` with an interpreter.")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--machine", metavar="TABLE", help="The machine in the standard format, such as 1RB1LB_1LA1RZ.")
-    which.add_argument("--program", metavar="RULES", help="The machine's rules in any order: A0:1RB,B0:1LA,")
-    add("--tape", default="", metavar="TEXT", help="A tape, such as 0110, or a configuration: 01B10 (a blank tape).")
-    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps of the machine (1000).")
+    which.add_argument("--program", metavar="RULES", help="The rules: A0:1RB,B0:1LA, or AB->C,C->.BA,")
+    add(
+        "--tape",
+        default="",
+        metavar="TEXT",
+        help="A tape, such as 0110, or a configuration: 01B10 (a blank tape). Or the string.",
+    )
+    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps (1000).")
     add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the machine.")
     add("--show", type=int, default=_SHOWN, metavar="N", help=f"Print the first N configurations ({_SHOWN}).")
 
@@ -47,25 +54,26 @@ def run(args: argparse.Namespace) -> int:
 
     from ahx.evaluation.interpreting import Runaway, interpret, interpreter_of
     from ahx.evaluation.trained import load_trained
+    from ahx.rules.interpreter import TuringInterpreter
 
     trained = load_trained(args.run, "cpu")
     rule = interpreter_of(trained)
     program, configuration = _input(rule, args)
     print(_short(configuration))
-    began, steps, tokens = time.monotonic(), 0, 0
+    began, steps, symbols = time.monotonic(), 0, 0
     said = f"reached {args.steps:,} steps"
     code = 0
-    answers = interpret(trained.model, trained.tokenizer, program, configuration)
+    answers = interpret(trained, program, configuration)
     try:
         for answer in islice(answers, args.steps):
             expected = rule.apply(f"{program}|{configuration}")
-            tokens += len(answer)
+            symbols += len(answer)
             if answer != expected:
                 said = f"wrong at step {steps + 1:,}: expected {_short(expected)}, got {_short(answer)}"
                 code = 1
                 break
             if answer == configuration:
-                said = f"halted after {steps:,} steps: no rule fits {_short(answer)}"
+                said = f"halted after {steps:,} steps: nothing changes {_short(answer)}"
                 break
             steps, configuration = steps + 1, answer
             if steps <= args.show:
@@ -73,15 +81,20 @@ def run(args: argparse.Namespace) -> int:
     except Runaway as written:
         said, code = f"wrong at step {steps + 1:,}: the model does not end the configuration {_short(str(written))}", 1
     seconds = time.monotonic() - began
-    ones = configuration.count("1")
-    print(f"{said}; {ones} ones on the tape; {tokens:,} tokens in {seconds:.1f} s, all of them the model's own")
+    ones = f"; {configuration.count('1')} ones on the tape" if isinstance(rule, TuringInterpreter) else ""
+    print(f"{said}{ones}; {symbols:,} symbols in {seconds:.1f} s, all of them the model's own")
     return code if args.require_exact else 0
 
 
-def _input(rule: "TuringInterpreter", args: argparse.Namespace) -> tuple[str, str]:
+def _input(rule: "Interpreter", args: argparse.Namespace) -> tuple[str, str]:
     """The rules and the first configuration. Raises InputError for what the model cannot be told."""
-    from ahx.rules.interpreter import BLANK, program_of, read_machine
+    from ahx.rules.interpreter import BLANK, TuringInterpreter, program_of, read_machine
 
+    if not isinstance(rule, TuringInterpreter):
+        if args.machine is not None:
+            raise InputError(f"--machine: this model follows rules of strings ({rule.spec}); give them with --program")
+        rule.prompt(f"{args.program}|{args.tape}")
+        return args.program, args.tape
     program = args.program if args.machine is None else program_of(read_machine(args.machine))
     configuration = args.tape if any(c.isalpha() for c in args.tape) else "A" + (args.tape or "0")
     rule.parse(f"{program}|{configuration}")

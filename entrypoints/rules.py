@@ -61,8 +61,9 @@ def _list() -> Iterator[str]:
 
 def _show(text: str) -> Iterator[str]:
     from ahx.rules import parse_rule, presets
+    from ahx.rules.program import Interpreter
 
-    rule, preset = parse_rule(text), presets().get(text.strip())
+    rule, preset = parse_rule(text), presets().get(text.strip().replace("-", "_"))
     examples = preset.examples if preset else rule.examples()
     machine = rule.machine()
     if preset:
@@ -73,6 +74,8 @@ def _show(text: str) -> Iterator[str]:
         low, high = machine.reads
         sees = "the cell under its cursor" if low == high == 0 else f"cells {low} to {high} from its cursor"
         rows.append(("transducer", f"starts on the {machine.start}, sees {sees}"))
+    elif isinstance(rule, Interpreter):
+        rows.append(("transducer", "one that also looks rules up in its input (see --steps of `ahx rules apply`)"))
     else:
         rows.append(("transducer", "none; this rule is learnt from its inputs and outputs alone"))
     yield from _table(rows)
@@ -142,15 +145,19 @@ def _step_table(rule: "Rule", text: str, max_steps: int | None) -> Iterator[str]
 def _with_cells(rule: "Rule", text: str, steps: "list[Step]") -> Iterator[tuple[str, "Step"]]:
     """Each step with the cell that was under the cursor."""
     from ahx.rules import LEFT_EDGE, NEXT, RIGHT_EDGE, written
+    from ahx.rules.program import Interpreter
 
     machine = rule.machine()
     from_left = machine is None or machine.start == "left"
-    cells, begun = text, 0
+    cells, begun = list(text), 0
+    if isinstance(rule, Interpreter):  # the cursor is on the configuration
+        from_left = not rule.start.endswith("right")
+        cells = [symbol for symbol, move, _ in rule.prompt(text) if move is not None]
     cursor = 0 if from_left else len(cells) - 1
     for at, step in enumerate(steps):
         yield (LEFT_EDGE if cursor < 0 else RIGHT_EDGE if cursor >= len(cells) else cells[cursor]), step
         if step.symbol == NEXT:
-            cells, begun = written(steps[begun:at]), at + 1
+            cells, begun = list(written(steps[begun:at])), at + 1
             cursor = 0 if from_left else len(cells) - 1
         else:
             cursor = min(max(cursor + step.move, -1), len(cells))

@@ -103,8 +103,8 @@ def test_training_begins_with_small_machines_and_no_row_is_longer_than_said() ->
 
 def test_an_input_is_cut_where_its_tokens_end() -> None:
     text = "B1:0LA,A0:1RZ,|01B10"
-    assert [TOKENIZER.tokens[n].symbol for n in TOKENIZER.encode_input(text)[1:-1]] == [
+    assert [TOKENIZER.tokens[n].symbol for n in TOKENIZER.encode_input(RULE.prompt(text))[1:-1]] == [
         "B1:", "0LA,", "A0:", "1RZ,", "|", "0", "1", "B1", "0",
     ]  # fmt: skip
-    assert TOKENIZER.spell(TOKENIZER.encode_input(text)) == text
+    assert TOKENIZER.spell(TOKENIZER.encode_input(RULE.prompt(text))) == text
     assert parse_rule("turing-interpreter").apply(text) == "0A100"

@@ -21,6 +21,7 @@ PREPARED = [
     "ahx train --rule bb4 --certify --model-out runs/bb4",
     "ahx sweep --name s1 --on process --rule double_a --max-steps 20 --grid n_layer=1,2",
     "ahx train --rule turing-interpreter --max-steps 2 --epoch-size 32 --val-samples 8 --model-out runs/ti",
+    "ahx train --rule markov-interpreter --max-steps 2 --epoch-size 32 --val-samples 8 --model-out runs/mi",
 ]
 
 

@@ -64,7 +64,7 @@ def test_each_step_can_be_decoded_by_itself(folder: Path, monkeypatch: pytest.Mo
     forced, decoded = judged(False), judged(True)
     assert decoded.steps == forced.steps == decoded.errors == 240  # this model has learnt nothing
     assert sorted(mistake[:3] for mistake in decoded.mistakes) == sorted(mistake[:3] for mistake in forced.mistakes)
-    assert decoded.machines == forced.machines < 40  # there are few of two states and symbols, and some come up twice
+    assert decoded.programs == forced.programs < 40  # there are few of two states and symbols, and some come up twice
 
     def right(_model: object, tokenizer: Tokenizer, prompts: list[list[int]], limits: list[int]) -> list[Written]:
         assert trained.rule is not None

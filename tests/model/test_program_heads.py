@@ -59,8 +59,8 @@ def test_no_token_sees_what_comes_after_it(model: Transformer, rows: list[list[i
 
 @torch.inference_mode()
 def test_what_a_program_head_sees_is_the_program(model: Transformer, tokenizer: Tokenizer) -> None:
-    head = tokenizer.encode_input("A0:1RB,|0A0")
-    other = tokenizer.encode_input("A0:0LB,|0A0")
+    head = tokenizer.encode_input(RULE.prompt("A0:1RB,|0A0"))
+    other = tokenizer.encode_input(RULE.prompt("A0:0LB,|0A0"))
     first, second = (model(torch.tensor([row]))[0] for row in (head, other))
     assert not torch.allclose(first[-1], second[-1])
     assert isinstance(model.coupling, Coupling)
@@ -85,7 +85,9 @@ def test_token_by_token_is_as_whole_rows(model: Transformer, tokenizer: Tokenize
 
 
 def test_an_answer_ends_with_one_configuration(model: Transformer, tokenizer: Tokenizer) -> None:
-    prompts = [tokenizer.encode_input(text) for text in ("A0:1RB,|0A0", "|B1", "A0:1RB,B0:1LA,B1:0RA,|A00110")]
+    prompts = [
+        tokenizer.encode_input(RULE.prompt(text)) for text in ("A0:1RB,|0A0", "|B1", "A0:1RB,B0:1LA,B1:0RA,|A00110")
+    ]
     together = generate(model, prompts, tokenizer.stop, 9)
     assert together == [generate(model, [prompt], tokenizer.stop, 9)[0] for prompt in prompts]
     assert all(tokenizer.stop not in answer[:-1] for answer in together)

@@ -8,21 +8,23 @@ import torch
 
 from ahx.data.machines import Sizes, draw_split
 from ahx.data.programs import RowMaker, Runs, vocabulary
+from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.sliding import SlidingDecoder
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.markov_interpreter import MarkovInterpreter
 
 MakeModel = Callable[..., Transformer]
 MakeRows = Callable[..., list[list[int]]]
 
-RULE = TuringInterpreter(3, 2)
+RULE, MARKOV = TuringInterpreter(3, 2), MarkovInterpreter(3, 2)
 TOKENIZER = vocabulary(RULE)
 
 
-def model(heads: tuple[str, ...] = ()) -> Transformer:
+def model(heads: tuple[str, ...] = (), tokenizer: Tokenizer = TOKENIZER) -> Transformer:
     torch.manual_seed(0)
-    config = configure(TOKENIZER, pos="coupled", n_layer=2, n_head=4, n_embd=16, block_size=0, heads=heads)
+    config = configure(tokenizer, pos="coupled", n_layer=2, n_head=4, n_embd=16, block_size=0, heads=heads)
     made = Transformer(config)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -50,6 +52,15 @@ def test_a_window_that_slides_gives_the_logits_of_the_whole_row(heads: tuple[str
         assert agree(own, tokens, tokens.index(TOKENIZER.separator) + 1) < len(tokens) // 2
 
 
+def test_silent_walks_over_a_string_are_forgotten_too() -> None:
+    tokenizer, rng = vocabulary(MARKOV), np.random.default_rng(0)
+    own, maker = model(("sccc", "cppp"), tokenizer), RowMaker(MARKOV, tokenizer)
+    assert own.coupling is not None
+    assert own.coupling.start_right
+    for row in maker.rows(rng, maker.writer.draw(rng, 3, maker.writer.usual, False), Runs(2, 20, (4, 6))):
+        agree(own, row.tolist(), row.tolist().index(tokenizer.separator) + 1)
+
+
 @pytest.mark.parametrize("start_right", [False, True])
 def test_wrong_moves_and_silent_steps_are_followed_too(
     make_model: MakeModel, make_rows: MakeRows, start_right: bool
@@ -63,4 +74,4 @@ def test_wrong_moves_and_silent_steps_are_followed_too(
 
 def test_heads_that_see_everything_cannot_slide() -> None:
     with pytest.raises(ValueError, match="coupled, sequence and program heads only"):
-        SlidingDecoder(model(("sccg", "ccpp")), TOKENIZER.encode_input("A0:1RB,|0A0"))
+        SlidingDecoder(model(("sccg", "ccpp")), TOKENIZER.encode_input(RULE.prompt("A0:1RB,|0A0")))

@@ -8,11 +8,11 @@ from rule_cases import CASES, PRESET_CASES
 
 from ahx.errors import InputError
 from ahx.rules import NEXT, STOP, parse_rule, presets, written
-from ahx.rules.parse import is_interpreter
+from ahx.rules.parse import interpreter_kind
 
 ALL_CASES = CASES + PRESET_CASES
 # Interpreters take programs, not random strings; test_interpreter.py has them.
-ALL_SPECS = [spec for spec, _ in ALL_CASES if not is_interpreter(spec)]
+ALL_SPECS = [spec for spec, _ in ALL_CASES if interpreter_kind(spec) is None]
 
 
 @pytest.mark.parametrize(("spec", "pairs"), ALL_CASES)

@@ -12,7 +12,7 @@ from ahx.data.block_steps import BlockSteps, StepFinder
 from ahx.data.blocks import Block, Problems, block_of
 from ahx.data.rows import FlatRows
 from ahx.data.spans import Ints, distinct, inside, offsets_of
-from ahx.data.teacher import Teacher
+from ahx.data.teacher import Teacher, prompt_of
 from ahx.data.tokenizer import Token, Tokenizer
 from ahx.errors import InputError
 from ahx.rules.transducer import STOP, Step
@@ -53,7 +53,7 @@ class Encoder:
     def row(self, text: str, output: str) -> list[int]:
         """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""
         steps = self._tokenizer.encode_steps(self._teacher.steps(text, output))
-        return self._tokenizer.encode_input(text) + steps
+        return self._tokenizer.encode_input(prompt_of(self._teacher, text)) + steps
 
     def _assemble(self, block: Block, steps: BlockSteps) -> tuple[Tokens, Ints] | None:
         """Begin, input, separator, steps and stop of every line; None when a token is missing."""

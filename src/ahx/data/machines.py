@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.spans import VALIDATION_FRACTION, Hashes, Ints, held_out, mix
+from ahx.data.split import draw_of_split
 
 Bools = npt.NDArray[np.bool_]
 
@@ -97,15 +98,7 @@ def draw_split(
     rng: np.random.Generator, n: int, sizes: Sizes, n_states: int, n_symbols: int, testing: bool
 ) -> Machines:
     """`n` machines of the training split, or of the one that is held out for testing."""
-    found: list[Machines] = []
-    missing = n
-    while missing > 0:
-        share = VALIDATION_FRACTION if testing else 1 - VALIDATION_FRACTION
-        drawn = draw_machines(rng, int(missing / share * 1.1) + 8, sizes, n_states, n_symbols)
-        kept = drawn.some(for_testing(drawn) == testing)
-        found.append(kept)
-        missing -= len(kept.n_states_N)
-    return Machines._make(np.concatenate(parts)[:n] for parts in zip(*found, strict=True))
+    return draw_of_split(lambda m: draw_machines(rng, m, sizes, n_states, n_symbols), likeness, n, testing)
 
 
 class Tapes(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ahx.data.align import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.program import Interpreter, Piece
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Start, Step, Transducer, run, written
 
@@ -106,9 +106,12 @@ class QueueTeacher:
 class ProgramTeacher:
     """Follows the program in the prompt, as `rule` does."""
 
-    rule: TuringInterpreter
+    rule: Interpreter
     kind = "program"
-    start: Start = "program"
+
+    @property
+    def start(self) -> Start:
+        return self.rule.start
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.rule.steps(text)
@@ -165,6 +168,11 @@ def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_curs
     return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
 
 
+def prompt_of(teacher: Teacher, text: str) -> Sequence[str | Piece]:
+    """What `Tokenizer.encode_input` takes for an input: its symbols, or the pieces of a program and a configuration."""
+    return teacher.rule.prompt(text) if isinstance(teacher, ProgramTeacher) else text
+
+
 def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teacher:
     """The teacher that `to_json` described. Raises CheckpointError when `data` is no such description."""
     match data:
@@ -174,7 +182,7 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
             return MachineTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
             return QueueTeacher(rule)
-        case {"kind": "program"} if isinstance(rule, TuringInterpreter):
+        case {"kind": "program"} if isinstance(rule, Interpreter):
             return ProgramTeacher(rule)
         case {"kind": "alignment", "start": "left" | "right" as start, "lengths": dict(lengths)}:
             return AlignmentTeacher(Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()}))

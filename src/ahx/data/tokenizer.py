@@ -11,15 +11,15 @@ is the same thing whoever wrote it.
 Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
 "A" or about "move on" is shared by every token that has it.
 
-Where the rules stand in the prompt (see `ahx.rules.interpreter`), an input is a program and a configuration. Symbols
+Where the rules stand in the prompt (see `ahx.rules.program`), an input is a program and a configuration. Symbols may
 have several characters there, such as `A0:`, and a configuration is made of the same tokens as an output.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
+from ahx.rules.program import Piece
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import NEXT, STOP, Start, Step
 
@@ -44,17 +44,15 @@ class Tokenizer:
         self._symbols = [token.symbol for token in self.tokens]
         self._number = {token: number for number, token in enumerate(self.tokens)}
         self.pad, self.begin, self.separator = (self._number[Token(mark)] for mark in (PAD, BEGIN, SEPARATOR))
-        self.has_program = start == "program"
+        self.has_program = start.startswith("program")
         self.configuration = self._number[Token(CONFIGURATION)] if self.has_program else -1
         self.stop = self._number[Token(*Step(NEXT if self.has_program else STOP))]
         self._input = {token.symbol: n for n, token in enumerate(self.tokens) if n > 2 and self._is_input(token)}
-        longest_first = sorted(self._input, key=len, reverse=True)
-        self._pieces = re.compile("|".join([*map(re.escape, longest_first), "."]), re.DOTALL)
 
     def _is_input(self, token: Token) -> bool:
         if self.start == "queue":
             return bool(token.move) and not token.state
-        return token.move is None or (self.has_program and token.move == 1)
+        return token.move is None
 
     @classmethod
     def fit(
@@ -88,15 +86,18 @@ class Tokenizer:
         """The number of a token. Raises KeyError when there is no such token."""
         return self._number[Token(symbol, move, state)]
 
-    def encode_input(self, text: Sequence[str]) -> list[int]:
-        """`<` text `>`, where `text` is a string or a list of cells. Raises InputError for an unknown symbol."""
-        pieces = self._pieces.findall(text) if isinstance(text, str) and self.has_program else text
+    def encode_input(self, text: Sequence[str | Piece]) -> list[int]:
+        """`<` text `>`, where `text` is a string or a list of cells; with a program, what `Interpreter.prompt` gives.
+
+        Raises InputError for an unknown symbol.
+        """
+        table: Mapping[Any, int] = self._number if self.has_program else self._input
         try:
-            return [self.begin, *(self._input[symbol] for symbol in pieces), self.separator]
+            return [self.begin, *(table[symbol] for symbol in text), self.separator]
         except KeyError as unknown:
             raise InputError(
-                f"the symbol {unknown.args[0]!r} in {''.join(text[:40])!r} is outside the alphabet {self.alphabet!r} "
-                "that this model was trained on; use only its symbols"
+                f"the symbol {unknown.args[0]!r} in {''.join(map(str, text[:40]))!r} is outside the alphabet "
+                f"{self.alphabet!r} that this model was trained on; use only its symbols"
             ) from None
 
     def encode_steps(self, steps: Sequence[Step]) -> list[int]:

@@ -1,36 +1,38 @@
-"""A model that follows Turing machines it has never seen: its errors step by step, and its runs without end."""
+"""A model that follows programs it has never seen: its errors step by step, and its runs without end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-from ahx.data.machines import Sizes
-from ahx.data.programs import HeldOutMachines, Runs
-from ahx.data.tokenizer import Tokenizer
+from ahx.data.programs import HeldOutPrograms, Runs
 from ahx.errors import InputError
 from ahx.evaluation.step_errors import StepReport, judge_unseen
 from ahx.evaluation.trained import Trained
 from ahx.model.sliding import SlidingDecoder
-from ahx.model.transformer import Transformer
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.program import BAR, Interpreter
 
+_GROWTH = 4  # a step writes less than so many times the tokens of the one before
 _STREAM = tuple(b"interpreting")  # evaluation draws from a stream of its own
 
 
-def interpreter_of(trained: Trained) -> TuringInterpreter:
+def interpreter_of(trained: Trained) -> Interpreter:
     """The interpreter that a model has learnt. Raises InputError where it has learnt another rule."""
-    if not isinstance(trained.rule, TuringInterpreter):
+    if not isinstance(trained.rule, Interpreter):
         raise InputError(f"{trained.folder} is no interpreter; train one with: ahx train --rule turing-interpreter")
     return trained.rule
 
 
 def judge_steps(
-    trained: Trained, sizes: Sizes, shape: Runs, n: int, seed: int, n_mistakes: int = 1, decode: bool = False
+    trained: Trained, sizes: Any, shape: Runs, n: int, seed: int, n_mistakes: int = 1, decode: bool = False
 ) -> StepReport:
-    """Every step of `n` machines of the split that training never sees, in runs of `shape`."""
-    unseen = HeldOutMachines(interpreter_of(trained), trained.tokenizer, sizes, shape)
-    rng = np.random.default_rng((seed, *_STREAM, *sizes.states, *sizes.symbols, *shape.lengths))
+    """Every step of `n` programs of the split that training never sees, in runs of `shape`.
+
+    `sizes` are those of the program's kind: `machines.Sizes`, `strings.Sizes`.
+    """
+    unseen = HeldOutPrograms(interpreter_of(trained), trained.tokenizer, sizes, shape)
+    rng = np.random.default_rng((seed, *_STREAM, *sizes[0], *sizes[1], *shape.lengths))
     return judge_unseen(trained, unseen, n, rng, n_mistakes, decode)
 
 
@@ -39,14 +41,15 @@ class Runaway(Exception):
 
 
 @torch.inference_mode()
-def interpret(model: Transformer, tokenizer: Tokenizer, program: str, configuration: str) -> Iterator[str]:
+def interpret(trained: Trained, program: str, configuration: str) -> Iterator[str]:
     """The configurations that the model writes after `configuration`, one after the other, without end.
 
     Greedy decoding, token by token, each fed back to the model; see `ahx.model.sliding` for what is remembered. Raises
     Runaway when the model writes much more than any next configuration has.
     """
-    prompt = tokenizer.encode_input(f"{program}|{configuration}")
-    decoder = SlidingDecoder(model, prompt)
+    tokenizer = trained.tokenizer
+    prompt = tokenizer.encode_input(interpreter_of(trained).prompt(f"{program}{BAR}{configuration}"))
+    decoder = SlidingDecoder(trained.model, prompt)
     written: list[int] = []
     before = len(prompt)
     while True:
@@ -57,5 +60,5 @@ def interpret(model: Transformer, tokenizer: Tokenizer, program: str, configurat
             before, written = len(written), []
             continue
         written.append(token)
-        if len(written) > 2 * before + 8:
+        if len(written) > _GROWTH * before + 8:
             raise Runaway(tokenizer.decode(written))

@@ -52,7 +52,7 @@ def _numbers(report: StepReport) -> dict[str, Any]:
         "error_rate": report.errors / report.steps if report.steps else None,
         "error_bound": report.bound,
         "min_margin": report.margin if math.isfinite(report.margin) else None,
-        "programs": report.machines,
+        "programs": report.programs,
     }
 
 
@@ -64,7 +64,7 @@ def steps_as_text(title: str, groups: Sequence[Lengths], decode: bool) -> str:
     if not decode:
         lines.append(f"  least margin   {_margin(whole)} logits")
     lines.append(
-        f"  programs       {whole.machines:,}, those that are alike but for names counted once; none trained on"
+        f"  programs       {whole.programs:,}, those that are alike but for names counted once; none trained on"
     )
     how = "decoded token by token" if decode else "teacher-forced"
     speed = whole.steps / whole.seconds if whole.seconds else math.nan
@@ -86,7 +86,7 @@ def _table(groups: Sequence[Lengths]) -> Iterator[str]:
     for least, greatest, report in groups:
         cells = str(least) if least == greatest else f"{least}-{greatest}"
         errors = f"{report.errors:,} / {report.steps:,}"
-        rows.append([cells, f"{report.machines:,}", errors, f"{report.bound:.2g}", _margin(report)])
+        rows.append([cells, f"{report.programs:,}", errors, f"{report.bound:.2g}", _margin(report)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))

@@ -16,18 +16,19 @@ import torch
 
 from ahx.data.programs import Drawn, Tokens
 from ahx.data.spans import Hashes
+from ahx.data.teacher import prompt_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
 from ahx.model.batches import by_length, to_batch
-from ahx.model.transformer import Transformer
+from ahx.rules.program import BAR
 
 _TOKENS_AT_ONCE = 400_000
 
 
 class Unseen(Protocol):
-    """Programs that training has never seen, such as `ahx.data.programs.HeldOutMachines`."""
+    """Programs that training has never seen, such as `ahx.data.programs.HeldOutPrograms`."""
 
     usual_tokens: int
 
@@ -60,7 +61,7 @@ class StepReport:
         return upper_bound(self.errors, self.steps)
 
     @property
-    def machines(self) -> int:
+    def programs(self) -> int:
         """How many programs there were, those that are alike but for names counted once."""
         return len(np.unique(np.concatenate(self.likeness))) if self.likeness else 0
 
@@ -93,13 +94,14 @@ def judge_unseen(
         n -= len(drawn.rows)
         report.likeness.append(drawn.likeness)
         began = time.perf_counter()
-        add(report, trained.model, trained.tokenizer, drawn.rows, n_mistakes)
+        add(report, trained, drawn.rows, n_mistakes)
         report.seconds += time.perf_counter() - began
     return report
 
 
 @torch.inference_mode()
-def _force(report: StepReport, model: Transformer, tokenizer: Tokenizer, rows: list[Tokens], n_mistakes: int) -> None:
+def _force(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes: int) -> None:
+    model, tokenizer = trained.model, trained.tokenizer
     for group in by_length(np.array([len(row) for row in rows])):
         batch = to_batch([rows[i] for i in group], tokenizer.separator, model.norm.weight.device,
                          restart=tokenizer.configuration)  # fmt: skip
@@ -130,10 +132,12 @@ def _force(report: StepReport, model: Transformer, tokenizer: Tokenizer, rows: l
             )
 
 
-def _decode(report: StepReport, model: Transformer, tokenizer: Tokenizer, rows: list[Tokens], n_mistakes: int) -> None:
+def _decode(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes: int) -> None:
+    tokenizer = trained.tokenizer
     steps = [step for row in rows for step in _steps(tokenizer, row.tolist())]
-    prompts = [tokenizer.encode_input(f"{program}|{before}") for program, before, _, _ in steps]
-    answers = write(model, tokenizer, prompts, [token_limit(0, n_tokens) for _, _, _, n_tokens in steps])
+    inputs = (f"{program}{BAR}{before}" for program, before, _, _ in steps)
+    prompts = [tokenizer.encode_input(prompt_of(trained.teacher, text)) for text in inputs]
+    answers = write(trained.model, tokenizer, prompts, [token_limit(0, n_tokens) for _, _, _, n_tokens in steps])
     report.steps += len(steps)
     for (program, before, expected, _), answer in zip(steps, answers, strict=True):
         if answer.text != expected or not answer.stopped:

@@ -23,36 +23,47 @@ def token_table(tokenizer: Tokenizer) -> TokenTable:
         return STEP if token.symbol in _NO_CELLS else CELL
 
     moves = tuple(token.move or 0 for token in tokenizer.tokens)
-    return TokenTable(tuple(map(role, tokenizer.tokens)), moves, tokenizer.start == "right", queue)
+    return TokenTable(tuple(map(role, tokenizer.tokens)), moves, tokenizer.start.endswith("right"), queue)
 
 
 def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
     """The features of every token: its symbol, its move (or that it is input), its state.
 
-    A symbol of several characters, such as the head B0 of a Turing machine, has a feature for each of them. Numbers
-    are given in order of first appearance, so equal vocabularies have equal features.
+    Where the rules stand in the prompt, tokens say much at once: a symbol such as the head B0 of a Turing machine has a
+    feature for each of its characters, and a state one for each character at its place. A token of a rule that has a
+    state is known by that alone. Numbers are given in order of first appearance, so equal vocabularies have equal
+    features.
     """
-    numbers: dict[tuple[str, object], int] = {}
+    numbers: dict[tuple[object, ...], int] = {}
     return tuple(
         tuple(
             numbers.setdefault(feature, len(numbers))
-            for feature in (*_parts(token.symbol), ("move", token.move), ("state", token.state))
+            for feature in (*_symbol(token), ("move", token.move), *_state(token, tokenizer.has_program))
         )
         for token in tokenizer.tokens
     )
 
 
-def _parts(symbol: str) -> list[tuple[str, object]]:
-    return [("symbol", symbol)] if symbol[:1] in ("", "<") else [("symbol", character) for character in symbol]
+def _symbol(token: Token) -> list[tuple[object, ...]]:
+    if token.move is None and token.state:
+        return []
+    marks = token.symbol[:1] in ("", "<")
+    return [("symbol", part) for part in ([token.symbol] if marks else token.symbol)]
 
 
-def default_heads(n_layer: int, n_head: int, program: bool = False) -> tuple[str, ...]:
+def _state(token: Token, by_place: bool) -> list[tuple[object, ...]]:
+    if not by_place or not token.state:
+        return [("state", token.state)]
+    return [("state", place, character) for place, character in enumerate(token.state)]
+
+
+def default_heads(n_layer: int, n_head: int, lookups: int = 0) -> tuple[str, ...]:
     """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence.
 
-    With a program in the prompt, half of the heads of the later layers look rules up in it.
+    With a program in the prompt, `lookups` of four heads of the later layers look rules up in it.
     """
     n_sequence = max(1, n_head // 4) if n_head > 1 else 0
-    n_program = (n_head + 1) // 2 if program else 0
+    n_program = -(-n_head * lookups // 4)
     first = "s" * n_sequence + "c" * (n_head - n_sequence)
     return (first, *("c" * (n_head - n_program) + "p" * n_program for _ in range(n_layer - 1)))
 
@@ -74,8 +85,12 @@ def configure(
     dropout: float = 0.0,
     heads: tuple[str, ...] = (),
     reads: tuple[int, int] = (0, 0),
+    lookups: int = 2,
 ) -> TransformerConfig:
-    """The configuration of a model over `tokenizer`'s tokens. `reads` is what the rule's machine sees of its input."""
+    """The configuration of a model over `tokenizer`'s tokens.
+
+    `reads` is what the rule's machine sees of its input, `lookups` how many things of a program in the prompt.
+    """
     coupled = pos == "coupled"
     # In a queue nothing but what the machine reads may count: the fewer windows there are, the fewer are to be checked.
     offsets = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
@@ -87,7 +102,7 @@ def configure(
         n_embd=n_embd,
         dropout=dropout,
         pos=pos,
-        heads=heads or (default_heads(n_layer, n_head, tokenizer.has_program) if coupled else ()),
+        heads=heads or (default_heads(n_layer, n_head, lookups * tokenizer.has_program) if coupled else ()),
         window=2 if tokenizer.has_program else 4,  # an action and its key stand side by side
         offsets=offsets,
         table=token_table(tokenizer) if coupled else None,

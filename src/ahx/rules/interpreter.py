@@ -1,29 +1,26 @@
-"""Rules in the prompt: a rule that reads another rule before its input, and applies that.
+"""Turing machines in the prompt: their rules stand before the configuration.
 
     interpreter: turing        A0:1RB,A1:1LB,B0:1LA,B1:1RZ,|A0  ->  1B0
 
-The input is a program, a bar and a configuration; the output is the configuration one step later. A program is the
-table of a Turing machine: in state A on 0 write 1, move right, go on in B. Its rules may stand in any order. A
-configuration has the state's letter just before the scanned cell, as in `ahx.rules.turing`, and the tape grows by
-blanks (0) at both ends. Where no rule fits, the machine has halted, and the configuration stays as it is.
-
-What a model that has learnt this knows is no machine but how to follow one.
+A program is the table of a Turing machine: in state A on 0 write 1, move right, go on in B. Its rules may stand in any
+order. A configuration has the state's letter just before the scanned cell, as in `ahx.rules.turing`, and the tape grows
+by blanks (0) at both ends. Where no rule fits, the machine has halted.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ahx.errors import InputError
 from ahx.rules.language import LETTERS, Source, written_spec
-from ahx.rules.rule import Rule, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Step
+from ahx.rules.program import BAR, Interpreter, Piece
+from ahx.rules.transducer import Step
 from ahx.rules.turing_table import DIGITS, Action, Table, read_table
 
 BLANK = "0"
 HALT = "Z"  # the state for which there are no rules
-BAR = "|"
 _RULE = re.compile(r"([A-Z])([0-9]):([0-9])([LR])([A-Z]),")
+_CELL = re.compile(r"[A-Z]?[0-9]")
 _CONFIGURATION = re.compile(r"[0-9]*[A-Z][0-9]+")
 _MOST_STATES, _MOST_SYMBOLS = 8, 4
 
@@ -31,22 +28,20 @@ Program = Mapping[tuple[str, str], Action]
 
 
 @dataclass(frozen=True)
-class TuringInterpreter(Rule):
+class TuringInterpreter(Interpreter):
     """Any machine with up to `n_states` states (A, B, ...; Z halts) and `n_symbols` symbols (0, 1, ...)."""
 
-    family = "interpreter"
+    kind, programs = "turing", "machines"
+    reads = (-1, 1)
+    shown = tuple("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|" + tape for tape in ("A0", "1B0", "0B10"))
 
     n_states: int
     n_symbols: int
     alphabet: str = ""
-    reads = (-1, 1)  # offsets from the cursor that a step depends on
 
     @classmethod
     def read(cls, source: Source) -> "TuringInterpreter":
-        source.no_entries("interpreter:")
         source.check_options("states", "symbols")
-        if [word.text for word in source.words] != ["turing"]:
-            source.fail(source.words[0].at if source.words else len(source.text), "expected interpreter: turing")
         n_states, n_symbols = (
             source.number(word, 2, most) if (word := source.options.get(name)) else most
             for name, most in (("states", _MOST_STATES), ("symbols", _MOST_SYMBOLS))
@@ -63,6 +58,10 @@ class TuringInterpreter(Rule):
         )
 
     @property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        return {"states": (2, self.n_states), "symbols": (2, self.n_symbols)}
+
+    @property
     def states(self) -> str:
         return LETTERS[: self.n_states]
 
@@ -70,13 +69,16 @@ class TuringInterpreter(Rule):
     def symbols(self) -> str:
         return DIGITS[: self.n_symbols]
 
-    def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
-        """The input, and the configuration one step later."""
+    def prompt(self, text: str) -> list[Piece]:
         program, configuration = self.parse(text)
-        return limited([text, "".join(step.symbol for step in steps(program, configuration))], limit)
+        rules: list[Piece] = []
+        for state, symbol in program:
+            todo = program[state, symbol]
+            rules += [(f"{state}{symbol}:", None, ""), (f"{todo.symbol}{todo.move}{todo.state},", None, "")]
+        return [*rules, (BAR, None, ""), *((cell, 1, "") for cell in _CELL.findall(configuration))]
 
-    def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step]:
-        return [*steps(*self.parse(text)), Step(NEXT)]
+    def taken(self, text: str) -> list[Step]:
+        return steps(*self.parse(text))
 
     def parse(self, text: str) -> tuple[Program, str]:
         """Program and configuration. Raises InputError where `text` is not both, or names what this rule has not."""
@@ -107,10 +109,6 @@ class TuringInterpreter(Rule):
                 f"the interpreter knows the states {self.states} (and Z, to halt) and the symbols {self.symbols}, "
                 f"not {symbol if state in self.states + HALT else state!r}"
             )
-
-    def examples(self, n: int = 3) -> list[tuple[str, str]]:
-        program = "B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|"
-        return [(program + tape, self.apply(program + tape)) for tape in ("A0", "1B0", "0B10")[:n]]
 
 
 def program_of(table: Table) -> str:

@@ -20,3 +20,25 @@ def turing_interpreter() -> str:
     '1B0'
     """
     return "interpreter: turing"
+
+
+@_interpreter
+def substitution_interpreter() -> str:
+    """One step of the substitution whose rules stand before the bar: any rules for letters, with words of up to three.
+
+    >>> substitution_interpreter("B->,A->BC,|ABBAD")
+    'BCBCD'
+    """
+    return "interpreter: substitution"
+
+
+@_interpreter
+def markov_interpreter() -> str:
+    """One step of the Markov algorithm whose rules stand before the bar: any rules with up to two letters on the left.
+
+    After a final rule (`->.`) a dot is put behind the string.
+
+    >>> markov_interpreter("BA->AB,CC->.D,|CABCC")
+    'CABD.'
+    """
+    return "interpreter: markov"

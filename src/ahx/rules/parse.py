@@ -13,15 +13,34 @@ from ahx.rules.interpreter import TuringInterpreter
 from ahx.rules.language import Source
 from ahx.rules.lsystem import LSystem
 from ahx.rules.markov import Markov
+from ahx.rules.markov_interpreter import MarkovInterpreter
 from ahx.rules.presets import presets
+from ahx.rules.program import Interpreter
 from ahx.rules.python_function import PythonFunction
 from ahx.rules.rule import Rule
 from ahx.rules.substitution import Substitution
+from ahx.rules.substitution_interpreter import SubstitutionInterpreter
 from ahx.rules.tag import Lag, Tag
 from ahx.rules.turing import TuringMachine
 from ahx.rules.turing_table import LIKE_A_TABLE
 from ahx.rules.two_way import TwoWay
 from ahx.suggest import did_you_mean
+
+INTERPRETERS: dict[str, Callable[[Source], Interpreter]] = {
+    "turing": TuringInterpreter.read,
+    "substitution": SubstitutionInterpreter.read,
+    "markov": MarkovInterpreter.read,
+}
+
+
+def _read_interpreter(source: Source) -> Interpreter:
+    source.no_entries("interpreter:")
+    kinds = [word.text for word in source.words]
+    if len(kinds) != 1 or kinds[0] not in INTERPRETERS:
+        at = source.words[0].at if source.words else len(source.text)
+        source.fail(at, "expected interpreter: and what it reads, one of " + ", ".join(INTERPRETERS))
+    return INTERPRETERS[kinds[0]](source)
+
 
 FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "substitution": Substitution.read,
@@ -32,10 +51,10 @@ FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "ca": CellularAutomaton.read,
     "turing": TuringMachine.read,
     "transducer": TwoWay.read,
-    "interpreter": TuringInterpreter.read,
+    "interpreter": _read_interpreter,
 }
 
-_INTERPRETER = re.compile(r"\s*(\w+[-_])?interpreter\b")
+_INTERPRETER = re.compile(r"\s*(?:([a-z]+)[-_]interpreter\b|interpreter\s*:\s*(\w*))")
 _NAME = re.compile(r"\s*([A-Za-z_](?:\w|-(?!>))*)\s*(?=[;,\n]|$)")
 _FUNCTION = re.compile(r"\s*([A-Za-z_][\w.]*):[A-Za-z_]\w*\s*(?=[;,\n]|$)")
 _FAMILY = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*")
@@ -61,9 +80,10 @@ def parse_rule(spec: str) -> Rule:
     return _parse(text)
 
 
-def is_interpreter(spec: str | None) -> bool:
-    """Whether the text names a rule of the family `interpreter`, without reading it."""
-    return bool(spec and _INTERPRETER.match(spec))
+def interpreter_kind(spec: str | None) -> str | None:
+    """What a rule of the family `interpreter` reads: turing, substitution ...; None for the text of any other rule."""
+    found = _INTERPRETER.match(spec or "")
+    return None if found is None else found[1] or found[2]
 
 
 def _read_file(path: str) -> str:

@@ -26,8 +26,8 @@ DEFAULT_STEP_LIMIT = 10_000_000
 
 # The cursor begins on the first symbol of the input or on the last; or, with "queue", on the first, and all that is
 # written joins the end of what is read. With "program", the input is a program and a configuration, and the cursor
-# begins on the first cell of the latter.
-Start = Literal["left", "right", "queue", "program"]
+# begins on the first cell of the latter, or on the last.
+Start = Literal["left", "right", "queue", "program", "program right"]
 
 
 class Step(NamedTuple):

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ahx.data.dataset import Pair, RuleSamples, open_files
-from ahx.data.programs import ProgramSamples, Runs, vocabulary
+from ahx.data.programs import ProgramSamples, RowMaker, Runs, vocabulary
 from ahx.data.queue_samples import QueueSamples
 from ahx.data.rows import Row
 from ahx.data.sampler import Sampler
-from ahx.data.teacher import MachineTeacher, ProgramTeacher, QueueTeacher, Teacher, choose_teacher
+from ahx.data.teacher import MachineTeacher, ProgramTeacher, QueueTeacher, Teacher, choose_teacher, prompt_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError
 from ahx.model.certificate import Check, Checker, machine_of
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.program import Interpreter
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.places import Places
@@ -44,6 +44,8 @@ class TrainingData:
     notes: tuple[str, ...] = ()
     #: offsets from the cursor, least and greatest, that the teacher's machine sees
     reads: tuple[int, int] = (0, 0)
+    #: heads of each later layer that look things up in the program
+    lookups: int = 0
     #: where windows can be enumerated: whether a model is right at all of them
     check: Callable[[Transformer], Check] | None = None
 
@@ -54,7 +56,7 @@ def rows_of(tokenizer: Tokenizer, teacher: Teacher, pairs: Sequence[Pair]) -> li
 
 def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Row:
     """The row of one sample. Raises InputError for what the vocabulary or the teacher cannot express."""
-    return tokenizer.encode_input(text) + tokenizer.encode_steps(teacher.steps(text, output))
+    return tokenizer.encode_input(prompt_of(teacher, text)) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
 def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
@@ -63,7 +65,7 @@ def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
     if hp.certify:
         assert rule is not None  # Hyperparameters asks for it
         return _from_windows(hp, rule)
-    if isinstance(rule, TuringInterpreter):
+    if isinstance(rule, Interpreter):
         return _from_programs(hp, rule)
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
@@ -116,7 +118,7 @@ def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bo
     )
 
 
-def _from_programs(hp: Hyperparameters, rule: TuringInterpreter) -> TrainingData:
+def _from_programs(hp: Hyperparameters, rule: Interpreter) -> TrainingData:
     """Programs and runs; see `ahx.data.programs`."""
     if hp.infile or hp.alphabet:
         raise InputError(f"{hp.rule} draws its own programs; leave out --infile and --alphabet")
@@ -125,7 +127,8 @@ def _from_programs(hp: Hyperparameters, rule: TuringInterpreter) -> TrainingData
     steps_per_epoch = -(-hp.epoch_size // hp.batch_size)
     total = hp.max_steps or hp.num_epochs * steps_per_epoch
     tokenizer = vocabulary(rule)
-    samples = ProgramSamples(rule, tokenizer, total, Runs(lengths=(hp.min_len, hp.max_len)), hp.seed)
+    shape = Runs(steps=RowMaker(rule, tokenizer).writer.steps, lengths=(hp.min_len, hp.max_len))
+    samples = ProgramSamples(rule, tokenizer, total, shape, hp.seed)
     return TrainingData(
         rule=rule,
         teacher=ProgramTeacher(rule),
@@ -136,8 +139,9 @@ def _from_programs(hp: Hyperparameters, rule: TuringInterpreter) -> TrainingData
         validation=lambda: samples.validation(hp.val_samples),
         longest_row=samples.longest_row,
         fresh=samples.fresh,
-        notes=("machines that are alike but for names are all in training, or all held out",),
+        notes=("programs that are alike but for names are all in training, or all held out",),
         reads=rule.reads,
+        lookups=rule.lookups,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ahx.errors import InputError
-from ahx.rules.parse import is_interpreter
+from ahx.rules.parse import interpreter_kind
 from ahx.training.wording import as_list, explain
 
 # Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
@@ -35,13 +35,14 @@ SECTIONS = {
 }
 
 
-def _usual(others: int, interpreter: int) -> Callable[[dict[str, Any]], int]:
-    """A default that is another one where the rules stand in the prompt: there is more to learn."""
-    return lambda earlier: interpreter if is_interpreter(earlier.get("rule")) else others
+def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable[[dict[str, Any]], int]:
+    """A default that is another one where the rules stand in the prompt, and of what kind they are."""
+    of_kind = {"turing": turing, "substitution": substitution, "markov": markov}
+    return lambda earlier: of_kind.get(interpreter_kind(earlier.get("rule")) or "", others)
 
 
 def _usual_epoch(earlier: dict[str, Any]) -> int:
-    return 0 if earlier.get("infile") else _usual(1600, 5760)(earlier)
+    return 0 if earlier.get("infile") else _usual(1600, 5760, 1600, 9600)(earlier)
 
 
 def _usual_warmup(earlier: dict[str, Any]) -> int:
@@ -57,7 +58,7 @@ def _usual_layers(earlier: dict[str, Any]) -> int:
 
 
 def _usual_width(earlier: dict[str, Any]) -> int:
-    return 32 if earlier.get("certify") else _usual(48, 64)(earlier)
+    return 32 if earlier.get("certify") else _usual(48, 64, 64, 64)(earlier)
 
 
 def _usual_folder(earlier: dict[str, Any]) -> str:
@@ -93,10 +94,10 @@ class Hyperparameters(BaseModel):
     """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """The symbols that inputs are drawn from; without it, the rule's own."""
-    min_len: Length = Field(default_factory=_usual(1, 2))
-    """Length of the shortest input drawn from the rule, in symbols. Default: 1, or 2 (cells) for an interpreter."""
-    max_len: Length = Field(default_factory=_usual(10, 6))
-    """Length of the longest input drawn from the rule, in symbols. Default: 10, or 6 (cells) for an interpreter."""
+    min_len: Length = Field(default_factory=_usual(1, 2, 1, 1))
+    """Length of the shortest input drawn from the rule, in symbols. Default: 1; 2 (cells) for turing-interpreter."""
+    max_len: Length = Field(default_factory=_usual(10, 6, 8, 8))
+    """Length of the longest input drawn from the rule, in symbols. Default: 10; for an interpreter 8, or 6 (cells)."""
 
     pos: Literal["auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi"] = "auto"
     """How the model knows where a token stands; auto takes what generalises best for the rule."""
@@ -118,7 +119,8 @@ class Hyperparameters(BaseModel):
     num_epochs: Length = Field(default_factory=_usual_epochs)
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
-    """Samples in an epoch; 0 is the whole file. Default: 1600 from a rule, 5760 for an interpreter, 0 with infile."""
+    """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 5760 for
+    turing-interpreter, 9600 for markov-interpreter."""
     max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """Stop after this many steps (batches)."""
     max_seconds: Positive | None = None
@@ -130,7 +132,7 @@ class Hyperparameters(BaseModel):
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
-    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(default_factory=_usual(32, 16))
+    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(default_factory=_usual(32, 16, 16, 16))
     """Samples in a batch, over all processes together. Default: 32, or 16 programs for an interpreter."""
     learning_rate: Positive = 3e-3
     """Peak learning rate of AdamW."""
@@ -151,7 +153,7 @@ class Hyperparameters(BaseModel):
     """Epochs between checkpoints; may be a fraction."""
     keep_checkpoints: Length = 3
     """Newest checkpoints to keep; the best one is kept besides."""
-    val_samples: Length = Field(default_factory=_usual(1000, 200))
+    val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
     """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
     model_in: Location | None = None
     """Start from the weights of this run or model folder."""
@@ -234,7 +236,7 @@ class Hyperparameters(BaseModel):
             return [f"heads: {heads!r} must be {self.n_layer} words (n_layer) of {self.n_head} letters (n_head)"]
         if odd := sorted(set("".join(words)) - set("scgp")):
             return [f"heads: {odd[0]!r} in {heads!r} is not a kind of head; use the letters s, c, g and p"]
-        if "p" in heads and not is_interpreter(self.rule):
+        if "p" in heads and interpreter_kind(self.rule) is None:
             return [f"heads: {heads!r} has program heads (p), which need rules in the prompt: an interpreter"]
         if "c" in heads and self.pos not in ("auto", "coupled"):
             return [f"heads: {heads!r} has coupled heads (c), which need pos coupled (got {self.pos})"]

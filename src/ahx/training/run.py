@@ -126,7 +126,7 @@ def _model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | No
     config = configure(
         data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
         block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
-        heads=_heads(hp), reads=data.reads,
+        heads=_heads(hp), reads=data.reads, lookups=data.lookups,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
