@@ -1,13 +1,16 @@
-"""An embedded AWS whose jobs are stand-ins: a process that takes two seconds, obeys SIGTERM, and leaves a model.
+"""An embedded AWS that takes the instances of every fifth spot job away once, while it trains.
 
-    python benchmarks/stand_in.py QUOTA
+    python benchmarks/stand_in.py QUOTA [--real]
 
-For the launcher they are like any other; two hundred of them do not keep two processors busy for a quarter of an hour.
+Its jobs are stand-ins: a process that takes two seconds, obeys SIGTERM, and leaves a model. For the launcher they are
+like any other; two hundred of them do not keep two processors busy for a quarter of an hour. With --real they train.
 """
 
 import signal
 import sys
 import threading
+import time
+from itertools import count
 
 from ahx.training.opt_ml import OptMl
 from infra.embedded.job import TrainingJob
@@ -29,6 +32,9 @@ leave()
 """
 
 
+EVERY = 5
+
+
 class StandIns(Runners):
     """Runs the program instead of a training."""
 
@@ -36,13 +42,32 @@ class StandIns(Runners):
         return ProcessRunner((sys.executable, "-S", "-c", PROGRAM))
 
 
+def interrupt_some(aws: EmbeddedAws, done: threading.Event) -> None:
+    """Half a second into its training. From in here: two seconds are too short to hear of it over the network."""
+    numbers = count()
+    chosen: set[str] = set()
+    seen: set[str] = set()
+    while not done.wait(0.05):
+        with aws.training.jobs.changed:  # no job goes on meanwhile
+            for job in aws.training.jobs.all():
+                if job.name not in seen:
+                    seen.add(job.name)
+                    if next(numbers) % EVERY == 0:
+                        chosen.add(job.name)
+                if job.name in chosen and job.secondary == "Training" and job.modified < time.time() - 0.5:
+                    aws.training.interrupt(job.region, job.name, 1)
+                    chosen.remove(job.name)
+
+
 def main() -> None:
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    with EmbeddedAws(0, runners=StandIns(), quotas={"ml.m5.large": float(sys.argv[1])}) as aws:
+    runners = Runners() if "--real" in sys.argv else StandIns()
+    with EmbeddedAws(0, runners=runners, quotas={"ml.m5.large": float(sys.argv[1])}) as aws:
         for variable, value in aws.environment.items():
             print(f"export {variable}={value}")
         print("#", flush=True)
+        threading.Thread(target=interrupt_some, args=(aws, asked), daemon=True).start()
         asked.wait()
 
 

@@ -3,9 +3,9 @@
     python benchmarks/sweep.py chaos     # 200 jobs, quota 8, throttles, 5xx, kill -9, spot interruptions
     python benchmarks/sweep.py speed     # 1,000 submissions of jobs that take no time
 
-Both run against an embedded AWS in a process of its own. In `chaos` the jobs are processes that take two seconds
-(stand_in.py), or with --real trainings. In `speed` the server's ceiling is measured in the same run: as many threads as
-the launcher has send bytes that are ready, with as little work for the client as can be.
+Both run against an embedded AWS in a process of its own. In `chaos` the jobs are processes that take two seconds, or
+with --real trainings, and every fifth is interrupted (stand_in.py). In `speed` the server's ceiling is measured in the
+same run: as many threads as the launcher has send bytes that are ready, with as little work for the client as can be.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -51,8 +50,6 @@ def chaos(n_jobs: int, kills: int) -> None:
 
     remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
     remote.post("faults", {"kind": "error", "service": "sagemaker", "rate": 0.05, "seed": 1})
-    done = threading.Event()
-    threading.Thread(target=interrupt_some, args=("chaos", 3, done), daemon=True).start()
     words = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1", "--spot"]
     seeds = ",".join(map(str, range(n_jobs)))
     command = [*AHX, "sweep", "--name", "chaos", "--on", "embedded", *words, "--grid", f"seed={seeds}", "--json"]
@@ -68,7 +65,6 @@ def chaos(n_jobs: int, kills: int) -> None:
                 f"kill -9 of the launcher after {time.monotonic() - begun:.0f} s, {len(summaries('chaos'))} submitted"
             )
         subprocess.run([*AHX, "jobs", "attach", "chaos", "--on", "embedded", "--json"], check=True, stdout=out)
-    done.set()
     seconds = time.monotonic() - begun
     remote_faults = remote.get("faults")["faults"]
     remote.delete("faults")
@@ -80,27 +76,6 @@ def chaos(n_jobs: int, kills: int) -> None:
     struck = ", ".join(f"{rule['hits']} {rule['kind']}" for rule in remote_faults)
     print(f"{len(rows)} jobs of {len(distinct)} distinct configurations in {seconds:.0f} s; {statuses}")
     print(f"{interrupted} interrupted; faults: {struck}")
-
-
-def interrupt_some(sweep: str, each: int, done: threading.Event) -> None:
-    """Take the instances of every third job away while it trains; it is too slow for half of them."""
-    from ahx.errors import AhxError
-    from infra.embedded import remote
-
-    struck: set[str] = set()
-    seen: list[str] = []
-    while not done.wait(0.2):
-        rows = summaries(sweep)
-        seen += sorted({row["TrainingJobName"] for row in rows} - set(seen))
-        chosen = set(seen[::each]) - struck
-        for row in rows:
-            name = row["TrainingJobName"]
-            if name in chosen and row["TrainingJobStatus"] == "InProgress" and row.get("SecondaryStatus") == "Training":
-                try:
-                    remote.post("interrupt", {"TrainingJobName": name, "Seconds": 1})
-                    struck.add(name)
-                except AhxError:
-                    continue  # it has just ended
 
 
 def speed(n_jobs: int) -> None:
@@ -174,10 +149,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "speed":
         command = [*AHX, "aws", "--port", "0", "--instant", "--quota", "ml.m5.large=100000"]
-    elif args.real:
-        command = [*AHX, "aws", "--port", "0", "--process", "--quota", "ml.m5.large=8"]
     else:
-        command = [sys.executable, str(Path(__file__).with_name("stand_in.py").resolve()), "8"]
+        real = ["--real"] if args.real else []
+        command = [sys.executable, str(Path(__file__).with_name("stand_in.py").resolve()), "8", *real]
     with served(*command), tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, stdout=subprocess.DEVNULL)
