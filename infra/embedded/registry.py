@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,6 +47,23 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self._blobs, self._uploads = folder / "blobs", folder / "uploads"
+
+    def tidy(self) -> None:
+        """Remove what no image needs: layers of images that were deleted, and uploads that were cut short."""
+        images = [
+            image
+            for backend in ecr_backends[ACCOUNT].values()
+            for repository in backend.repositories.values()
+            for image in repository.images
+        ]
+        needed: set[str] = set()
+        for image in images:
+            with suppress(_Refusal):  # put through ECR's API, which takes anything; nothing of it is here
+                needed |= set(_needs(image.image_manifest.encode()))
+        for folder in (self._blobs, self._uploads):
+            for file in folder.iterdir() if folder.is_dir() else ():
+                if file.name not in needed:
+                    file.unlink()
 
     def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
         """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""

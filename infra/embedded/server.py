@@ -74,7 +74,7 @@ class EmbeddedAws:
         self.training = TrainingJobs(Jobs(values), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)
-        images = Registry((self._state.folder if self._state else self._folder) / "registry")
+        images = self._registry = Registry((self._state.folder if self._state else self._folder) / "registry")
         writing = self._state.writing if self._state else lambda service: nullcontext()
         self._app = Application(
             self._operations(images), Control(self.faults, self.training), images, self.faults, clients, writing
@@ -104,6 +104,7 @@ class EmbeddedAws:
 
     def _restore(self, state: State) -> None:
         saved = state.load()
+        self._registry.tidy()
         quotas = self.training.jobs.quotas
         quotas.changed = saved.get("quotas", {}) | quotas.changed
         self.training.jobs.restore(map(TrainingJob.from_json, saved.get("training_jobs", [])))

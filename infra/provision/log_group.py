@@ -16,6 +16,7 @@ class LogGroup(Resource):
 
     kind = "log group"
     service = "logs"
+    untagged = "a run with AHX_LOG_GROUP may have made it before, or it may be somebody else's"
 
     @property
     def arn(self) -> str:

@@ -30,6 +30,7 @@ class Resource(ABC):
 
     kind: str  # as it is printed
     service: str  # as boto3 calls it
+    untagged = "it may be somebody else's"  # what one of its name without our tag may be
 
     def __init__(self, names: Names, choices: Choices, region: str | None = None) -> None:
         self.names = names

@@ -79,7 +79,7 @@ def plan(resource: Resource, adopt: bool = False) -> Plan | None:
     if live is not None and not resource.owned(live) and not adopt:
         raise ServiceError(
             f"the {resource.title} is there already without the tag {OWNER_TAG}={resource.names.prefix},"
-            " so it may be somebody else's; take it over with --adopt, or choose another --prefix"
+            f" so {resource.untagged}; take it over with --adopt, or choose another --prefix"
         )
     differences = [
         Difference(name, live and live.get(name), value, _action(live, name, value)) for name, value in wanted.items()

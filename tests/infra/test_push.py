@@ -122,6 +122,28 @@ def test_a_tag_never_changes_its_meaning(image, ecr, tmp_path, monkeypatch):
     assert b"and tag 'v1' already exists" in second.stderr
 
 
+def test_a_kept_state_forgets_the_layers_of_deleted_images(image, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    layers = tmp_path / "state" / "registry" / "blobs"
+
+    def served():
+        with aws_here.serving(state=str(tmp_path / "state")) as address:
+            for name, value in aws_here.settings(address).items():
+                monkeypatch.setenv(name, value)
+            yield boto3.client("ecr", region_name=REGION)
+
+    for ecr in served():
+        aws_here.empty(ecr.meta.endpoint_url)
+        assert main(["infra", "apply", "--yes"]) == 0
+        assert main(["push", "--image", image]) == 0
+    assert len(list(layers.iterdir())) == 2  # one layer, and the configuration
+    for ecr in served():
+        assert len(list(layers.iterdir())) == 2
+        ecr.delete_repository(repositoryName="ahx-transformer", force=True)
+    for _ in served():
+        assert list(layers.iterdir()) == []
+
+
 def test_the_examples_of_the_usage_run(image, ecr, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert main(["infra", "apply", "--yes"]) == 0

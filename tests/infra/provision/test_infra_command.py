@@ -133,6 +133,10 @@ def test_data_is_deleted_only_when_told(aws, ahx):
         (lambda aws: aws("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}"), f"role {ROLE}"),
         (lambda aws: aws("ecr").create_repository(repositoryName=REPOSITORY), f"image repository {REPOSITORY}"),
         (lambda aws: aws("logs").create_log_group(logGroupName="/ahx/runs", tags={"ahx:stack": "other"}), "log group"),
+        (
+            lambda aws: aws("logs").create_log_group(logGroupName="/ahx/runs"),
+            "a run with AHX_LOG_GROUP may have made it",
+        ),
     ],
 )
 def test_what_is_somebody_elses_is_not_touched_unless_told(aws, ahx, make, title):
