@@ -36,6 +36,10 @@ def leaderboard(on, image, capsys):
     assert main(["jobs", "collect", "same", "--on", on, "--folder", on, "--to", f"models-{on}", "--json"]) == 0
     jobs = json.loads(capsys.readouterr().out)["jobs"]
     assert len({job["metrics"]["val_exact"] for job in jobs}) == 3, "ties would be broken by the clock"
+    for job in jobs:
+        assert main(["jobs", "logs", job["name"], "--on", on, "--folder", on, "--json"]) == 0
+        lines = json.loads(capsys.readouterr().out)["lines"]
+        assert [line for line in lines if line.startswith("step=8;")], lines
     return [(job["config"], job["metrics"]["val_exact"], job["metrics"]["step"], job["sha256"]) for job in jobs]
 
 

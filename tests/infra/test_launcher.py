@@ -258,6 +258,21 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     assert "is not what its job wrote" in capsys.readouterr().err
 
 
+def test_a_local_job_s_log_is_followed_to_its_end(here: Path, capsys: Any) -> None:
+    place, planned = prepared("told", "seed=1", "process", {**REAL, "max_steps": "20", "num_epochs": "5"})
+    engine = Engine(place, "told", planned.manifest, pace=PACE)
+    engine.poll()
+    engine.submit()
+    name = engine.state.rows[0].name
+    assert main(["jobs", "logs", name, "-f"]) == 0
+    followed = capsys.readouterr().out.splitlines()
+    assert place.jobs("told")[name].status == "Completed"
+    assert followed == (here / f"runs/sweeps/told/{name}/tree/log.txt").read_text().splitlines()
+    assert [line for line in followed if line.startswith("step=20;")]
+    assert main(["jobs", "logs", name]) == 0
+    assert capsys.readouterr().out.splitlines() == followed
+
+
 def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     data = here / "data"
     data.mkdir()
