@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from infra.local import tree as trees
-from infra.local.runner import IMAGE, ContainerRunner, Job, ProcessRunner, Runner, check_image, docker
+from infra.local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner, check_image
+from infra.local.started import Job, docker
 
 NAME = os.environ.get("AHX_IMAGE", IMAGE)
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from ahx.errors import ServiceError
 from infra import aws
-from infra.local.runner import docker_command
+from infra.local.started import docker_command
 from infra.names import Names
 
 PLATFORM = ("linux", "amd64")  # what SageMaker's instances are

@@ -14,7 +14,8 @@ from ahx.training.opt_ml import OptMl
 from infra.embedded import channels
 from infra.embedded.job import TrainingJob
 from infra.local import tree as opt_ml
-from infra.local.runner import Job, Runner
+from infra.local.runner import Runner
+from infra.local.started import Job
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ import ahx
 from ahx.errors import ServiceError, StorageError
 from ahx.training.opt_ml import OptMl
 from infra.jobs.place import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, Manifest, Taken
-from infra.local.runner import IMAGE, docker_command, log_file
+from infra.local.runner import IMAGE
+from infra.local.started import docker_command, log_file
 from infra.names import Names
 from infra.request import Setting
 

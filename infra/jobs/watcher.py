@@ -18,8 +18,9 @@ from infra.jobs.history import evaluations
 from infra.jobs.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
 from infra.jobs.place import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.local import tree as opt_ml
-from infra.local.runner import GRACE_SECONDS, ContainerRunner, Job, ProcessJob, ProcessRunner, docker_command, log_file
+from infra.local.runner import ContainerRunner, ProcessRunner
 from infra.local.sdk_runner import LocalModeJob, LocalModeRunner
+from infra.local.started import GRACE_SECONDS, Job, ProcessJob, docker_command, log_file
 
 _POLL_SECONDS = 0.2
 _PREDECESSOR_SECONDS = GRACE_SECONDS + 10

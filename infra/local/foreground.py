@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from infra.local import tree
-from infra.local.runner import Job
+from infra.local.started import Job
 
 
 def _print(line: str) -> None:

@@ -11,46 +11,19 @@ kill -9 say, notices the end of its standard input, keeps a checkpoint and the m
 import json
 import os
 import secrets
-import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
 from ahx.training.opt_ml import BASE_VARIABLE, STOP_AT_EOF, OptMl
+from infra.local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
 
 IMAGE = "ahx-transformer:dev"
 #: Every container that is started here carries this label; its value is the process that started it.
 LABEL = "ahx.local"
-GRACE_SECONDS = 120.0  # what SageMaker gives between SIGTERM and SIGKILL
-_POLL_SECONDS = 0.05
-
-
-class Job(Protocol):
-    """A job that has been started."""
-
-    tree: OptMl
-
-    def lines(self) -> Iterator[str]:
-        """What it has printed, and prints until it ends, on both its outputs; every call begins at the first line."""
-
-    def stop(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        """Ask it to stop (SIGTERM), kill it after `grace_seconds`, and return its exit code."""
-
-    def kill(self) -> int:
-        """Kill it (SIGKILL) and return its exit code."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, once it has ended: 128 + n after signal n. Raises TimeoutError."""
-
-    @property
-    def is_running(self) -> bool: ...
 
 
 class Runner(Protocol):
@@ -66,7 +39,7 @@ class ProcessRunner:
 
     program: Sequence[str] = (sys.executable, "-m", "entrypoints.container")  # what the image's `train` runs
 
-    def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> "ProcessJob":
+    def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> ProcessJob:
         # Settings of a job that this process itself may be (SM_*) are none of its children's.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "SAGEMAKER_"))}
         settings = {"PYTHONUNBUFFERED": "1", BASE_VARIABLE: str(tree.base), STOP_AT_EOF: "1"}
@@ -86,7 +59,7 @@ class ContainerRunner:
 
     def start(
         self, tree: OptMl, environment: Mapping[str, str] | None = None, *, name: str | None = None
-    ) -> "ContainerJob":
+    ) -> ContainerJob:
         """Start a container, called `name` or by a unique name; it is removed when it ends."""
         name = name or f"ahx-{secrets.token_hex(6)}"
         given = {STOP_AT_EOF: "1", **(environment or {})}
@@ -113,14 +86,6 @@ class ContainerRunner:
         return [*command, *self.options, self.image, *self.program]
 
 
-def docker_command() -> str:
-    """The `docker` command. Raises ServiceError when there is none."""
-    found = shutil.which("docker")
-    if found is None:
-        raise ServiceError("there is no docker command here; install Docker, or run the job as a process")
-    return found
-
-
 def check_image(image: str) -> None:
     """Raises ServiceError when no engine answers, or the image is not there."""
     asked = docker("version", "--format", "{{.Server.Version}}")
@@ -136,117 +101,6 @@ def leftovers() -> dict[str, int]:
     listed = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", '{{.Names}} {{.Label "' + LABEL + '"}}')
     pairs = (line.split() for line in listed.stdout.splitlines())
     return {name: int(owner) for name, owner in pairs if owner.isdigit() and not os.path.exists(f"/proc/{owner}")}
-
-
-class StartedJob:
-    """What both kinds of job share: a child process that writes to a file."""
-
-    def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]") -> None:
-        self.tree, self._process = tree, process
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def lines(self) -> Iterator[str]:
-        with open(log_file(self.tree), "rb") as file:
-            pending = b""
-            while True:
-                ended = not self.is_running
-                pending += file.read()
-                *whole, pending = pending.split(b"\n")
-                for line in whole:
-                    yield line.decode("utf-8", errors="replace")
-                if ended:
-                    break
-                if not whole:
-                    time.sleep(_POLL_SECONDS)
-            if pending:
-                yield pending.decode("utf-8", errors="replace")
-
-    def wait(self, timeout: float | None = None) -> int:
-        try:
-            code = self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"the job has not ended within {timeout:g} seconds") from None
-        if self._process.stdin:
-            self._process.stdin.close()
-        return code if code >= 0 else 128 - code
-
-    def stop(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        self._terminate(grace_seconds)
-        with suppress(TimeoutError):
-            return self.wait(grace_seconds)
-        return self.kill()
-
-    def kill(self) -> int:
-        self._kill()
-        return self.wait()
-
-    def _terminate(self, grace_seconds: float) -> None:
-        raise NotImplementedError
-
-    def _kill(self) -> None:
-        raise NotImplementedError
-
-
-class ProcessJob(StartedJob):
-    """A job that is a process."""
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def _terminate(self, grace_seconds: float) -> None:
-        if self.is_running:
-            self._process.send_signal(signal.SIGTERM)
-
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-
-class ContainerJob(StartedJob):
-    """A job that is a container. Its process here is `docker run`, which ends when the container does."""
-
-    def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]", name: str) -> None:
-        super().__init__(tree, process)
-        self.name = name
-
-    def _terminate(self, grace_seconds: float) -> None:
-        self._tell("stop", "--time", str(round(grace_seconds)))
-
-    def _kill(self) -> None:
-        self._tell("kill")
-
-    def _tell(self, *command: str) -> None:
-        """`docker COMMAND NAME`; tried again while the container is not there yet."""
-        while self.is_running:
-            if docker(*command, self.name).returncode == 0:
-                return
-            time.sleep(_POLL_SECONDS)
-
-
-def log_file(tree: OptMl) -> Path:
-    """What the tree's job has printed."""
-    return tree.base / "log.txt"
-
-
-def spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
-    """Start a job's program in a process group of its own, with its output in the log file."""
-    try:
-        with open(log_file(tree), "wb") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-    except OSError as error:
-        raise ServiceError(f"cannot start the job: {error.strerror or error}") from error
-
-
-def docker(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Call `docker WORDS`; the outcome is the caller's to judge. Raises ServiceError when there is no such command."""
-    command = [docker_command(), *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def _mounts(tree: OptMl) -> Iterator[tuple[Path, Path, str]]:

@@ -21,7 +21,8 @@ from typing import Any, Self, TextIO, cast
 
 from ahx.errors import AhxError, ServiceError
 from ahx.training.opt_ml import OptMl
-from infra.local.runner import GRACE_SECONDS, LABEL, docker
+from infra.local.runner import LABEL
+from infra.local.started import GRACE_SECONDS, docker
 
 # What docker-compose adds to lines: colours, and the container's name before each.
 _COLOURS, _NAME = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"^[\w.-]*algo-1(?:[_-]\d+)?\s*\| ?")

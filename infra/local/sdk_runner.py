@@ -9,10 +9,8 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,12 +18,12 @@ from pathlib import Path
 
 from ahx.errors import InputError, ServiceError
 from ahx.training.opt_ml import OptMl
-from infra.local.runner import IMAGE, StartedJob, check_image, docker, spawn
+from infra.local.runner import IMAGE, check_image
 from infra.local.sdk_job import Order, containers
+from infra.local.started import ContainerJob, docker, spawn
 
 #: The SDK's name for the network of its containers.
 NETWORK = "sagemaker-local"
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,29 +70,11 @@ class LocalModeRunner:
         return LocalModeJob(tree, spawn(command, inherited | own, tree), root.name)
 
 
-class LocalModeJob(StartedJob):
-    """A job in local mode. Its process here is the SDK's, which ends after the container."""
+class LocalModeJob(ContainerJob):
+    """A job in local mode. Its process here is the SDK's, which ends after the container; the name is the project's."""
 
-    def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]", project: str) -> None:
-        super().__init__(tree, process)
-        self.project = project
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def _terminate(self, grace_seconds: float) -> None:
-        self._tell("stop", "--time", str(round(grace_seconds)))
-
-    def _kill(self) -> None:
-        self._tell("kill")
-
-    def _tell(self, *command: str) -> None:
-        """`docker COMMAND` to the container; tried again while it is not there yet."""
-        while self.is_running:
-            if (found := containers(self.project, running=True)) and docker(*command, *found).returncode == 0:
-                return
-            time.sleep(_POLL_SECONDS)
+    def containers(self) -> list[str]:
+        return containers(self.name, running=True)
 
 
 def check_installed() -> None:

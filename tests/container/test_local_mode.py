@@ -72,7 +72,7 @@ def test_a_job_from_data_to_model_without_account_or_network(image, tmp_path, mo
     assert (tree.output_data / "metrics.jsonl").exists()
     assert list(tree.checkpoints.glob("step-*"))
     assert calls == []
-    assert containers(job.project) == []
+    assert containers(job.name) == []
     assert [path.name for path in tree.base.iterdir() if path.name.startswith("ahx-")] == []
 
 
@@ -83,7 +83,7 @@ def test_two_at_once(image, tmp_path):
         assert job.wait() == 0, "\n".join(job.lines())
     weights = {(job.tree.model / "model.safetensors").read_bytes() for job in jobs}
     assert len(weights) == 1
-    assert [containers(job.project) for job in jobs] == [[], []]
+    assert [containers(job.name) for job in jobs] == [[], []]
 
 
 def test_first_runs_at_the_same_time_make_one_network(docker):

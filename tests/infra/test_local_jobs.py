@@ -13,7 +13,8 @@ import pytest
 from ahx.errors import InputError
 from ahx.training.opt_ml import OptMl
 from infra.local import tree as trees
-from infra.local.runner import ContainerRunner, ProcessJob, ProcessRunner
+from infra.local.runner import ContainerRunner, ProcessRunner
+from infra.local.started import ProcessJob
 
 SMALL = {"rule": "double_a", "max_len": "5", "n_embd": "16", "n_head": "2", "val_samples": "20", "epoch_size": "320"}
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
