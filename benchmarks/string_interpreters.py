@@ -1,6 +1,6 @@
 """Interpreters of rules that rewrite strings: training, and the errors of single steps of programs never seen.
 
-    python benchmarks/string_interpreters.py [--rules markov-interpreter] [--seeds 0 1 2] [--programs 12500]
+    python benchmarks/string_interpreters.py [--rules markov-interpreter] [--seeds 0 1 2] [--programs 17000]
 
 Each is trained by `ahx train` in a process of its own, on one thread, and judged at the lengths of training and at ten
 times these: four strings for each held-out program, two steps each. CPU seconds of training are those of the whole
@@ -64,11 +64,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", nargs="+", default=RULES, choices=RULES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--programs", type=int, default=12_500)
+    parser.add_argument("--programs", type=int, default=17_000)
+    parser.add_argument("--keep", metavar="FOLDER", help="Leave the models there.")
     options = parser.parse_args()
     for rule in options.rules:
         for seed in options.seeds:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = f"{options.keep or temporary}/{rule}-{seed}"
                 cpu = train(rule, seed, folder)
                 print(f"{rule}, seed {seed}: {cpu:.0f} CPU s of training", flush=True)
                 judge(rule, folder, options.programs)

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(locations.model(args.model), args.device).for_rewriting()
-    if trained.teacher.kind == "program" and not args.data:
+    if trained.teacher.kind == "program":
         return eval_steps.run(args, trained)
     eval_steps.refuse(args)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ahx.errors import InputError
 from infra import locations
 
 EXAMPLES = [
@@ -39,8 +40,11 @@ def run(args: argparse.Namespace) -> int:
     from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
     from ahx.data.sampler import Sampler
     from ahx.rules import parse_rule
+    from ahx.rules.program import Interpreter
 
     rule = parse_rule(args.rule)
+    if isinstance(rule, Interpreter):
+        raise InputError(f"--rule: {args.rule} reads programs, which data files cannot hold; `ahx train` draws its own")
     alphabet = rule.alphabet if args.alphabet is None else args.alphabet
     sampler = Sampler(alphabet, args.min_len, args.max_len, rule.snippets())
     with locations.written(args.outfile) as out, _progress(args.num_samples) as on_progress:

@@ -171,3 +171,8 @@ def test_the_command_explains_bad_input(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().err == (
         "ahx: error: the alphabet 'A,B' has a comma, which ends a field or a line of a data file; leave it out\n"
     )
+
+
+def test_programs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gen-data", "--rule", "markov-interpreter", str(tmp_path / "x")]) == 2
+    assert "markov-interpreter reads programs, which data files cannot hold" in capsys.readouterr().err

@@ -97,6 +97,7 @@ def test_eval_of_an_interpreter(folder: Path, capsys: pytest.CaptureFixture[str]
         (["--steps", "0"], "--steps: must be at least 1"),
         (["--max-len", "0"], "tapes of 0 to 0 cells"),
         (["--alphabet", "01"], "--alphabet is not for an interpreter"),
+        (["--data", "da_val.txt"], "--data is not for an interpreter"),
     ],
 )
 def test_what_an_interpreter_cannot_be_asked(
