@@ -1,0 +1,205 @@
+"""The interpreter of Turing machines, beside machines that it has never seen.
+
+    python benchmarks/interpreter.py train --seed 0 --out runs/ti0 [--epochs 10]
+    python benchmarks/interpreter.py errors runs/ti0 [--steps 3000000]
+    python benchmarks/interpreter.py free-run runs/ti0 [--steps 100000] [--seconds 3600] [--cells 24]
+
+`train` is `ahx train` in a process of its own, on one thread, with its CPU seconds. `errors` asks for single steps on
+tapes as long as in training, 20 and 50 times as long. `free-run` searches random machines of the split that training
+never sees for one that runs for `--steps` steps on at most `--cells` cells without coming back to a configuration;
+then the model decodes that run greedily, token by token, each fed back to it, to the end or until `--seconds` have
+passed or a configuration is not the simulator's. There is nothing in it that remembers answers.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ahx.data.machines import Machines, Sizes, draw_split
+from ahx.data.programs import Runs
+
+SIZES = Sizes((2, 8), (2, 4))
+TRAINED_ON = (2, 6)  # cells
+MOST_MACHINES = 2_000_000
+Rules = dict[tuple[int, int], tuple[int, int, int]]  # (state, symbol): (written, move, next state)
+
+
+def cpu_seconds(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+def megabytes() -> float:
+    """Memory that is in use now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def train(seed: int, out: str, epochs: int | None) -> None:
+    words = ["train", "--rule", "turing-interpreter", "--seed", str(seed), "--model_out", out]
+    words += [] if epochs is None else ["--num-epochs", str(epochs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    code = subprocess.run([sys.executable, "-m", "entrypoints.main", *words], env=environment, check=False).returncode
+    if code:
+        sys.exit(code)
+    print(f"{cpu_seconds(resource.RUSAGE_CHILDREN):.0f} CPU s")
+
+
+def errors(run: str, steps: int, seed: int) -> None:
+    from ahx.evaluation.interpreting import judge_steps
+    from ahx.evaluation.trained import load_trained
+
+    trained = load_trained(run)
+    print(f"{'cells':>7} {'machines':>9} {'errors':>6} {'steps':>10} {'95 % bound':>10} {'margin':>6} {'CPU s':>6}")
+    series = ((TRAINED_ON, steps), ((120, 120), steps // 250), ((300, 300), steps // 1250))
+    for lengths, asked in series:
+        before = cpu_seconds(resource.RUSAGE_SELF)
+        shape = Runs(lengths=lengths)
+        machines = -(-asked // (shape.runs * shape.steps))
+        found = judge_steps(trained, SIZES, shape, machines, seed, n_mistakes=10)
+        cpu = cpu_seconds(resource.RUSAGE_SELF) - before
+        cells = "-".join(map(str, dict.fromkeys(lengths)))
+        print(
+            f"{cells:>7} {found.machines:9,} {found.errors:6,} {found.steps:10,} {found.bound:10.1e} "
+            f"{found.margin:6.2f} {cpu:6.0f}",
+            flush=True,
+        )
+        for mistake in found.mistakes:
+            print("   ", *mistake)
+
+
+def rules_of(machines: Machines, n: int) -> Rules:
+    parts = (machines.write_NQS[n], machines.move_NQS[n], machines.target_NQS[n])
+    return {
+        (int(q), int(s)): (int(parts[0][q, s]), int(parts[1][q, s]), int(parts[2][q, s]))
+        for q, s in np.argwhere(machines.has_rule_NQS[n])
+    }
+
+
+def simulate(rules: Rules, state: int) -> Iterator[tuple[list[int], int, int]]:
+    """Cells, head and state after each step, from a blank tape of two cells; always the same list of cells."""
+    cells, head = [0, 0], 1
+    while True:
+        yield cells, head, state
+        if (state, cells[head]) not in rules:
+            return
+        cells[head], move, state = rules[state, cells[head]]
+        head += move
+        if head < 0:
+            cells.insert(0, 0)
+            head = 0
+        elif head == len(cells):
+            cells.append(0)
+
+
+def goes_on(rules: Rules, state: int, steps: int, most_cells: int) -> bool:
+    """Whether a machine takes so many steps on so few cells and is never where it has been before.
+
+    Each configuration is compared with one that is kept, at every power of two another (Brent 1980).
+    """
+    kept: tuple[list[int], int, int] | None = None
+    count = 0
+    for count, (cells, head, now) in enumerate(simulate(rules, state)):
+        if len(cells) > most_cells or (kept is not None and (head, now) == kept[1:] and cells == kept[0]):
+            return False
+        if count & (count - 1) == 0:
+            kept = list(cells), head, now
+        if count == steps:
+            return True
+    return False
+
+
+def find(steps: int, most_cells: int, seed: int) -> tuple[Rules, int, int]:
+    """A machine that training never saw, the state it starts in, and how many were tried."""
+    rng = np.random.default_rng((seed, *b"free run"))
+    for begin in range(0, MOST_MACHINES, 1000):
+        machines = draw_split(rng, 1000, SIZES, 8, 4, testing=True)
+        for n in range(1000):
+            rules, state = rules_of(machines, n), int(machines.states_NQ[n, 0])
+            if goes_on(rules, state, steps, most_cells):
+                return rules, state, begin + n + 1
+    sys.exit(f"none of {MOST_MACHINES:,} machines runs for {steps:,} steps on {most_cells} cells; take fewer or more")
+
+
+def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -> None:
+    from ahx.evaluation.interpreting import Runaway, interpret, interpreter_of
+    from ahx.evaluation.trained import load_trained
+
+    trained = load_trained(run)
+    states = interpreter_of(trained).states + "Z"
+    rules, state, tried = find(steps, most_cells, seed)
+    program = "".join(f"{states[q]}{s}:{w}{'LR'[m > 0]}{states[t]}," for (q, s), (w, m, t) in rules.items())
+    print(f"machine {program} from 0{states[state]}0, the first of {tried:,} held-out ones that goes on", flush=True)
+    truth = simulate(rules, state)
+    next(truth)
+    began = told = time.monotonic()
+    before, memory = cpu_seconds(resource.RUSAGE_SELF), megabytes()
+    done = tokens = 0
+
+    def report(said: str) -> None:
+        cpu = cpu_seconds(resource.RUSAGE_SELF) - before
+        print(
+            f"{said}: {done:,} steps, {tokens:,} tokens, {cpu:,.0f} CPU s, {tokens / cpu:,.0f} tokens/s, tape "
+            f"{len(cells)} cells, memory {memory:.0f} MB at first, {megabytes():.0f} MB now",
+            flush=True,
+        )
+
+    said, cells = "the end", [0, 0]
+    try:
+        for (cells, head, now), written in zip(
+            truth, interpret(trained.model, trained.tokenizer, program, f"0{states[state]}0"), strict=False
+        ):
+            tokens += len(cells) + 1  # a token for each cell, one for the end
+            right = "".join(map(str, cells[:head])) + states[now] + "".join(map(str, cells[head:]))
+            if written != right:
+                said = f"WRONG at step {done + 1:,}, expected {right}, got {written}"
+                break
+            done += 1
+            if done == steps:
+                break
+            if time.monotonic() - began > seconds:
+                said = "time is up"
+                break
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                report("so far")
+    except Runaway as text:
+        said = f"WRONG at step {done + 1:,}, the model does not end the configuration {text}"
+    report(f"{said}, no difference before")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    one = what.add_parser("train")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--out", required=True)
+    one.add_argument("--epochs", type=int)
+    two = what.add_parser("errors")
+    two.add_argument("run")
+    two.add_argument("--steps", type=int, default=3_000_000)
+    two.add_argument("--seed", type=int, default=0)
+    three = what.add_parser("free-run")
+    three.add_argument("run")
+    three.add_argument("--steps", type=int, default=100_000)
+    three.add_argument("--seconds", type=float, default=3600)
+    three.add_argument("--cells", type=int, default=24)
+    three.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if args.what == "train":
+        train(args.seed, args.out, args.epochs)
+    elif args.what == "errors":
+        errors(args.run, args.steps, args.seed)
+    else:
+        free_run(args.run, args.steps, args.seconds, args.cells, args.seed)
+
+
+if __name__ == "__main__":
+    main()
