@@ -3,7 +3,7 @@
     python benchmarks/string_interpreters.py [--rules markov-interpreter] [--seeds 0 1 2] [--programs 17000]
 
 Each is trained by `ahx train` in a process of its own, on one thread, and judged at the lengths of training and at ten
-times these: four strings for each held-out program, two steps each. CPU seconds of training are those of the whole
+times these: three strings for each held-out program, two steps each. CPU seconds of training are those of the whole
 process, the start of Python and torch included. A program counts once, whatever its letters are called.
 """
 
@@ -49,7 +49,7 @@ def judge(rule: str, folder: str, programs: int) -> None:
     print(f"  {sum(p.numel() for p in trained.model.parameters()):,} parameters, heads {heads}, {n_tokens} tokens")
     for lengths in ((least, longest), (10 * longest, 10 * longest)):
         began = time.process_time()
-        report = judge_steps(trained, sizes, Runs(4, 2, lengths), programs, seed=1, n_mistakes=3)
+        report = judge_steps(trained, sizes, Runs(3, 2, lengths), programs, seed=1, n_mistakes=3)
         print(
             f"  {lengths[0]}-{lengths[1]} symbols: {report.errors:,} errors in {report.steps:,} steps of "
             f"{report.programs:,} programs (below {report.bound:.2g} with 95 % confidence), least margin "
@@ -65,14 +65,15 @@ def main() -> None:
     parser.add_argument("--rules", nargs="+", default=RULES, choices=RULES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--programs", type=int, default=17_000)
-    parser.add_argument("--keep", metavar="FOLDER", help="Leave the models there.")
+    parser.add_argument("--keep", metavar="FOLDER", help="Leave the models there, and judge those that are there.")
     options = parser.parse_args()
     for rule in options.rules:
         for seed in options.seeds:
             with tempfile.TemporaryDirectory() as temporary:
                 folder = f"{options.keep or temporary}/{rule}-{seed}"
-                cpu = train(rule, seed, folder)
-                print(f"{rule}, seed {seed}: {cpu:.0f} CPU s of training", flush=True)
+                known = os.path.isdir(folder)
+                cost = "trained before" if known else f"{train(rule, seed, folder):.0f} CPU s of training"
+                print(f"{rule}, seed {seed}: {cost}", flush=True)
                 judge(rule, folder, options.programs)
 
 
