@@ -129,11 +129,12 @@ def find(steps: int, most_cells: int, seed: int) -> tuple[Rules, int, int]:
 
 
 def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -> None:
-    from ahx.evaluation.interpreting import Runaway, interpret, interpreter_of
+    from ahx.evaluation.interpreting import Runaway, interpret
     from ahx.evaluation.trained import load_trained
+    from ahx.rules.interpreter import HALT
+    from ahx.rules.language import LETTERS
 
-    trained = load_trained(run)
-    states = interpreter_of(trained).states + "Z"
+    trained, states = load_trained(run), LETTERS[:8] + HALT
     rules, state, tried = find(steps, most_cells, seed)
     program = "".join(f"{states[q]}{s}:{w}{'LR'[m > 0]}{states[t]}," for (q, s), (w, m, t) in rules.items())
     print(f"machine {program} from 0{states[state]}0, the first of {tried:,} held-out ones that goes on", flush=True)
@@ -153,9 +154,7 @@ def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -
 
     said, cells = "the end", [0, 0]
     try:
-        for (cells, head, now), written in zip(
-            truth, interpret(trained.model, trained.tokenizer, program, f"0{states[state]}0"), strict=False
-        ):
+        for (cells, head, now), written in zip(truth, interpret(trained, program, f"0{states[state]}0"), strict=False):
             tokens += len(cells) + 1  # a token for each cell, one for the end
             right = "".join(map(str, cells[:head])) + states[now] + "".join(map(str, cells[head:]))
             if written != right:

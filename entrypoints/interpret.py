@@ -7,6 +7,7 @@ configurations are right.
 """
 
 import argparse
+import shutil
 import time
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = [
     "ahx interpret runs/ti --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA",
-    "ahx interpret runs/ti --machine 1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA --tape 0110 --steps 30",
+    "ahx interpret runs/ti --machine 1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA --tape 0110 --steps 30 --picture bb5.svg",
     "ahx interpret runs/ti --program 'B0:1LA,A0:1RB,B1:1RZ,A1:1LB,' --tape 1B1",
     "ahx interpret runs/mi --program 'BA->AB,CA->AC,CB->BC,' --tape CABBAC",
 ]
@@ -44,21 +45,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps (1000).")
     add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the machine.")
     add("--show", type=int, default=_SHOWN, metavar="N", help=f"Print the first N configurations ({_SHOWN}).")
+    add("--last", type=int, default=0, metavar="N", help="Print the last N too, one under the other as they lie (0).")
+    add("--picture", metavar="FILE", help="Draw the run, a row for each configuration: FILE.svg or FILE.png.")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run and print. Returns the exit code."""
-    for name in ("steps", "show"):
+    for name in ("steps", "show", "last"):
         if getattr(args, name) < 0:
             raise InputError(f"--{name}: must be 0 or more (got {getattr(args, name)})")
 
     from ahx.evaluation.interpreting import Runaway, interpret, interpreter_of
+    from ahx.evaluation.spacetime import Diagram, check_name
     from ahx.evaluation.trained import load_trained
     from ahx.rules.interpreter import TuringInterpreter
 
+    if args.picture:
+        check_name(args.picture)
     trained = load_trained(args.run, "cpu")
     rule = interpreter_of(trained)
     program, configuration = _input(rule, args)
+    diagram = Diagram(_symbols(rule))
+    diagram.add(configuration)
     print(_short(configuration))
     began, steps, symbols = time.monotonic(), 0, 0
     said = f"reached {args.steps:,} steps"
@@ -76,11 +84,16 @@ def run(args: argparse.Namespace) -> int:
                 said = f"halted after {steps:,} steps: nothing changes {_short(answer)}"
                 break
             steps, configuration = steps + 1, answer
+            diagram.add(answer)
             if steps <= args.show:
                 print(_short(answer))
     except Runaway as written:
         said, code = f"wrong at step {steps + 1:,}: the model does not end the configuration {_short(str(written))}", 1
     seconds = time.monotonic() - began
+    if args.picture:
+        diagram.save(args.picture, f"{program} run by a transformer that had never seen it")
+    for line in diagram.text(args.last, shutil.get_terminal_size((_WIDTH, 24)).columns) if args.last else ():
+        print(line)
     ones = f"; {configuration.count('1')} ones on the tape" if isinstance(rule, TuringInterpreter) else ""
     print(f"{said}{ones}; {symbols:,} symbols in {seconds:.1f} s, all of them the model's own")
     return code if args.require_exact else 0
@@ -101,6 +114,15 @@ def _input(rule: "Interpreter", args: argparse.Namespace) -> tuple[str, str]:
     if len(configuration) == 2:
         configuration = BLANK + configuration  # training begins at tapes of two cells; the tape is the same
     return program, configuration
+
+
+def _symbols(rule: "Interpreter") -> str:
+    """What stands in a cell of a picture."""
+    from ahx.rules.interpreter import TuringInterpreter
+    from ahx.rules.string_interpreter import StringInterpreter
+
+    assert isinstance(rule, TuringInterpreter | StringInterpreter)
+    return rule.symbols if isinstance(rule, TuringInterpreter) else rule.letters
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,7 @@
 """Error rates of single steps and their bounds, and runs of a model that is no good yet."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from ahx.data.machines import Sizes
 from ahx.data.programs import Runs
 from ahx.data.tokenizer import Tokenizer
-from ahx.evaluation import step_errors
+from ahx.evaluation import interpreting, step_errors
 from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.interpreting import judge_steps
 from ahx.evaluation.step_errors import StepReport
@@ -114,3 +115,20 @@ def test_the_command_says_where_the_model_goes_wrong(folder: Path, capsys: pytes
     assert main(command) == 0
     assert main([*command, "--tape", "2"]) == 2
     assert "not '2'" in capsys.readouterr().err
+
+
+def test_a_run_is_drawn_as_far_as_it_is_right(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def three_steps(_trained: object, _program: str, configuration: str) -> Iterator[str]:
+        assert configuration == "0A0"
+        yield from ["01B0", "0A11", "B001"]  # the third one is wrong
+
+    monkeypatch.setattr(interpreting, "interpret", three_steps)
+    picture = tmp_path / "run.svg"
+    command = ["interpret", str(folder), "--machine", "1RB1LB_1LA1RZ", "--show", "0"]
+    assert main([*command, "--last", "9", "--picture", str(picture)]) == 0
+    assert capsys.readouterr().out.splitlines()[-4:-1] == ["·A", "·1B", "·A1"]
+    assert 'viewBox="0 0 3 3"' in picture.read_text("utf-8")
+    assert main([*command, "--picture", "run.gif"]) == 2
+    assert "'run.gif' is no name of a picture" in capsys.readouterr().err
