@@ -67,7 +67,7 @@ def errors(run: str, steps: int, seed: int) -> None:
         cpu = cpu_seconds(resource.RUSAGE_SELF) - before
         cells = "-".join(map(str, dict.fromkeys(lengths)))
         print(
-            f"{cells:>7} {found.machines:9,} {found.errors:6,} {found.steps:10,} {found.bound:10.1e} "
+            f"{cells:>7} {found.programs:9,} {found.errors:6,} {found.steps:10,} {found.bound:10.1e} "
             f"{found.margin:6.2f} {cpu:6.0f}",
             flush=True,
         )
