@@ -24,6 +24,7 @@ check: $(READY_DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	MYPYPATH=src:benchmarks $(BIN)/mypy --explicit-package-bases benchmarks/*.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/generate.py --check
 

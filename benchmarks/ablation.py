@@ -18,13 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ahx.data.machines import Sizes, draw_split
-from ahx.data.programs import ProgramSamples, RowMaker, Runs, Tokens, vocabulary
+from ahx.data.machines import Sizes
+from ahx.data.programs import HeldOutPrograms, ProgramSamples, Runs, Tokens, vocabulary
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 from ahx.model.batches import by_length, to_batch
 from ahx.model.build import configure
 from ahx.model.machine import keep_memory
-from ahx.model.transformer import Transformer, TransformerConfig
+from ahx.model.transformer import Attention, Transformer, TransformerConfig
 from ahx.rules.interpreter import HALT, TuringInterpreter
 from ahx.rules.parse import parse_rule
 from ahx.rules.transducer import NEXT, Step
@@ -48,10 +48,11 @@ class Variant(NamedTuple):
 
 def no_bias(model: Transformer) -> None:
     """All places of a window equally likely at first."""
-    for block in model.blocks:
-        for name, bias in block.attention.bias.items():
-            if name[0] in "sc":
-                bias.data.zero_()
+    for attention in model.modules():
+        if isinstance(attention, Attention):
+            for name, bias in attention.bias.items():
+                if name[0] in "sc":
+                    bias.data.zero_()
 
 
 def small_tokens(model: Transformer) -> None:
@@ -94,7 +95,7 @@ class TwoTokens:
             if token.move is None or len(token.symbol) != 2 or token.symbol[0] not in states:
                 self.words_V2[i, 0] = self.left_V2[i, 0] = number(*token)
                 continue
-            state, symbol = token.symbol
+            state, symbol = tuple(token.symbol)
             self.size_V[i] = 2
             # On a new cell one of the two lets the cursor wait: at the left end the first, at the right the last.
             self.words_V2[i] = number(state, 1), number(symbol, token.move)
@@ -150,15 +151,14 @@ def errors_of(
 ) -> tuple[int, int]:
     """Wrong steps and all steps of `n` unseen machines, four runs of six steps each."""
     model.eval()
-    maker, rng, errors, steps = RowMaker(rule, plain), np.random.default_rng(0), 0, 0
+    held_out, rng, errors, steps = HeldOutPrograms(rule, plain, Sizes(), Runs()), np.random.default_rng(0), 0, 0
     for begin in range(0, n, 1000):
-        machines = draw_split(rng, min(1000, n - begin), Sizes(), rule.n_states, rule.n_symbols, testing=True)
-        rows = [words(row) for row in maker.rows(rng, machines, Runs())]
+        rows = [words(row) for row in held_out.draw(rng, min(1000, n - begin)).rows]
         for group in by_length([len(row) for row in rows]):
             batch = to_batch([rows[i] for i in group], tokenizer.separator, restart=tokenizer.configuration)
             wrong_R = model(batch.tokens_BT, batch.scored_R).argmax(1) != batch.target_R
             ends_R = batch.target_R == tokenizer.stop
-            errors += len((ends_R.cumsum(0) - ends_R.long())[wrong_R].unique())
+            errors += len(set((ends_R.cumsum(0) - ends_R.long())[wrong_R].tolist()))
             steps += int(ends_R.sum())
     return errors, steps
 

@@ -61,7 +61,7 @@ def measure(spec: str, seed: int, pos: str) -> dict[str, object]:
             until_exact=10_000,
             max_len=MAX_LEN,
             seed=seed,
-            pos=pos,
+            pos=pos,  # type: ignore[arg-type]  # one of the schemes, as main has checked
             block_size=100 * MAX_LEN if pos == "learned" else 0,  # room for the longest test
             threads=1,
             model_out=folder,

@@ -21,12 +21,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from moto.server import ThreadedMotoServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from faulty_proxy import Answer, Fault, proxy, refusal
+from faulty_proxy import Answer, Fault, proxy, refusal  # type: ignore[import-not-found]
 
 GROUP = "/ahx/benchmark"
 ENVIRON = {
@@ -122,7 +123,7 @@ def run(case: Case, epochs: int, log_to: str | None, stream: str) -> Run:
         environ |= {"AWS_ENDPOINT_URL": log_to, "AHX_LOG_GROUP": GROUP, "AHX_LOG_STREAM": stream, "AHX_LOG_FILE": "log"}
     program = PROGRAM.format(epochs=epochs, before=case.before.strip(), after=case.after)
     with tempfile.TemporaryDirectory() as folder:
-        outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        outputs: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen([sys.executable, "-c", program], cwd=folder, env=environ, **outputs) as process:
             read = 0
             if case.on_start is not None:
@@ -146,7 +147,7 @@ def run(case: Case, epochs: int, log_to: str | None, stream: str) -> Run:
 
 def stored(client: object, stream: str) -> int:
     """Lines in the stream; the parts of a long one count as one."""
-    count, token = 0, {}
+    count, token = 0, dict[str, str]()
     while True:
         try:
             page = client.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True, **token)  # type: ignore[attr-defined]

@@ -53,7 +53,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words = {"type": lambda text: [word.strip() for word in text.split(",")]}
+    words: dict[str, Any] = {"type": lambda text: [word.strip() for word in text.split(",")]}
     parser.add_argument("--peers", type=Path, required=True, help="folder with clones of the three projects")
     parser.add_argument("--parts", **words, default=list(PARTS), help=f"which of {','.join(PARTS)} (default: all)")
     parser.add_argument("--shapes", **words, default=["S0", "S1", "S2"], help="which of S0,S1,S2,S3 (default: not S3)")

@@ -162,7 +162,7 @@ def seed(folder: Path, shape: Shape, longest: int, cached: Path) -> Check:
 
 def gpt2(shape: Shape, longest: int, cached: Path) -> Check:
     """transformers' GPT-2 with its cache of keys and values, sorted by length, padded on the left."""
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2Config, GPT2LMHeadModel  # type: ignore[import-not-found]
 
     number = {symbol: n for n, symbol in enumerate("_{,}AB")}  # _ is padding
     block = room(shape, longest)
@@ -190,7 +190,8 @@ def gpt2(shape: Shape, longest: int, cached: Path) -> Check:
             target = torch.where(after & (mask > 0), tokens.roll(-1, 1), 0)
             target[:, -1] = 0
             logits = model(input_ids=tokens, attention_mask=mask).logits
-            F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0).backward()
+            loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / STEPS)
             optimizer.step()
             optimizer.zero_grad()

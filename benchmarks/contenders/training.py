@@ -72,7 +72,7 @@ def ours(shape: Shape, vocab: int, x: Tensor, y: Tensor, compiled: bool) -> Step
 
     def step() -> None:
         flat.gradients.zero_()
-        (training.loss(batch) / y.numel()).backward()
+        (training.loss(batch) / y.numel()).backward()  # type: ignore[no-untyped-call]
         flat.clip(training.grad_clip)
         optimizer.step(1.0)
 
