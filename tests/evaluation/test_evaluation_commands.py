@@ -117,7 +117,7 @@ def test_eval_of_another_rule_keeps_to_the_models_alphabet(ahx: Ahx, folder: Pat
         ("--model {run} --alphabet=", 2, "--alphabet: give at least one symbol"),
         ("--model {run} --alphabet AA", 2, "'A' more than once"),
         ("--model {run} --lengths 10,x", 2, "--lengths: 'x' is not a length"),
-        ("--model {run} --states 3", 2, "--states is for a model that is given a machine in the prompt"),
+        ("--model {run} --states 3", 2, "--states is for a model that is given a program in the prompt"),
         ("--model {run} --lengths 10 --max-len 5", 2, "--lengths lists the lengths to try; leave out"),
         ("--model {run} --rule doubel_a", 2, "doubel_a"),
         ("--model {run} --device gpu", 2, "--device: must be auto, cpu, mps, cuda or cuda:N (got 'gpu')"),
