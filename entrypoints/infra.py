@@ -29,7 +29,7 @@ EXAMPLES = [
 IMAGE = "ahx-transformer:dev"
 
 _LEVELS = {"ok": "green", "warning": "yellow", "problem": "red"}
-_TODO = 2  # the exit code of a plan with something to do
+_SOMETHING_TO_DO = 2  # the exit code of a plan with something to do
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +103,7 @@ def _plan(args: argparse.Namespace) -> int:
         _print(show.where(names, aws.endpoint()))
         _print(show.lines(plans))
         _print([("", ""), (f"{show.summary(plans)}.", "bold")])
-    return _TODO if any(plan.todo for plan in plans) else 0
+    return _SOMETHING_TO_DO if any(plan.todo for plan in plans) else 0
 
 
 def _apply(args: argparse.Namespace) -> int:

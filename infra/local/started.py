@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from os import killpg
@@ -38,7 +39,7 @@ class Job(Protocol):
     def is_running(self) -> bool: ...
 
 
-class StartedJob:
+class StartedJob(ABC):
     """What both kinds of job share: a child process that writes to a file."""
 
     def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]") -> None:
@@ -87,11 +88,13 @@ class StartedJob:
         self._kill()
         return self.wait()
 
+    @abstractmethod
     def _terminate(self, grace_seconds: float) -> None:
-        raise NotImplementedError
+        """Ask it to stop, and return at once or when it has."""
 
+    @abstractmethod
     def _kill(self) -> None:
-        raise NotImplementedError
+        """Send it SIGKILL, or have that sent."""
 
 
 class ProcessJob(StartedJob):

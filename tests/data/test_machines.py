@@ -5,8 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from ahx.data.machines import Machines, Sizes, draw_machines, draw_split, for_testing, likeness
+from ahx.data.machines import Machines, Sizes, draw_machines, draw_split, likeness
 from ahx.data.programs import ProgramSamples, RowMaker, Runs, vocabulary
+from ahx.data.spans import held_out
 from ahx.rules import parse_rule
 from ahx.rules.interpreter import TuringInterpreter
 
@@ -45,8 +46,8 @@ def test_training_and_testing_share_no_machine() -> None:
         draw_split(np.random.default_rng(3), 4_000, Sizes((2, 2), (2, 2)), 8, 4, testing=testing)
         for testing in (False, True)
     )
-    assert not for_testing(training).any()
-    assert for_testing(testing).all()
+    assert not held_out(likeness(training)).any()
+    assert held_out(likeness(testing)).all()
     # There are so few machines of two states and symbols that most come up: none on both sides.
     assert len(np.unique(likeness(training))) > 1_000
     assert len(np.intersect1d(likeness(training), likeness(testing))) == 0

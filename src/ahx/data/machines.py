@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import VALIDATION_FRACTION, Hashes, Ints, held_out, mix
+from ahx.data.spans import Hashes, Ints, mix
 from ahx.data.split import draw_of_split
 
 Bools = npt.NDArray[np.bool_]
@@ -87,11 +87,6 @@ def likeness(machines: Machines) -> Hashes:
         symbol_NS = mix(symbol_NS + mix(rules_NQS).sum(1, dtype=np.uint64))
     size = (machines.n_states_N * S + machines.n_symbols_N).astype(np.uint64)
     return mix(rules_NQS.sum((1, 2), dtype=np.uint64) + size)
-
-
-def for_testing(machines: Machines, fraction: float = VALIDATION_FRACTION) -> Bools:
-    """Which machines training must not see: a property of the machine up to names, so nothing leaks."""
-    return held_out(likeness(machines), fraction)
 
 
 def draw_split(

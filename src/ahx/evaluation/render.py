@@ -124,7 +124,12 @@ def _table(groups: Sequence[Group], decode: bool) -> Iterator[str]:
         tally = group.tally
         row = [group.label, _count(tally), percent(tally), _number(tally.loss, ".3g"), _number(tally.margin, ".2f")]
         rows.append(row[: len(head)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line for each row of a table, its cells flush right in their columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ahx.evaluation.render import caret, describe, excerpt
+from ahx.evaluation.render import aligned, caret, describe, excerpt
 from ahx.evaluation.report import first_difference
 from ahx.evaluation.step_errors import Mistake, StepReport, merged
 
@@ -87,9 +87,7 @@ def _table(groups: Sequence[Lengths]) -> Iterator[str]:
         cells = str(least) if least == greatest else f"{least}-{greatest}"
         errors = f"{report.errors:,} / {report.steps:,}"
         rows.append([cells, f"{report.programs:,}", errors, f"{report.bound:.2g}", _margin(report)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+    return aligned(rows)
 
 
 def _lines_of(mistake: Mistake) -> Iterator[str]:

@@ -22,6 +22,7 @@ from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
 from ahx.model.batches import by_length, to_batch
+from ahx.model.scoring import margins
 from ahx.rules.program import BAR
 
 _TOKENS_AT_ONCE = 400_000
@@ -107,9 +108,7 @@ def _force(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes:
                          restart=tokenizer.configuration)  # fmt: skip
         logits_RV = model(batch.tokens_BT, batch.scored_R).float()
         written_R = logits_RV.argmax(1)
-        right_R = logits_RV.gather(1, batch.target_R[:, None])[:, 0]
-        logits_RV.scatter_(1, batch.target_R[:, None], float("-inf"))
-        margin_R = right_R - logits_RV.amax(1)
+        margin_R = margins(logits_RV, batch.target_R)
         ends_R = batch.target_R == tokenizer.stop
         step_R = ends_R.cumsum(0) - ends_R.long()  # the number of the step that each token belongs to
         wrong = sorted(set(step_R[~(margin_R > 0)].tolist()))  # `not >`, so that what is no number is wrong too

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ahx.data.rows import FlatRows, Row
 from ahx.model.batches import by_length, to_batch
@@ -46,6 +47,12 @@ class Scores(NamedTuple):
         return float(self.margin_N.min())
 
 
+def margins(logits_RV: Tensor, target_R: Tensor) -> Tensor:
+    """By how much the right token's logit leads the best other one: (R). Uses `logits_RV` up, which spares a copy."""
+    right_R = logits_RV.gather(1, target_R[:, None])[:, 0]
+    return right_R - logits_RV.scatter_(1, target_R[:, None], float("-inf")).amax(1)
+
+
 @torch.inference_mode()
 def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, restart: int = -1) -> Scores:
     """The verdict on `rows`, each an input and its right output in tokens (or several: see `to_batch`)."""
@@ -59,9 +66,7 @@ def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, re
         batch = to_batch(flat.pick(group), separator, device, restart=restart)
         logits_RV = model(batch.tokens_BT, batch.scored_R).float()
         loss_R = F.cross_entropy(logits_RV, batch.target_R, reduction="none").cpu().numpy()
-        right_R = logits_RV.gather(1, batch.target_R[:, None])[:, 0]
-        logits_RV.scatter_(1, batch.target_R[:, None], float("-inf"))
-        margin_R = (right_R - logits_RV.amax(1)).cpu().numpy()
+        margin_R = margins(logits_RV, batch.target_R).cpu().numpy()
         row_R = (batch.scored_R // batch.tokens_BT.shape[1]).cpu().numpy()
         begin_B = np.searchsorted(row_R, np.arange(len(group)))  # scored places are in order of their rows
         count_B = np.diff(np.append(begin_B, len(row_R)))
