@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, trained: "Trained") -> int:
         print(json.dumps(steps_as_json(about | spans, groups, args.decode)))
     else:
         of = " and ".join(f"{'-'.join(map(str, dict.fromkeys(span)))} {name}" for name, span in spans.items())
-        what = f"random {rule.programs} of {of}, four runs of {steps} steps each"
+        what = f"random {rule.programs} of {of}, four runs of at most {steps} steps each"
         print(steps_as_text(f"{trained.folder} on {what}", groups, args.decode))
     return int(args.require_exact and merged(group.report for group in groups).errors > 0)
 

@@ -1,6 +1,6 @@
 """Random machines: named apart but kept together by the split, and run as the rule runs them."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -67,20 +67,25 @@ def test_rows_are_what_the_rule_writes(sizes: Sizes) -> None:
     rng = np.random.default_rng(5)
     machines = draw_split(rng, 40, sizes, 8, 4, testing=False)
     shape = Runs(runs=3, steps=5, lengths=(1, 4))
-    compared = grown = 0
+    compared = grown = halted = 0
     for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, shape):
         program, *runs = np.split(row, np.flatnonzero(row == TOKENIZER.configuration))
         assert len(runs) == shape.runs
         for run in runs:
             marks = np.flatnonzero((run == TOKENIZER.separator) | (run == TOKENIZER.stop))
-            assert len(marks) == shape.steps + 1
             assert marks[-1] == len(run) - 1
+            written = [TOKENIZER.decode(part[:-1].tolist()) for part in np.split(run[1:], marks)[:-1]]
+            again = [old == new for old, new in pairwise(written)]
+            assert not any(again[:-1])  # a run ends where nothing changes any more, or after its steps
+            assert again[-1] or len(marks) == shape.steps + 1
+            halted += again[-1]
             for before, begin, end in zip([0, *marks[:-2]], marks[:-1], marks[1:], strict=True):
                 text = TOKENIZER.spell([*program.tolist(), *run[:1].tolist(), *run[before + 1 : begin].tolist()])
                 assert TOKENIZER.encode_steps(RULE.steps(text)) == run[begin + 1 : end + 1].tolist()
                 compared, grown = compared + 1, grown + (end - begin > begin - before - (not before))
-    assert compared == 40 * 3 * 5
+    assert compared > 40 * 3 * 4
     assert grown > 20
+    assert halted > 10
 
 
 def test_a_batch_is_a_function_of_seed_and_step() -> None:

@@ -46,7 +46,7 @@ def test_bounds_are_those_of_clopper_and_pearson() -> None:
 def test_each_step_counts_once_and_a_mistake_is_shown(folder: Path) -> None:
     trained = load_trained(folder)
     report = judge_steps(trained, Sizes((2, 2), (2, 2)), Runs(2, 3, (2, 4)), 20, seed=0)
-    assert report.steps == 20 * 2 * 3
+    assert 20 * 2 < report.steps < 20 * 2 * 3  # a run ends with the first configuration that is written again
     assert 0 < report.errors <= report.steps
     assert report.margin < 0
     assert report.errors / report.steps <= report.bound <= 1
@@ -63,7 +63,7 @@ def test_each_step_can_be_decoded_by_itself(folder: Path, monkeypatch: pytest.Mo
         return judge_steps(trained, sizes, shape, 40, 3, n_mistakes=999, decode=decode)
 
     forced, decoded = judged(False), judged(True)
-    assert decoded.steps == forced.steps == decoded.errors == 240  # this model has learnt nothing
+    assert 240 > decoded.steps == forced.steps == decoded.errors > 160  # this model has learnt nothing
     assert sorted(mistake[:3] for mistake in decoded.mistakes) == sorted(mistake[:3] for mistake in forced.mistakes)
     assert decoded.programs == forced.programs < 40  # there are few of two states and symbols, and some come up twice
 
@@ -80,14 +80,16 @@ def test_eval_of_an_interpreter(folder: Path, capsys: pytest.CaptureFixture[str]
     command = ["eval", "--model", str(folder), "--lengths", "3,40", "--num-samples", "5", "--steps", "2"]
     assert main([*command, "--json", "--failures", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["steps"], found["states"], found["symbols"]) == (2 * 5 * 4 * 2, [2, 2], [2, 2])
-    assert [(row["min_len"], row["steps"]) for row in found["by_length"]] == [(3, 40), (40, 40)]
+    assert (found["states"], found["symbols"]) == ([2, 2], [2, 2])
+    assert [row["min_len"] for row in found["by_length"]] == [3, 40]
+    assert all(20 <= row["steps"] <= 40 for row in found["by_length"])  # four runs of five machines, up to two steps
+    assert found["steps"] == sum(row["steps"] for row in found["by_length"])
     assert found["error_rate"] <= found["error_bound"] <= 1
     (failure,) = found["failures"]
     assert failure["expected"][failure["position"] :] != failure["got"][failure["position"] :]
     assert main([*command, "--require-exact"]) == 1
     out = capsys.readouterr().out
-    assert "random machines of 2 states and 2 symbols, four runs of 2 steps each" in out
+    assert "random machines of 2 states and 2 symbols, four runs of at most 2 steps each" in out
     assert "with 95 % confidence" in out
 
 

@@ -46,7 +46,7 @@ def agree(own: Transformer, tokens: list[int], begin: int) -> int:
 @pytest.mark.parametrize("heads", [("sccc", "ccpp"), ("cpsc", "pscp")])
 def test_a_window_that_slides_gives_the_logits_of_the_whole_row(heads: tuple[str, ...]) -> None:
     own, rng = model(heads), np.random.default_rng(0)
-    machines = draw_split(rng, 3, Sizes((2, 3), (2, 2)), 3, 2, testing=False)
+    machines = draw_split(rng, 3, Sizes((2, 3), (2, 2), missing=(0.0, 0.0)), 3, 2, testing=False)
     for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, Runs(2, 20, (2, 6))):
         tokens = row.tolist()
         assert agree(own, tokens, tokens.index(TOKENIZER.separator) + 1) < len(tokens) // 2

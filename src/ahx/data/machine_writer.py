@@ -1,4 +1,7 @@
-"""Rows of Turing machines: two tokens for each rule, and runs from short tapes."""
+"""Rows of Turing machines: two tokens for each rule, and runs from short tapes.
+
+Where no rule fits, the configuration is written once more; there the run ends, for all that follows would be the same.
+"""
 
 import numpy as np
 
@@ -23,9 +26,9 @@ class MachineWriter(ProgramWriter[Machines]):
     """Turing machines and their tapes."""
 
     usual = Sizes()
-    # That no rule fits is harder to see than which one does, so more of them are left out than in machines that a model
-    # is judged by.
-    training, small = Sizes(missing=0.1), Sizes((2, 4), (2, 3), 0.1)
+    # That no rule fits is harder to see than which one does, and hardest where there are few rules: so more of them are
+    # left out than in machines that a model is judged by, and of some machines more than half.
+    training, small = Sizes(missing=(0.0, 0.6)), Sizes((2, 4), (2, 3), (0.0, 0.6))
     steps = 6
 
     def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
@@ -64,10 +67,13 @@ class MachineWriter(ProgramWriter[Machines]):
         (M, W), marks, steps = tapes.cells_MW.shape, self.tokenizer, shape.steps
         at_W = np.arange(W + 2)  # a place more at both ends, for marks: cell i stands at i + 1
         tokens, shown = np.zeros((M, steps + 1, W + 2), np.int64), np.zeros((M, steps + 1, W + 2), bool)
-        rows, grew = np.arange(M), np.zeros(M, bool)
+        rows, grew, halted = np.arange(M), np.zeros(M, bool), np.zeros(M, bool)
         for k in range(steps + 1):
+            told = halted
             if k:
+                before = tapes.head_M
                 tapes, grew = advance(programs, tapes)
+                halted = tapes.head_M == before  # a rule always moves the head
             symbol = tapes.cells_MW[rows, tapes.head_M]
             tokens[:, k, 1:-1] = self.cell_S[tapes.cells_MW]
             head = np.where(grew, self.grown_Q[tapes.state_M], self.head_QS[tapes.state_M, symbol])
@@ -75,5 +81,5 @@ class MachineWriter(ProgramWriter[Machines]):
             tokens[rows, k, tapes.high_M + 2] = marks.stop if k else marks.separator
             tokens[rows, k, tapes.low_M] = marks.configuration
             begin, end = tapes.low_M + (1 if k else 0), tapes.high_M + 2
-            shown[:, k] = (at_W >= begin[:, None]) & (at_W <= end[:, None])
+            shown[:, k] = (at_W >= begin[:, None]) & (at_W <= end[:, None]) & ~told[:, None]
         return shown_tokens(tokens.reshape(M, -1), shown.reshape(M, -1))

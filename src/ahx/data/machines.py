@@ -23,7 +23,8 @@ class Sizes(NamedTuple):
 
     states: tuple[int, int] = (2, 8)
     symbols: tuple[int, int] = (2, 4)
-    missing: float = 0.03  # the share of rules that are left out, so that a machine halts where it has none
+    # The share of a machine's rules that are left out, from least to most: it halts where it has none.
+    missing: tuple[float, float] = (0.03, 0.03)
 
 
 class Machines(NamedTuple):
@@ -59,7 +60,9 @@ def draw_machines(rng: np.random.Generator, n: int, sizes: Sizes, n_states: int,
     write_NQS = symbols_NS[rows, (pick[0] * n_symbols_N[:, None, None]).astype(np.int64)]
     target_NQS = states_NQ[rows, (pick[1] * n_states_N[:, None, None]).astype(np.int64)]
     target_NQS[pick[2] < _HALTING_SHARE] = Q
-    has_rule_NQS = has_state_NQ[:, :, None] & has_symbol_NS[:, None] & (pick[2] < 1 - sizes.missing)
+    least, most = sizes.missing
+    missing_N11 = least + (most - least) * rng.random((n, 1, 1)) ** 3  # nearly none of most machines, much of some
+    has_rule_NQS = has_state_NQ[:, :, None] & has_symbol_NS[:, None] & (pick[2] < 1 - missing_N11)
     move_NQS = rng.integers(0, 2, (n, Q, S)) * 2 - 1
     return Machines(write_NQS, move_NQS, target_NQS, has_rule_NQS, states_NQ, n_states_N, symbols_NS, n_symbols_N)
 
