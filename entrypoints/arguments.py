@@ -38,7 +38,22 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args(self._respelt(args or ()), namespace)
+        return super().parse_known_args(self._options_first(self._respelt(args or ())), namespace)
+
+    def _options_first(self, words: list[str]) -> list[str]:
+        """The words with any number of positional ones (`*`) behind the options: argparse before Python 3.12 takes
+        only those that stand right behind the ones before them, and `RULE --trace INPUT` has an option in between.
+        """
+        if not any(action.nargs == "*" for action in self._actions):
+            return words
+        options = dict(self._options())
+        end = words.index("--") if "--" in words else len(words)
+        first: list[str] = []
+        last: list[str] = []
+        for word in words[:end]:
+            is_value = bool(first) and first[-1] in options and options[first[-1]].nargs is None
+            (first if is_value or word.partition("=")[0] in options else last).append(word)
+        return [*first, *last, *words[end:]]
 
     def _respelt(self, words: Sequence[str]) -> list[str]:
         """The words, every option as it was declared, and tied to its value where that begins with a dash."""

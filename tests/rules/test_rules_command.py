@@ -91,6 +91,12 @@ def test_several_inputs(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "AB\nBA\n\nCD\nDC\n"
 
 
+@pytest.mark.parametrize("line", ["double_a --trace A B", "--trace double_a A B", "double_a --max-steps 9 A --trace B"])
+def test_options_may_stand_anywhere(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "apply", *line.split()]) == 0
+    assert capsys.readouterr().out == "A\nAA\n\nB\nB\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
