@@ -152,7 +152,7 @@ def test_the_fast_turing_machine_agrees_with_the_trace(name: str) -> None:
 
 
 def test_the_busy_beaver_with_five_states_goes_on_for_long() -> None:
-    with pytest.raises(InputError, match="did not stop on '' within 10,000 steps; give it a larger limit"):
+    with pytest.raises(InputError, match="did not stop on '' within 10,000 steps; take a rule or an input"):
         parse_rule("bb5").apply("", limit=10_000)
 
 
