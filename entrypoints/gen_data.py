@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from ahx.rules import parse_rule
     from ahx.rules.program import Interpreter
 
+    if not args.outfile or args.outfile.endswith("/"):
+        raise InputError(f"OUT: {args.outfile!r} names no file; add how the names begin, such as data/da")
     rule = parse_rule(args.rule)
     if isinstance(rule, Interpreter):
         raise InputError(f"--rule: {args.rule} reads programs, which data files cannot hold; `ahx train` draws its own")

@@ -62,6 +62,13 @@ def test_a_part_of_a_small_space_has_distinct_lines(tmp_path: Path, double_a) ->
     assert lengths[10] - lengths[8] < 40  # all lengths that have enough strings get like numbers
 
 
+@pytest.mark.parametrize("val_fraction", [0.001, 0.999])
+def test_both_parts_of_the_smallest_space_have_a_line(tmp_path: Path, double_a, val_fraction: float) -> None:
+    made = generate(double_a, Sampler("AB", 1, 1), tmp_path / "da", 10, val_fraction=val_fraction)
+    assert len(set(inputs(made.train_path))) == len(set(inputs(made.val_path))) == 1
+    assert leak(made.train_path, made.val_path) == 0
+
+
 def test_more_than_half_of_a_space_too_large_to_list(tmp_path: Path, double_a, monkeypatch) -> None:
     monkeypatch.setattr(generate_module, "listable", lambda sampler: False)
     made = generate(double_a, Sampler("AB", 1, 8), tmp_path / "da", 1_000)
@@ -105,7 +112,10 @@ def test_the_header_says_where_the_file_comes_from(tmp_path: Path, double_a) -> 
         ("A", 1, {}, "there is only one such string; raise --max-len"),
         ("AB", 5, {"num_samples": 1}, "num_samples is 1; give at least 2"),
         ("AB", 5, {"seed": -1}, "seed is -1; give 0 or more"),
-        ("AB", 5, {"val_fraction": 0.0}, r"val_fraction is 0.0; give a share between 0 and 1, such as 0.1"),
+        ("AB", 5, {"val_fraction": 0.0}, r"val_fraction is 0.0; give a share from 1e-05 to 0.99999, such as 0.1"),
+        ("AB", 5, {"val_fraction": 1.0}, r"val_fraction is 1.0; give a share"),
+        ("A", 3000, {"val_fraction": 1e-4}, r"next to none of the 3,000 distinct strings .* 'A' for validation; give"),
+        ("A", 3000, {"val_fraction": 0.9999}, r"next to none of the 3,000 distinct strings .* 'A' for training; give"),
         ("AB", 5, {"val_fraction": float("nan")}, r"val_fraction is nan; give a share"),
     ],
 )
@@ -171,6 +181,14 @@ def test_the_command_explains_bad_input(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().err == (
         "ahx: error: the alphabet 'A,B' has a comma, which ends a field or a line of a data file; leave it out\n"
     )
+
+
+@pytest.mark.parametrize("out", ["", "data/"])
+def test_a_folder_is_no_name_for_files(out: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["gen-data", "--rule", "copy", "--num-samples", "10", out]) == 2
+    assert capsys.readouterr().err.startswith(f"ahx: error: OUT: {out!r} names no file; add how the names begin")
+    assert not list(tmp_path.iterdir())
 
 
 def test_programs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,8 @@ from ahx.data.spans import Hashes, hash_texts, held_out
 from ahx.errors import InputError
 from ahx.rules.rule import Rule
 
+_LEAST_SHARE = 1e-5  # of either part; a string of a smaller one takes too long to come upon
+_FEWEST_EXPECTED = 20  # strings in either part, where they are drawn: with a chance of e^-20 there is none
 _BATCH = 20_000
 _BATCH_SYMBOLS = 4_000_000
 _UNWRITABLE = {",": "a comma", "\n": "a line feed", "\r": "a carriage return", "\0": "a NUL"}
@@ -81,8 +83,9 @@ def generate(
 def _check(sampler: Sampler, num_samples: int, seed: int, val_fraction: float) -> None:
     if num_samples < 2:
         raise InputError(f"num_samples is {num_samples}; give at least 2, one to train on and one to validate")
-    if not 0 < val_fraction < 1:
-        raise InputError(f"val_fraction is {val_fraction}; give a share between 0 and 1, such as 0.1")
+    if not _LEAST_SHARE <= val_fraction <= 1 - _LEAST_SHARE:
+        shares = f"from {_LEAST_SHARE} to {1 - _LEAST_SHARE}"
+        raise InputError(f"val_fraction is {val_fraction}; give a share {shares}, such as 0.1")
     if seed < 0:
         raise InputError(f"seed is {seed}; give 0 or more")
     for symbol in sampler.alphabet:
@@ -120,6 +123,13 @@ def _plan(sampler: Sampler, train_lines: int, val_lines: int, seed: int, fractio
             facts.append(f"the {train_lines:,} training lines repeat the other {len(training):,}")
         note = f"there are only {_described(sampler)}: {', and '.join(facts)}" if facts else ""
         return _sliced(train, val), note
+    fewest = min(fraction, 1 - fraction) * count
+    if fewest < _FEWEST_EXPECTED:
+        part = "validation" if fraction < 0.5 else "training"
+        raise InputError(
+            f"val_fraction is {fraction}, which leaves next to none of the {_described(sampler)} for {part}; "
+            "give another share, such as 0.1"
+        )
     note, distinct = "", 2 * train_lines <= (1 - fraction) * count
     if 2 * val_lines > fraction * count:
         val_lines = int(fraction * count / 2)

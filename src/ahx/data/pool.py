@@ -19,11 +19,14 @@ def listable(sampler: Sampler) -> bool:
 
 
 def split_all(sampler: Sampler, fraction: float = VALIDATION_FRACTION) -> tuple[list[str], list[str]]:
-    """Every string of a small space, as (training, validation): those that `held_out` names, and at least one."""
+    """Every string of a small space, as (training, validation): those that `held_out` names.
+
+    There is at least one string in each part.
+    """
     strings = list(sampler.every())
     hashes = hash_texts(strings)
     kept = held_out(hashes, fraction)
-    kept[hashes == hashes.min()] = True
+    kept[hashes.argmin()], kept[hashes.argmax()] = True, False
     training = [text for text, out in zip(strings, kept, strict=True) if not out]
     validation = [text for text, out in zip(strings, kept, strict=True) if out]
     return training, validation
