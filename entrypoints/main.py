@@ -4,6 +4,7 @@
 whose first line is its help, EXAMPLES to show, `configure(parser)` and `run(args) -> exit code`.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -49,6 +50,8 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shel
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a symbol must not end a run
     try:
         recording = _recording(words)
     except AhxError as error:
@@ -122,6 +125,9 @@ def _run(argv: list[str]) -> int:
     if argv[0] == "--version":
         print(f"ahx {version('ahx-transformer')}")
         return 0
+    for word in argv:
+        if any("\ud800" <= symbol <= "\udfff" for symbol in word):  # what Python makes of bytes that are no text
+            raise InputError(f"{word!r} is not UTF-8 text; type it on a terminal that is set to UTF-8")
     verb = argv[0].replace("_", "-")
     if verb not in VERBS:
         kind = "option" if verb.startswith("-") else "verb"

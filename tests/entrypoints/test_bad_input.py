@@ -110,7 +110,9 @@ def test_train(options: str, sentence: str, trained: list[Hyperparameters], caps
 
 def test_bytes_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--rule", "caf\udce9"]) == 2
-    assert capsys.readouterr().err == "ahx: error: rule: must be text that is not empty (got 'caf\\udce9')\n"
+    assert capsys.readouterr().err == (
+        "ahx: error: 'caf\\udce9' is not UTF-8 text; type it on a terminal that is set to UTF-8\n"
+    )
 
 
 @pytest.mark.parametrize(

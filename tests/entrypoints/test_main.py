@@ -166,6 +166,12 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_a_symbol_that_the_terminal_lacks_is_written_as_its_number() -> None:
+    line = ["-m", "entrypoints.main", "rules", "apply", "A -> \u00e9", "AB"]
+    done = ahx(*line, stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe9B\n", "")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_output_onto_a_full_disk() -> None:
     with open("/dev/full", "w") as full:
