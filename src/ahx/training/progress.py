@@ -57,31 +57,33 @@ class Plain(Silent):
 
 
 class Live(Silent):
-    """A progress line that stays at the bottom of the terminal, with the evaluations above it."""
+    """A progress line that stays at the bottom of the terminal (80 columns suffice), with the evaluations above it."""
 
     def __init__(self, total: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
         self.status = ""
         self.progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(bar_width=20),
             TextColumn("{task.description}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
             transient=True,
         )
         self.task = self.progress.add_task("", total=total)
         self.progress.start()
 
     def say(self, sentence: str) -> None:
-        self.progress.console.print(sentence, markup=False, highlight=False)
+        # Soft: a command that is wrapped by the terminal can still be copied as one line.
+        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
-        text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tokens/s"
+        text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tok/s"
         self.progress.update(self.task, completed=step, description=text)
 
     def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
-        self.status = f"  val_loss {metrics['val_loss']:.4f}  exact {metrics['val_exact']:.2%}"
+        self.status = f"  val {metrics['val_loss']:.4f}  exact {metrics['val_exact']:.2%}"
         self.say(metric_line(metrics))
         for example in examples:
             style = None if example.output == example.expected else "red"
