@@ -115,8 +115,8 @@ def _inputs(inputs: list[str]) -> Iterable[str]:
             yield text
             continue
         try:
-            for line in sys.stdin:
-                yield line.rstrip("\r\n")
+            for number, line in enumerate(sys.stdin):
+                yield (line if number else line.removeprefix("\ufeff")).rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise StorageError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from error
 

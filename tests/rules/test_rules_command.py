@@ -81,7 +81,7 @@ def test_show_takes_any_rule(capsys: pytest.CaptureFixture[str]) -> None:
 def test_inputs_come_from_standard_input(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("1011\r\n\n111"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff1011\r\n\n111"))
     assert main(["rules", "apply", "increment", *arguments]) == 0
     assert capsys.readouterr().out == "1100\n1\n1000\n"
 
