@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.errors import AhxError, StorageError, storage_sentence
+from ahx.errors import AhxError, StorageError, is_out_of_memory, storage_sentence
 
 #: SageMaker shows so many characters of the failure file.
 SHOWN = 1024
@@ -68,7 +68,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
         code, sentence = error.exit_code, str(error)
     elif isinstance(error, OSError) and (known := storage_sentence(error)):
         sentence = known
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error):
         sentence = "memory ran out; use a smaller batch_size or model, or an instance with more memory"
     elif isinstance(error, SystemExit):
         sentence = f"training called exit({error.code!r}), a bug in ahx; please report it with the lines below"
@@ -82,14 +82,6 @@ def one_line(text: str) -> str:
     """`text` as one line that SageMaker shows whole."""
     line = "; ".join(part.strip().removeprefix("- ") for part in text.splitlines() if part.strip()).replace(":;", ":")
     return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own error, and torch's: for GPUs a class of its own, for CPUs a RuntimeError."""
-    told = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
-    )
 
 
 def _write(file: Path, sentence: str, details: str) -> None:

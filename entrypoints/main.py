@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
-from ahx.errors import AhxError, InputError, StorageError, storage_sentence
+from ahx.errors import AhxError, InputError, StorageError, is_out_of_memory, storage_sentence
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
@@ -88,7 +88,9 @@ def _guarded(words: list[str]) -> int:
         if error.filename is None:
             _drop_output()
         return _fail(sentence, StorageError.exit_code)
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            return _fail("memory ran out; use a smaller model, smaller batches or shorter strings", 1)
         return _bug()
 
 

@@ -56,3 +56,11 @@ def storage_sentence(error: OSError) -> str | None:
     """What a failed file operation means and what to do; None where it is no failure of the machine."""
     known = _STORAGE_FAILURES.get(error.errno or 0)
     return known if known is None or error.filename is None else f"{error.filename}: {known}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Python's own error, and torch's: for GPUs a class of its own, for CPUs a RuntimeError."""
+    told = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+    )

@@ -31,6 +31,12 @@ def full_disk() -> OSError:
         (StorageError("mend it"), 1, "mend it"),
         (CheckpointError("mend it"), 1, "mend it"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "memory ran out; use a smaller model, smaller batches or shorter strings"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            1,
+            "memory ran out; use a smaller model, smaller batches or shorter strings",
+        ),
         (full_disk(), 1, "runs/x: the disk is full; free some space and run the command again"),
         (
             PermissionError(errno.EACCES, "Permission denied", "/x"),
