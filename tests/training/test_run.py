@@ -51,6 +51,11 @@ def test_a_run_leaves_a_model_its_metrics_and_the_last_checkpoints(uninterrupted
     assert checkpoint.best(uninterrupted) in {folder.name for folder in checkpoint.checkpoints(uninterrupted)}
 
 
+def test_an_interval_may_be_longer_than_any_run(tmp_path: Path) -> None:
+    run(settings(tmp_path, eval_interval=1e308, checkpoint_interval=1e308))
+    assert [folder.name for folder in checkpoint.checkpoints(tmp_path)] == ["step-00000012"]
+
+
 def test_training_learns(tmp_path: Path) -> None:
     outcome = run(settings(tmp_path, max_steps=200, n_embd=32, dropout=0.0, until_exact=300))
     assert "exact" in outcome.reason

@@ -37,6 +37,7 @@ N_EXAMPLES = 5
 SAFE_MARGIN = 1.0
 #: Rows that are scored before somebody looks whether training was asked to stop.
 ROWS_AT_ONCE = 10_000
+_NEVER = 10**18  # steps; no run takes as many
 
 
 # What a checkpoint keeps besides the weights and the optimiser: attributes of `Loop`.
@@ -66,8 +67,9 @@ class Loop:
         self.validation_rows = data.validation() if self.first else []
         epoch = data.steps_per_epoch
         self.total = hp.max_steps or hp.num_epochs * epoch
-        self.evaluate_every = max(1, round(hp.eval_interval * epoch))
-        self.checkpoint_every = max(1, round(hp.checkpoint_interval * epoch))
+        self.evaluate_every, self.checkpoint_every = (
+            max(1, round(min(interval * epoch, _NEVER))) for interval in (hp.eval_interval, hp.checkpoint_interval)
+        )
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
         self.best = math.inf  # least validation loss among checkpoints
