@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pickle
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def _read_all(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_checkpoint_is_refused_and_the_one_before_it_used(name, run):
+def test_a_broken_checkpoint_is_refused_and_the_one_before_it_used(name, run, capsys):
     damage, sentence = BROKEN[name]
     newest = run / "checkpoints" / "step-00000003"
     damage(newest)
@@ -72,6 +74,21 @@ def test_a_broken_checkpoint_is_refused_and_the_one_before_it_used(name, run):
     saved = checkpoint.load(run)
     assert saved.config["step"] == 2
     assert bool((saved.model.norm.weight == 2).all())
+    assert re.fullmatch(rf"ahx: warning: .*{sentence}.*; {found} is used instead\n", capsys.readouterr().err)
+
+
+def test_a_broken_final_model_is_not_replaced_in_silence(run, capsys):
+    checkpoint.load(run)
+    assert not capsys.readouterr().err  # training is under way
+    for name in (CONFIG, WEIGHTS):
+        shutil.copy(run / "checkpoints" / "step-00000003" / name, run / name)
+    checkpoint.load(run)
+    assert not capsys.readouterr().err
+    _truncate(WEIGHTS)(run)
+    assert checkpoint.load(run).folder == run / "checkpoints" / "step-00000003"
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"ahx: warning: {run / WEIGHTS} is truncated")
+    assert printed.endswith("step-00000003 is used instead\n")
 
 
 def test_where_nothing_is_whole(run):

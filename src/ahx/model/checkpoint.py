@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
     """Read a model from a run's folder or from one of its checkpoints.
 
     A run that has no final model yet, or a broken one, or one from before its latest training, gives its newest whole
-    checkpoint; `folder` says which it was. Raises CheckpointError.
+    checkpoint; `folder` says which it was, and a warning what is broken. Raises CheckpointError.
     """
     folder = Path(path)
     if not folder.exists():
@@ -101,16 +102,20 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
         raise CheckpointError(
             f"{folder} is a file, but a model is a folder with {CONFIG} and {WEIGHTS}; name that folder"
         )
-    newest, _ = newest_whole(folder)
+    newest, complaints = newest_whole(folder)
     try:
         final = load_folder(folder, device)
-    except CheckpointError:
+        if newest is None or read_config(newest).get("step", 0) <= final.config.get("step", 0):
+            return final
+    except CheckpointError as error:
         if newest is None:
             raise
-        return load_folder(newest, device)
-    if newest is not None and read_config(newest).get("step", 0) > final.config.get("step", 0):
-        return load_folder(newest, device)
-    return final
+        if (folder / CONFIG).exists():  # else training has not come to its end yet
+            complaints.append(str(error))
+    for complaint in complaints:
+        reason = complaint.removesuffix("; use another checkpoint")
+        print(f"ahx: warning: {reason}; {newest} is used instead", file=sys.stderr)
+    return load_folder(newest, device)
 
 
 def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
