@@ -125,12 +125,3 @@ def test_a_symbol_of_the_validation_file_alone_is_in_the_vocabulary(infile: Path
     data = open_files(infile)
     assert data.tokenizer.alphabet == "ABZ"
     assert data.validation(5) == [("AZ", "AAZ"), ("B", "B")]
-
-
-def test_a_trained_model_keeps_its_vocabulary(infile: Path, tmp_path: Path) -> None:
-    first = open_files(infile)
-    (tmp_path / "more.txt").write_text("A,AA\nB,B\n")
-    more = open_files(tmp_path / "more.txt", fitted=(first.teacher, first.tokenizer))
-    assert lists(more.train.rows(np.arange(2)))[0] == first.tokenizer.encode_input("A") + first.tokenizer.encode_steps(
-        first.teacher.steps("A", "AA")
-    )

@@ -163,18 +163,17 @@ def open_files(
     rule: Rule | None = None,
     use_cursor: bool = True,
     seed: int = 0,
-    fitted: tuple[Teacher, Tokenizer] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> FileSamples:
     """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
 
-    `fitted` gives the teacher and tokenizer of a model that is trained further; otherwise they are fitted to the
-    files. Without a validation file, a tenth of the lines is held out. Raises InputError and StorageError.
+    Teacher and tokenizer are fitted to the files. Without a validation file, a tenth of the lines is held out. Raises
+    InputError and StorageError.
     """
     train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
     paths = [train_path] if val_path is None else [train_path, val_path]
-    teacher, tokenizer = fitted or fit_once(paths, rule, use_cursor, cache_dir)
+    teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir)
     if val_path is not None:
         train, val = (open_cache(path, teacher, tokenizer, "all", cache_dir, on_progress) for path in paths)
         return FileSamples(train, val, teacher, tokenizer, seed)
