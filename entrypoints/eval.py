@@ -165,6 +165,8 @@ def _rule(trained: "Trained", given: str | None) -> "Rule":
 
     if given is not None:
         return parse_rule(given)
+    if trained.rule is None and (lost := trained.hyperparameters.get("rule")):
+        return parse_rule(lost)  # says why it cannot be read
     if trained.rule is None:
         raise InputError(
             f"{trained.folder} was trained on a file, and its rule is not known; "

@@ -145,11 +145,26 @@ def without_rule(folder: Path, place: Path) -> Path:
     path = place / "on-a-file" / "config.json"
     config = json.loads(path.read_text())
     config["rule"] = None
-    config["hyperparameters"]["infile"] = "gone"
+    config["hyperparameters"] |= {"rule": None, "infile": "gone"}
     config["teacher"] = {"kind": "plain"}
     config["sha256"]["config.json"] = checkpoint.digest(config)
     path.write_text(json.dumps(config))
     return path.parent
+
+
+def test_a_rule_that_cannot_be_read_any_more(
+    ahx: Ahx, conversation: Callable[..., list[str]], learned_folder: Path, tmp_path: Path
+) -> None:
+    run = without_rule(learned_folder, tmp_path)
+    config = json.loads((run / "config.json").read_text())
+    config["rule"] = config["hyperparameters"]["rule"] = "moved_away:function"
+    config["sha256"]["config.json"] = checkpoint.digest(config)
+    (run / "config.json").write_text(json.dumps(config))
+    code, _, err = ahx("eval", "--model", run)
+    assert code == 2
+    assert "cannot import 'moved_away'" in err
+    assert "check its name, and that it is in the current folder or installed" in err
+    assert conversation(run, greeting="learnt 'moved_away:function', which cannot be read here. Type") == [""]
 
 
 def test_a_model_that_knows_no_rule(
@@ -245,7 +260,7 @@ class Terminal(io.StringIO):
 def conversation(ahx: Ahx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
     """Types lines (or presses keys) at a terminal; gives what is printed, a line each, without the greeting."""
 
-    def run(model: Path, *lines: str | type[BaseException]) -> list[str]:
+    def run(model: Path, *lines: str | type[BaseException], greeting: str = "Type a string over") -> list[str]:
         typing = iter(lines)
 
         def read(prompt: str = "") -> str:
@@ -260,8 +275,8 @@ def conversation(ahx: Ahx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> C
         code, out, err = ahx("interactive", "--model", model)
         assert (code, err) == (0, "")
         assert list(typing) == []
-        greeting, *rest = out.splitlines()
-        assert "Type a string over" in greeting
+        first, *rest = out.splitlines()
+        assert greeting in first
         return rest
 
     return run

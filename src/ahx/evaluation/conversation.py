@@ -34,7 +34,9 @@ def converse(rewriter: Rewriter) -> int:
     """Ask for strings until Ctrl-D or `quit`, and answer them. Returns the exit code, 0."""
     history = _History()
     trained = rewriter.trained
-    known = f"learnt {trained.rule.spec!r}" if trained.rule else "was trained on a file"
+    lost = trained.hyperparameters.get("rule")
+    unknown = f"learnt {lost!r}, which cannot be read here" if lost else "was trained on a file"
+    known = f"learnt {trained.rule.spec!r}" if trained.rule else unknown
     leave = "Ctrl-D" if _is_input(rewriter, "quit") else "quit or Ctrl-D"
     print(f"{trained.folder} {known}. Type a string over {trained.tokenizer.alphabet!r}; {leave} to leave.")
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -66,7 +66,10 @@ def _import(name: str) -> object:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # the module is the user's: whatever it raises is theirs to mend
-        raise InputError(f"cannot import {module_name!r} for the rule {name}: {error}; check its name") from error
+        raise InputError(
+            f"cannot import {module_name!r} for the rule {name}: {error}; "
+            "check its name, and that it is in the current folder or installed"
+        ) from error
     finally:
         sys.path.remove(here)
     if not hasattr(module, attribute):
