@@ -48,13 +48,17 @@ class PythonFunction(Rule):
     def _call(self, text: str) -> str:
         try:
             output = self.function(text)
-        except Exception as error:  # the function is the user's: whatever it raises is theirs to mend
+        except (Exception, SystemExit) as error:  # the function is the user's: whatever it raises is theirs to mend
             raise InputError(
                 f"{self.name} raised {type(error).__name__} on {text[:40]!r}: {error}; mend the function"
             ) from error
         if not isinstance(output, str):
             raise InputError(
                 f"{self.name} returned a {type(output).__name__} for {text[:40]!r}; it must return a string"
+            )
+        if not output.isascii() and any("\ud800" <= symbol <= "\udfff" for symbol in output):
+            raise InputError(
+                f"{self.name} returned {output[:40]!r} for {text[:40]!r}, which UTF-8 cannot hold; mend it"
             )
         return output
 
@@ -65,7 +69,7 @@ def _import(name: str) -> object:
     sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # the module is the user's: whatever it raises is theirs to mend
+    except (Exception, SystemExit) as error:  # the module is the user's: whatever it raises is theirs to mend
         raise InputError(
             f"cannot import {module_name!r} for the rule {name}: {error}; "
             "check its name, and that it is in the current folder or installed"
