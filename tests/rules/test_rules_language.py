@@ -96,6 +96,9 @@ def test_default_alphabets(spec: str, alphabet: str) -> None:
         ("transducer: q ^AB -> stop", "expected one symbol, or <, > or *"),
         ("transducer: q > -> ^* R q", "there is no symbol at an end to copy"),
         ("transducer: q A -> stop, ^q A -> stop", "this state and cell have an entry already"),
+        ("interpreter:^", "expected interpreter: and what it reads"),
+        ("interpreter: ^tm", "expected interpreter: and what it reads"),
+        ("interpreter: turing ^markov", "expected interpreter: and what it reads"),
         ("transducer: q ^-> stop", "expected a state and a cell before the arrow"),
     ],
 )

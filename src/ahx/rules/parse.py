@@ -37,8 +37,11 @@ def _read_interpreter(source: Source) -> Interpreter:
     source.no_entries("interpreter:")
     kinds = [word.text for word in source.words]
     if len(kinds) != 1 or kinds[0] not in INTERPRETERS:
-        at = source.words[0].at if source.words else len(source.text)
-        source.fail(at, "expected interpreter: and what it reads, one of " + ", ".join(INTERPRETERS))
+        odd = [word.at for place, word in enumerate(source.words) if place or word.text not in INTERPRETERS]
+        source.fail(
+            min(odd, default=len(source.text)),
+            "expected interpreter: and what it reads, one of " + ", ".join(INTERPRETERS),
+        )
     return INTERPRETERS[kinds[0]](source)
 
 
