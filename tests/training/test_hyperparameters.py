@@ -215,7 +215,9 @@ def test_bad_toml(tmp_path: Path, toml: str, sentence: str) -> None:
 def test_unusable_files(tmp_path: Path, source: str) -> None:
     kind = {"config_file": "TOML", "hyperparameters_json": "JSON"}[source]
     broken = write(tmp_path / "broken", "rule = ")
-    assert problems(**{source: broken}).startswith(f"{broken} is not valid {kind}: ")
+    sentence = problems(**{source: broken})
+    assert sentence.startswith(f"{broken} is not valid {kind}: ")
+    assert sentence.endswith("; mend it there")
     (tmp_path / "latin").write_bytes(b"rule = '\xe9'")
     assert problems(**{source: str(tmp_path / "latin")}) == f"{tmp_path / 'latin'} is not UTF-8 text; save it as UTF-8"
     for missing, why in ((tmp_path / "none", "no such file or directory"), (tmp_path, "is a directory")):

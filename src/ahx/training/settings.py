@@ -117,7 +117,7 @@ def _sagemaker(path: str) -> Place:
     try:
         data = json.loads(_text(path))
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+        raise InputError(f"{path} is not valid JSON: {error}; mend it there") from None
     if not isinstance(data, dict):
         raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
     values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
@@ -128,7 +128,7 @@ def _toml(path: str) -> Place:
     try:
         return _file(path, tomllib.loads(_text(path)))
     except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+        raise InputError(f"{path} is not valid TOML: {error}; mend it there") from None
 
 
 def _file(path: str, values: Mapping[str, object]) -> Place:
