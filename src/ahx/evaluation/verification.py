@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
-from ahx.model.certificate import Check, Checker, machine_of, read_certificate, weights_hash
+from ahx.model.certificate import Check, Checker, description, machine_of, read_certificate, weights_hash
 from ahx.rules.queue_machine import QueueMachine
 
 
@@ -26,11 +26,13 @@ def machine_learnt(trained: Trained) -> QueueMachine:
 
 def verify(trained: Trained) -> Verdict:
     """Check all windows, and the certificate beside the weights. Raises CheckpointError when there is none."""
-    check = Checker(machine_learnt(trained), trained.tokenizer)(trained.model)
+    machine = machine_learnt(trained)
+    check = Checker(machine, trained.tokenizer)(trained.model)
     certificate = read_certificate(trained.folder)
     found = {
         "weights_sha256": weights_hash(trained.folder),
         "rule": trained.rule.spec if trained.rule else None,
+        "machine": description(machine),
         "windows": {"checked": check.right, "all": check.windows},
         "contexts": check.contexts,
         "certified": check.complete,
@@ -42,6 +44,6 @@ def verify(trained: Trained) -> Verdict:
     ]
     margin = certificate.get("least_margin")
     # Another processor may round otherwise; a margin that differs by more was not measured on these weights.
-    if not isinstance(margin, float) or abs(margin - check.margin) > 0.01:
+    if not isinstance(margin, float) or not abs(margin - check.margin) <= 0.01:  # NaN is no margin either
         complaints.append(f"least_margin: the certificate says {margin!r}, found {check.margin:.4f}")
     return Verdict(check, tuple(complaints))

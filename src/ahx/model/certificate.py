@@ -94,7 +94,7 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
     certificate = {
         "format": FORMAT,
         "rule": rule.spec,
-        "machine": {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)},
+        "machine": description(machine),
         "certified": check.complete,
         "windows": {"checked": check.right, "all": check.windows},
         "contexts": check.contexts,
@@ -132,6 +132,11 @@ def read_certificate(folder: Path) -> dict[str, Any]:
 
 def weights_hash(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def description(machine: QueueMachine) -> dict[str, Any]:
+    """What a certificate says of the machine."""
+    return {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)}
 
 
 def machine_of(rule: Rule) -> QueueMachine:
