@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         check_name(args.picture)
     trained = load_trained(args.run, args.device)
     machine = machine_learnt(trained)
-    recorder = Recorder(trained, machine, args.tape, draw=bool(args.picture or args.show), check=args.check)
+    recorder = Recorder(
+        trained, machine, args.tape, draw=bool(args.picture or args.show), check=args.check, last=args.show
+    )
     execution = Execution(trained.model, trained.tokenizer, machine, args.tape, cached=not args.no_cache)
     if recorder.needed:
         execution.on_step = recorder
@@ -78,10 +80,12 @@ def run(args: argparse.Namespace) -> int:
         interrupted = True
     if not execution.between_steps:
         execution.run(steps=execution.steps + 1)  # to the end of the step
+    if execution.halted:
+        recorder.halted()
     seconds = time.monotonic() - began
     if args.picture:
         recorder.diagram.save(args.picture, f"{trained.rule.spec if trained.rule else ''}, run by a transformer")
-    for line in recorder.diagram.text(args.show, shutil.get_terminal_size((100, 24)).columns) if args.show else ():
+    for line in recorder.diagram.text(shutil.get_terminal_size((100, 24)).columns) if args.show else ():
         print(line)
     code = _conclude(trained, machine, execution, recorder, seconds)
     return _INTERRUPTED if interrupted else code

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     trained = load_trained(args.run, "cpu")
     rule = interpreter_of(trained)
     program, configuration = _input(rule, args)
-    diagram = Diagram(_symbols(rule))
+    diagram = Diagram(_symbols(rule), last=args.last)
     diagram.add(configuration)
     print(_short(configuration))
     began, steps, symbols = time.monotonic(), 0, 0
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - began
     if args.picture:
         diagram.save(args.picture, f"{program} run by a transformer that had never seen it")
-    for line in diagram.text(args.last, shutil.get_terminal_size((_WIDTH, 24)).columns) if args.last else ():
+    for line in diagram.text(shutil.get_terminal_size((_WIDTH, 24)).columns) if args.last else ():
         print(line)
     ones = f"; {configuration.count('1')} ones on the tape" if isinstance(rule, TuringInterpreter) else ""
     print(f"{said}{ones}; {symbols:,} symbols in {seconds:.1f} s, all of them the model's own")

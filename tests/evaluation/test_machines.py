@@ -138,6 +138,15 @@ def test_verify_notices_an_edited_certificate(bb4: Path, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(("name", "value"), [("machine", {"window": 3}), ("least_margin", float("nan"))])
+def test_verify_compares_what_the_certificate_claims(bb4: Path, tmp_path: Path, name: str, value: object) -> None:
+    shutil.copytree(bb4, tmp_path / "copy")
+    path = tmp_path / "copy" / checkpoint.CERTIFICATE
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    (complaint,) = verify(load_trained(tmp_path / "copy")).complaints
+    assert complaint.startswith(f"{name}: ")
+
+
 def test_other_models_are_no_machines(trained: Trained) -> None:
     with pytest.raises(InputError, match="is no machine; train one with"):
         machine_learnt(trained)
@@ -165,12 +174,19 @@ def test_the_recorder_tells_the_first_difference(learnt: Trained) -> None:
     assert recorder.difference == "step 2: expected A11\n        got 11"
 
 
+def test_a_model_that_halts_too_early_is_noticed(learnt: Trained) -> None:
+    recorder = Recorder(learnt, machine_learnt(learnt), "", draw=False, check=True)
+    recorder(["#", "1", "B0", "#"])
+    recorder.halted()
+    assert recorder.difference == "step 2: expected A11\n        got no step: the model has halted"
+
+
 def test_pictures_show_every_cell(tmp_path: Path) -> None:
-    diagram = Diagram("01")
+    diagram = Diagram("01", last=9)
     for configuration in ("A0", "1B0", "A11", "B011"):
         diagram.add(configuration)
     assert diagram.grid() == [[-2, -1, -2], [-2, 1, -1], [-2, -1, 1], [-1, 1, 1]]
-    assert diagram.text(9, 80) == [" A", " 1B", " A1", "B11"]
+    assert diagram.text(80) == [" A", " 1B", " A1", "B11"]
     diagram.save(tmp_path / "run.svg", "a < b")
     assert "<title>a &lt; b</title>" in (tmp_path / "run.svg").read_text()
     diagram.save(tmp_path / "run.png")
@@ -203,8 +219,9 @@ def test_ctrl_c_tells_how_far_the_run_has_come(
 
 
 def test_a_long_run_is_thinned_out() -> None:
-    diagram = Diagram("01", most=10)
+    diagram = Diagram("01", most=10, last=3)
     for n in range(1000):
         diagram.add(f"{n:b}")
     assert len(diagram.grid()) <= 10
     assert diagram.rows[0] == (0, "0")
+    assert diagram.text(80) == [f"{n:b}".replace("0", "·") for n in (997, 998, 999)]

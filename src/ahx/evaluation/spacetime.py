@@ -1,7 +1,9 @@
 """Pictures of a run, one row for each configuration: as text, as an SVG, and as a PNG (one pixel a cell, enlarged)."""
 
 import struct
+import sys
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -17,12 +19,14 @@ _NOWHERE = "#ffffff"
 class Diagram:
     """Collects configurations (strings such as 01B1, or rows of symbols), of which at most about `most` are kept.
 
-    Rows are thinned out evenly: only every second, fourth, ... configuration is kept once there are too many.
+    Rows are thinned out evenly: only every second, fourth, ... configuration is kept once there are too many. The
+    `last` ones are kept besides, for `text`.
     """
 
-    def __init__(self, symbols: str, most: int = 400) -> None:
+    def __init__(self, symbols: str, most: int = 400, last: int = 0) -> None:
         self.symbols, self.most, self.every = symbols, most, 1
         self.rows: list[tuple[int, str]] = []  # where a row begins, and its configuration
+        self.last: deque[tuple[int, str]] = deque(maxlen=min(last, sys.maxsize))  # none of these is left out
         self._count, self._begin, self._before = 0, 0, ""
 
     def add(self, configuration: str) -> None:
@@ -31,6 +35,7 @@ class Diagram:
         if heads and len(configuration) == len(self._before) + 1:  # the head left the tape at its left end
             self._begin -= 1
         self._before = configuration
+        self.last.append((self._begin, configuration))
         if self._count % self.every == 0:
             self.rows.append((self._begin, configuration))
             if len(self.rows) >= 2 * self.most:
@@ -45,9 +50,9 @@ class Diagram:
         width = max((begin - left + len(own) for begin, own in cells), default=0)
         return [[-2] * (begin - left) + own + [-2] * (width - (begin - left) - len(own)) for begin, own in cells]
 
-    def text(self, rows: int, width: int) -> list[str]:
-        """The last `rows` rows that were kept, in lines of at most `width` characters."""
-        shown = self.rows[-rows:]
+    def text(self, width: int) -> list[str]:
+        """The last `last` configurations, in lines of at most `width` characters."""
+        shown = self.last
         left = min((begin for begin, _ in shown), default=0)
         lines = [" " * (begin - left) + self._merged(text) for begin, text in shown]
         return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
