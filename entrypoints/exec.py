@@ -25,7 +25,6 @@ EXAMPLES = [
 ]
 
 _PIECE = 100_000  # tokens
-_INTERRUPTED = 130  # 128 + the number of the signal, as shells count
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.spacetime import check_name
     from ahx.evaluation.trained import load_trained
     from ahx.evaluation.verification import machine_learnt
+    from ahx.training.signals import StopRequest
 
     if args.picture:
         check_name(args.picture)
@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     if recorder.needed:
         execution.on_step = recorder
     began = told = time.monotonic()
-    interrupted = False
-    try:
-        while (
-            not execution.halted and not recorder.difference and not _reached(args, execution.steps, execution.tokens)
+    # A signal is looked at between pieces: in the midst of a token the queue and what watches it would not agree.
+    with StopRequest() as stop:
+        while not (
+            execution.halted or recorder.difference or stop.signal or _reached(args, execution.steps, execution.tokens)
         ):
             # A piece at a time, so that there is something to see.
             pieces = (execution.tokens + _PIECE, args.tokens)
@@ -76,10 +76,8 @@ def run(args: argparse.Namespace) -> int:
             if time.monotonic() - told > 1:
                 told = time.monotonic()
                 print(_progress(execution.steps, execution.tokens, told - began), file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        interrupted = True
-    if not execution.between_steps:
-        execution.run(steps=execution.steps + 1)  # to the end of the step
+        if not execution.between_steps:
+            execution.run(steps=execution.steps + 1)  # to the end of the step
     if execution.halted:
         recorder.halted()
     seconds = time.monotonic() - began
@@ -88,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     for line in recorder.diagram.text(shutil.get_terminal_size((100, 24)).columns) if args.show else ():
         print(line)
     code = _conclude(trained, machine, execution, recorder, seconds)
-    return _INTERRUPTED if interrupted else code
+    return 128 + stop.signal if stop.signal else code  # as shells count
 
 
 def _reached(args: argparse.Namespace, steps: int, tokens: int) -> bool:

@@ -1,7 +1,10 @@
 """Machines in weights: proved right at all windows, run by the network, and noticed when they are damaged."""
 
 import json
+import os
+import re
 import shutil
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -204,18 +207,21 @@ def test_pictures_show_every_cell(tmp_path: Path) -> None:
 def test_ctrl_c_tells_how_far_the_run_has_come(
     bb4: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Execution.run
+    real = Recorder.__call__
 
-    def run(self: Execution, steps: int | None = None, tokens: int | None = None) -> None:
-        real(self, steps, tokens if steps else 77)
-        if steps is None:
-            raise KeyboardInterrupt  # as the signal's handler does, in the middle of a step
+    def record(self: Recorder, queue: list[str]) -> None:
+        if self.compared == 20:
+            os.kill(os.getpid(), signal.SIGINT)  # in the middle of a token
+        real(self, queue)
 
-    monkeypatch.setattr(Execution, "run", run)
-    assert main(["exec", str(bb4)]) == 130
-    configuration, summary = capsys.readouterr().out.splitlines()
-    assert configuration in list(parse_rule("bb4").trace(""))
-    assert "stopped after" in summary
+    monkeypatch.setattr(Recorder, "__call__", record)
+    monkeypatch.setattr("entrypoints.exec._PIECE", 300)
+    assert main(["exec", str(bb4), "--check"]) == 130
+    configuration, summary, verdict = capsys.readouterr().out.splitlines()
+    steps = int(re.search(r"stopped after (\d+) steps", summary)[1])  # type: ignore[index]
+    assert 20 < steps < 107
+    assert configuration == list(parse_rule("bb4").trace(""))[steps]
+    assert verdict == f"all {steps} configurations are those of the rule"
 
 
 def test_a_long_run_is_thinned_out() -> None:
