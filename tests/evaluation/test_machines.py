@@ -53,6 +53,7 @@ def test_the_certificate_names_the_machine_and_holds(bb4: Path, learnt: Trained)
     assert certificate["least_margin"] >= 3
     assert certificate["rule"].startswith("turing: 1RB1LB_")
     assert verify(learnt).certified
+    assert "```\nahx verify .\nahx exec . --steps 1000\n```" in (bb4 / "README.md").read_text()
 
 
 def test_the_network_runs_to_the_halt(learnt: Trained) -> None:

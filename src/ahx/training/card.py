@@ -27,7 +27,7 @@ def write(folder: Path, about: Mapping[str, Any], hp: Hyperparameters) -> None:
 def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
     """The card as Markdown."""
     learnt = f"the rule `{about['rule']}`" if about["rule"] else f"the examples in `{hp.infile}`"
-    lengths = f" on inputs of {hp.min_len} to {hp.max_len} symbols" if not hp.infile else ""
+    lengths = f" on inputs of {hp.min_len} to {hp.max_len} symbols" if not (hp.infile or hp.certify) else ""
     chosen = hp.model_dump(mode="json", exclude_unset=True, exclude={"model_out", "model_in", "resume"})
     metrics = about["metrics"]
     lines = [
@@ -43,8 +43,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         "Use it with [ahx-transformer](https://github.com/hauensteina/ahx-transformer), in this folder:",
         "",
         "```",
-        "ahx interactive --model .",
-        "ahx eval --model . --lengths" if about["rule"] and not hp.infile else "ahx eval --model . --data FILE",
+        *_commands(about, hp),
         "```",
         "",
         f"`config.json` holds the architecture, the vocabulary and all hyperparameters; of these were chosen: "
@@ -52,3 +51,13 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         f"Made by ahx-transformer {about['version']} with torch {about['torch']}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _commands(about: Mapping[str, Any], hp: Hyperparameters) -> list[str]:
+    if hp.certify:
+        return ["ahx verify .", "ahx exec . --steps 1000"]
+    by_length = about["rule"] and not hp.infile
+    return [
+        "ahx interactive --model .",
+        "ahx eval --model . --lengths" if by_length else "ahx eval --model . --data FILE",
+    ]
