@@ -225,6 +225,12 @@ def test_ctrl_c_tells_how_far_the_run_has_come(
     assert verdict == f"all {steps} configurations are those of the rule"
 
 
+def test_an_empty_queue_is_drawn_too() -> None:
+    diagram = Diagram("abc")
+    diagram.add("")
+    assert struct.unpack(">II", diagram.png()[16:24]) == (4, 4)  # a PNG without width is none
+
+
 def test_a_long_run_is_thinned_out() -> None:
     diagram = Diagram("01", most=10, last=3)
     for n in range(1000):

@@ -47,7 +47,7 @@ class Diagram:
         rows = self.rows[:: -(-len(self.rows) // self.most)] if self.rows else []
         cells = [(begin, _numbers(text, self.symbols)) for begin, text in rows]
         left = min((begin for begin, _ in cells), default=0)
-        width = max((begin - left + len(own) for begin, own in cells), default=0)
+        width = max([1, *(begin - left + len(own) for begin, own in cells)])  # no picture may be without width
         return [[-2] * (begin - left) + own + [-2] * (width - (begin - left) - len(own)) for begin, own in cells]
 
     def text(self, width: int) -> list[str]:
