@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from ahx.evaluation.spacetime import Diagram
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.evaluation.verification import machine_learnt, verify
 from ahx.model import checkpoint
+from ahx.model.certificate import machine_of
 from ahx.model.decoding import generate
+from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules import parse_rule
 from ahx.training.hyperparameters import Hyperparameters
@@ -156,6 +159,20 @@ def test_other_models_are_no_machines(trained: Trained) -> None:
         machine_learnt(trained)
     with pytest.raises(InputError, match="no function of a window"):
         WindowFunction(trained.model)
+
+
+def test_cells_that_the_machine_does_not_read_are_no_window(bb4: Path) -> None:
+    model = load_trained(bb4).model
+    shifted = Transformer(replace(model.config, offsets=(0, 1, -1)))
+    shifted.load_state_dict(model.state_dict())
+    WindowFunction(model)
+    with pytest.raises(InputError, match="offsets 0, 1, -1 is no function of a window"):
+        WindowFunction(shifted)
+
+
+def test_more_windows_than_can_be_asked_for_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'tag: 30; a -> b, b -> a' has more than 1,000,000 windows of 30 cells"):
+        machine_of(parse_rule("tag: 30; a -> b, b -> a"))
 
 
 @pytest.mark.parametrize("rule", ["rule110", "collatz"])

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ FORMAT = "ahx-certificate 1"
 
 #: A certificate asks for this lead, in logits, of the right token over the best other one at every window.
 MARGIN = 3.0
+
+MOST_WINDOWS = 1_000_000  # that a certificate can be asked for
 
 
 class Check(NamedTuple):
@@ -140,11 +143,16 @@ def description(machine: QueueMachine) -> dict[str, Any]:
 
 
 def machine_of(rule: Rule) -> QueueMachine:
-    """The rule as a queue machine. Raises InputError where it is none."""
+    """The rule as a queue machine. Raises InputError where it is none, or has too many windows to ask for all."""
     machine = rule.queue()
     if machine is None:
         raise InputError(
             f"the rule {rule.spec!r} cannot be certified: only Turing machines, tag and lag systems, and cellular "
             "automata with fixed ends (boundary=0 or 1) have finitely many windows"
+        )
+    if next(islice(machine.windows(), MOST_WINDOWS, None), None) is not None:
+        raise InputError(
+            f"the rule {rule.spec!r} has more than {MOST_WINDOWS:,} windows of {machine.window} cells, and a "
+            "certificate asks for all of them; take one that deletes or reads fewer cells, or has fewer symbols"
         )
     return machine

@@ -30,10 +30,11 @@ class WindowFunction:
 
     def __init__(self, model: Transformer) -> None:
         config = model.config
-        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled":
-            heads = "/".join(config.heads)
+        ahead = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
+        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled" or not ahead:
+            heads, offsets = "/".join(config.heads), ", ".join(map(str, config.offsets))
             raise InputError(
-                f"a model with heads {heads} and positions {config.pos} is no function of a window; "
+                f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "
                 "train with --certify"
             )
         self.model, self.memory = model.eval(), _Vocabulary()
