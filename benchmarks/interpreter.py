@@ -28,7 +28,7 @@ from ahx.data.programs import Runs
 
 SIZES = Sizes((2, 8), (2, 4))
 TRAINED_ON = (2, 6)  # cells
-ASKED = 0.89  # of the steps of a row are questions: a run ends where its machine halts
+SHARE_ASKED = 0.89  # of the steps that a run may have: it ends where its machine halts
 MOST_MACHINES = 2_000_000
 Rules = dict[tuple[int, int], tuple[int, int, int]]  # (state, symbol): (written, move, next state)
 
@@ -64,7 +64,7 @@ def errors(run: str, steps: int, seed: int) -> None:
     for lengths, asked in series:
         before = cpu_seconds(resource.RUSAGE_SELF)
         shape = Runs(lengths=lengths)
-        machines = math.ceil(asked / (ASKED * shape.runs * shape.steps))
+        machines = math.ceil(asked / (SHARE_ASKED * shape.runs * shape.steps))
         found = judge_steps(trained, SIZES, shape, machines, seed, n_mistakes=10)
         cpu = cpu_seconds(resource.RUSAGE_SELF) - before
         cells = "-".join(map(str, dict.fromkeys(lengths)))

@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import NoReturn
 
 import pytest
+from docker_missing import unavailable
 
 NAME = os.environ.get("AHX_IMAGE", "ahx-transformer:dev")
 
@@ -49,22 +49,16 @@ class Image:
 def docker() -> Docker:
     command = shutil.which("docker")
     if command is None:
-        _unavailable("there is no docker command")
+        unavailable("there is no docker command")
     docker = Docker(command)
     asked = docker("version", "--format", "{{.Server.Version}}")
     if asked.returncode != 0:
-        _unavailable(f"no Docker engine answers: {asked.stderr.strip()}")
+        unavailable(f"no Docker engine answers: {asked.stderr.strip()}")
     return docker
 
 
 @pytest.fixture(scope="session")
 def image(docker: Docker) -> Image:
     if docker("image", "inspect", NAME).returncode != 0:
-        _unavailable(f"there is no image {NAME}; `make image` builds it")
+        unavailable(f"there is no image {NAME}; `make image` builds it")
     return Image(docker, NAME)
-
-
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("AHX_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"container tests must run here, but {reason}", pytrace=False)
-    pytest.skip(reason)

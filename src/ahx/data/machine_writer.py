@@ -69,7 +69,7 @@ class MachineWriter(ProgramWriter[Machines]):
         tokens, shown = np.zeros((M, steps + 1, W + 2), np.int64), np.zeros((M, steps + 1, W + 2), bool)
         rows, grew, halted = np.arange(M), np.zeros(M, bool), np.zeros(M, bool)
         for k in range(steps + 1):
-            told = halted
+            repeated = halted
             if k:
                 before = tapes.head_M
                 tapes, grew = advance(programs, tapes)
@@ -81,5 +81,5 @@ class MachineWriter(ProgramWriter[Machines]):
             tokens[rows, k, tapes.high_M + 2] = marks.stop if k else marks.separator
             tokens[rows, k, tapes.low_M] = marks.configuration
             begin, end = tapes.low_M + (1 if k else 0), tapes.high_M + 2
-            shown[:, k] = (at_W >= begin[:, None]) & (at_W <= end[:, None]) & ~told[:, None]
+            shown[:, k] = (at_W >= begin[:, None]) & (at_W <= end[:, None]) & ~repeated[:, None]
         return shown_tokens(tokens.reshape(M, -1), shown.reshape(M, -1))

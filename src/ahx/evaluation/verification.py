@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
-from ahx.model.certificate import Check, Checker, description, machine_of, read_certificate, weights_hash
+from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate, weights_hash
 from ahx.rules.queue_machine import QueueMachine
 
 
@@ -32,7 +32,7 @@ def verify(trained: Trained) -> Verdict:
     found = {
         "weights_sha256": weights_hash(trained.folder),
         "rule": trained.rule.spec if trained.rule else None,
-        "machine": description(machine),
+        "machine": machine_entry(machine),
         "windows": {"checked": check.right, "all": check.windows},
         "contexts": check.contexts,
         "certified": check.complete,

@@ -97,7 +97,7 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
     certificate = {
         "format": FORMAT,
         "rule": rule.spec,
-        "machine": description(machine),
+        "machine": machine_entry(machine),
         "certified": check.complete,
         "windows": {"checked": check.right, "all": check.windows},
         "contexts": check.contexts,
@@ -137,7 +137,7 @@ def weights_hash(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
-def description(machine: QueueMachine) -> dict[str, Any]:
+def machine_entry(machine: QueueMachine) -> dict[str, Any]:
     """What a certificate says of the machine."""
     return {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)}
 

@@ -30,8 +30,8 @@ class WindowFunction:
 
     def __init__(self, model: Transformer) -> None:
         config = model.config
-        ahead = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
-        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled" or not ahead:
+        reads_window = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
+        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled" or not reads_window:
             heads, offsets = "/".join(config.heads), ", ".join(map(str, config.offsets))
             raise InputError(
                 f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "

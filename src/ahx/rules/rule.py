@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from ahx.errors import InputError
 from ahx.rules.queue_machine import QueueMachine
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NOT_OVER, Step, Transducer, run
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, HALTING_ADVICE, Step, Transducer, run
 
 _LESS = "use a shorter input, or fewer steps with `steps=`"
 LENGTH_LIMIT = 10**8  # symbols in one string
@@ -114,4 +114,4 @@ def check_growth(text: str, productions: Iterable[tuple[str, str]]) -> None:
 
 def endless(text: str, limit: int) -> InputError:
     """The error for a run on `text` that is not over after `limit` steps."""
-    return InputError(f"the rule did not stop on {text[:40]!r} within {limit:,} steps; {NOT_OVER}")
+    return InputError(f"the rule did not stop on {text[:40]!r} within {limit:,} steps; {HALTING_ADVICE}")

@@ -24,7 +24,7 @@ LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # what a view shows beyond the ends
 
 DEFAULT_STEP_LIMIT = 10_000_000
 #: What to do about a run that is not over by then; most commands take no limit of the user's.
-NOT_OVER = "take a rule or an input with which it halts (`ahx rules apply` goes on for longer with --max-steps)"
+HALTING_ADVICE = "take a rule or an input with which it halts (`ahx rules apply` goes on for longer with --max-steps)"
 
 # The cursor begins on the first symbol of the input or on the last; or, with "queue", on the first, and all that is
 # written joins the end of what is read. With "program", the input is a program and a configuration, and the cursor
@@ -84,7 +84,9 @@ def run(machine: Transducer, text: Sequence[str], limit: int = DEFAULT_STEP_LIMI
             if machine.start != "queue" and not -1 <= cursor <= len(cells):
                 place = f"{''.join(cells[:40])!r} in state {state!r}"
                 raise InputError(f"the rule's machine walks off the end of {place}; have it turn at < and >")
-    raise InputError(f"the rule's transducer did not stop on {''.join(text[:40])!r} within {limit:,} steps; {NOT_OVER}")
+    raise InputError(
+        f"the rule's transducer did not stop on {''.join(text[:40])!r} within {limit:,} steps; {HALTING_ADVICE}"
+    )
 
 
 def written(steps: Sequence[Step]) -> str:
