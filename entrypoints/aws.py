@@ -7,8 +7,8 @@ What AWS documents of them, and what this one does, is compared line by line in 
 import argparse
 import signal
 import subprocess
-import threading
-from types import FrameType
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError
@@ -23,6 +23,8 @@ EXAMPLES = [
 ]
 
 _KINDS = ("throttle", "error", "hang", "slow", "denied")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_POLL_SECONDS = 0.1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -114,20 +116,25 @@ def _run_command(command: str, aws: "EmbeddedAws") -> int:
 
 
 def _until_stopped(aws: "EmbeddedAws") -> int:
-    """Wait for Ctrl-C or SIGTERM. Jobs then get SIGTERM and their 120 seconds; a second Ctrl-C ends them at once."""
-    asked = threading.Event()
+    """Wait for Ctrl-C or SIGTERM. Jobs then get SIGTERM and their 120 seconds; a second Ctrl-C ends them at once.
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            aws.hurry()
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    This thread only ever sleeps briefly: a signal that comes just before it waits for a lock, or to another thread,
+    would not wake it.
+    """
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda *at: asked.append(at[0])) for number in _SIGNALS}
     try:
-        asked.wait()
+        while not asked:
+            time.sleep(_POLL_SECONDS)
         if running := aws.running:
             print(f"# Stopping {running} job{'s' if running > 1 else ''}; Ctrl-C again kills.", flush=True)
-        aws.stop()
+        with ThreadPoolExecutor(1) as helper:
+            stopped = helper.submit(aws.stop)
+            while not stopped.done():
+                if len(asked) > 1:
+                    aws.hurry()
+                time.sleep(_POLL_SECONDS)
+            stopped.result()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
