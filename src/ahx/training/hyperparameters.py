@@ -42,7 +42,7 @@ def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable
 
 
 def _usual_epoch(earlier: dict[str, Any]) -> int:
-    return 0 if earlier.get("infile") else _usual(1600, 5760, 1600, 9600)(earlier)
+    return 0 if earlier.get("infile") else _usual(1600, 4000, 1600, 9600)(earlier)
 
 
 def _usual_warmup(earlier: dict[str, Any]) -> int:
@@ -119,7 +119,7 @@ class Hyperparameters(BaseModel):
     num_epochs: Length = Field(default_factory=_usual_epochs)
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
-    """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 5760 for
+    """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
     max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """Stop after this many steps (batches)."""
