@@ -231,7 +231,7 @@ def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     write(path, str)
     fitted = fit([path], None, True)
 
-    def append(done: int, total: int) -> None:
+    def append(what: str, done: int, total: int) -> None:
         with open(path, "a") as file:
             file.write("A,A\n")
 

@@ -21,6 +21,7 @@ from ahx.errors import InputError, StorageError
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
+Progress = Callable[[str, int, int], None]  # what is done with which file; bytes done, bytes in all
 _SHOWN_PROBLEMS = 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE, _COMMA = 10, 44
@@ -160,6 +161,18 @@ def read_blocks(
                 rest, dropping = b"", True
             if at_end:
                 return
+
+
+def counting(what: str, total: int, on_progress: Progress) -> Callable[[bytes], None]:
+    """An `on_bytes` that tells `on_progress` how far it is."""
+    done = 0
+
+    def on_bytes(data: bytes) -> None:
+        nonlocal done
+        done += len(data)
+        on_progress(what, done, total)
+
+    return on_bytes
 
 
 def _too_long() -> str:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.blocks import Block, Problems, open_data, read_blocks
+from ahx.data.blocks import Block, Problems, Progress, open_data, read_blocks
 from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.encode import Encoder, Tokens
 from ahx.data.files import atomic_files, reason, sync_folder
@@ -35,7 +35,6 @@ from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
 
 Part = Literal["all", "train", "validation"]
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 _TOKENS, _OFFSETS, _META = "tokens.u16", "offsets.i64", "meta.json"
 _BUILDING = ".building-"
@@ -96,7 +95,7 @@ def open_cache(
     tokenizer: Tokenizer,
     part: Part = "all",
     cache_dir: str | os.PathLike[str] | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = lambda what, done, total: None,
 ) -> TokenCache:
     """The cache of `path`, built now unless there is a sound one of the same content.
 
@@ -168,7 +167,7 @@ def _build(
             done += len(data)
             if done > before[0]:  # something still writes to it
                 raise changed
-            on_progress(done, before[0])
+            on_progress(f"tokenising {source}", done, before[0])
 
         rows, tokens, longest = _write(folder, source, encoder, part, on_bytes)
         if stat_of(source) != before:

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.cache import Progress, TokenCache, open_cache
+from ahx.data.blocks import Progress
+from ahx.data.cache import TokenCache, open_cache
 from ahx.data.fit import fit_once
 from ahx.data.permutation import permuted
 from ahx.data.pool import listable, split_all, spread
@@ -164,7 +165,7 @@ def open_files(
     use_cursor: bool = True,
     seed: int = 0,
     cache_dir: str | os.PathLike[str] | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = lambda what, done, total: None,
 ) -> FileSamples:
     """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
 
@@ -173,7 +174,7 @@ def open_files(
     """
     train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
     paths = [train_path] if val_path is None else [train_path, val_path]
-    teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir)
+    teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir, on_progress)
     if val_path is not None:
         train, val = (open_cache(path, teacher, tokenizer, "all", cache_dir, on_progress) for path in paths)
         return FileSamples(train, val, teacher, tokenizer, seed)

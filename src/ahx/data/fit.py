@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ahx.data.block_steps import StepFinder
-from ahx.data.blocks import Block, Problems, read_blocks
+from ahx.data.blocks import Block, Problems, Progress, counting, read_blocks
 from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.files import atomic_files
 from ahx.data.spans import distinct
@@ -23,7 +23,12 @@ _ATTEMPTS = 8
 _REMEMBERED = 100_000
 
 
-def fit(paths: Sequence[str | os.PathLike[str]], rule: Rule | None, use_cursor: bool) -> tuple[Teacher, Tokenizer]:
+def fit(
+    paths: Sequence[str | os.PathLike[str]],
+    rule: Rule | None,
+    use_cursor: bool,
+    on_progress: Progress = lambda what, done, total: None,
+) -> tuple[Teacher, Tokenizer]:
     """A teacher that is right on every line of `paths`, and the tokens that their rows need.
 
     An alignment is guessed from the first lines; when a later line contradicts it, that line joins the guess. Raises
@@ -34,13 +39,13 @@ def fit(paths: Sequence[str | os.PathLike[str]], rule: Rule | None, use_cursor: 
     for _ in range(_ATTEMPTS):
         teacher = choose_teacher(rule, pairs, use_cursor)
         vocabulary = _Vocabulary(teacher)
-        against = _scan(files, vocabulary)
+        against = _scan(files, vocabulary, on_progress)
         if not against:
             return teacher, vocabulary.tokenizer()
         pairs = against + pairs
     teacher = PlainTeacher()
     vocabulary = _Vocabulary(teacher)
-    _scan(files, vocabulary)
+    _scan(files, vocabulary, on_progress)
     return teacher, vocabulary.tokenizer()
 
 
@@ -49,6 +54,7 @@ def fit_once(
     rule: Rule | None,
     use_cursor: bool,
     cache_dir: str | os.PathLike[str] | None = None,
+    on_progress: Progress = lambda what, done, total: None,
 ) -> tuple[Teacher, Tokenizer]:
     """`fit`, remembered beside the first file: unchanged files (size and modification time) are not read again."""
     asked = {
@@ -63,7 +69,7 @@ def fit_once(
         with suppress(OSError, ValueError, LookupError, AhxError):  # whatever is wrong with it, fit again
             data = json.loads((home / name).read_text("utf-8"))
             return teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
-    teacher, tokenizer = fit(paths, rule, use_cursor)
+    teacher, tokenizer = fit(paths, rule, use_cursor, on_progress)
     text = json.dumps({"teacher": teacher.to_json(), "tokenizer": tokenizer.to_json()}, ensure_ascii=False)
     for home in filter(may_write, homes):
         with suppress(StorageError), atomic_files([home / name]) as [file]:
@@ -81,11 +87,11 @@ def _first_pairs(files: Sequence[Path]) -> list[tuple[str, str]]:
     return pairs[:_FIRST_PAIRS]
 
 
-def _scan(files: Sequence[Path], vocabulary: "_Vocabulary") -> list[tuple[str, str]]:
+def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progress) -> list[tuple[str, str]]:
     """Show every line to `vocabulary`; the first lines that contradict its teacher, if any."""
     for path in files:
         problems, lines = Problems(path), 0
-        for block in read_blocks(path, problems):
+        for block in read_blocks(path, problems, counting(f"looking through {path}", stat_of(path)[0], on_progress)):
             lines += len(block)
             against = vocabulary.add(block, problems)
             if against:

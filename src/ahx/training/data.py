@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ahx.data.blocks import Progress
 from ahx.data.dataset import Pair, RuleSamples, open_files
 from ahx.data.programs import ProgramSamples, RowMaker, Runs, vocabulary
 from ahx.data.queue_samples import QueueSamples
@@ -59,8 +60,13 @@ def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Ro
     return tokenizer.encode_input(prompt_of(teacher, text)) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
-def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
-    """The data that `hp` names. Raises InputError or StorageError before anything is trained."""
+def prepare(
+    hp: Hyperparameters, places: Places, on_progress: Progress = lambda what, done, total: None
+) -> TrainingData:
+    """The data that `hp` names. `on_progress` hears how far its files have been read.
+
+    Raises InputError or StorageError before anything is trained.
+    """
     rule = parse_rule(hp.rule) if hp.rule else None
     if hp.certify:
         assert rule is not None  # Hyperparameters asks for it
@@ -70,7 +76,7 @@ def prepare(hp: Hyperparameters, places: Places) -> TrainingData:
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
-        data = _from_files(hp, places, rule, sampler, use_cursor)
+        data = _from_files(hp, places, rule, sampler, use_cursor, on_progress)
     else:
         assert rule is not None  # Hyperparameters asks for one of the two
         assert sampler is not None
@@ -146,10 +152,13 @@ def _from_programs(hp: Hyperparameters, rule: Interpreter) -> TrainingData:
 
 
 def _from_files(
-    hp: Hyperparameters, places: Places, rule: Rule | None, sampler: Sampler | None, use_cursor: bool
-) -> TrainingData:
+    hp: Hyperparameters, places: Places, rule: Rule | None, sampler: Sampler | None, use_cursor: bool,
+    on_progress: Progress,
+) -> TrainingData:  # fmt: skip
     files = places.data or hp.infile or ""
-    samples = open_files(files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches)
+    samples = open_files(
+        files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches, on_progress=on_progress
+    )
     teacher, tokenizer = samples.teacher, samples.tokenizer
     drawn = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed) if rule and sampler else None
     machine = rule.machine() if rule and isinstance(teacher, MachineTeacher) else None

@@ -1,9 +1,13 @@
 """What a person sees of training: a live line on a terminal, plain lines elsewhere, nothing in helper processes."""
 
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ahx.training.metrics import metric_line
+
+_NOTE_EVERY_S = 5.0
 
 
 class Example(NamedTuple):
@@ -21,6 +25,18 @@ class Example(NamedTuple):
 def short(text: str, most: int = 60) -> str:
     """`text` for one line of output; an empty string is shown as quotes."""
     return (text if len(text) <= most else text[: most - 3] + "...") or "''"
+
+
+class ReadingNotes:
+    """Says every few seconds how far a large file has been read."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet, self._told = quiet, time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if not self.quiet and time.monotonic() - self._told > _NOTE_EVERY_S:
+            self._told = time.monotonic()
+            print(f"ahx: note: {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)
 
 
 class Reporter(Protocol):

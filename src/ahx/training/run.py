@@ -24,8 +24,8 @@ from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.places import Places
-from ahx.training.progress import Reporter, reporter
-from ahx.training.signals import StopRequest
+from ahx.training.progress import ReadingNotes, Reporter, reporter
+from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.step import CompiledStep, TrainingStep
 
 # What may differ between a run and its resumption without making it another run.
@@ -34,11 +34,17 @@ _MAY_CHANGE = _LIMITS | {
     "eval_interval", "checkpoint_interval", "keep_checkpoints", "resume", "device", "compile", "threads", "model_in",
     "model_out", "precision",
 }  # fmt: skip
+_PATIENCE_S = 2.0  # between Ctrl-C and the end of preparations that take longer, such as reading a large file
 
 
 def train(hp: Hyperparameters) -> int:
     """Train as `hp` says; the exit code: 0, or 128 + n when signal n asked to stop (the shell's convention)."""
-    outcome = run(hp)
+    with StopRequest(_PATIENCE_S) as stop:
+        try:
+            outcome = run(hp, stop=stop)
+        except StoppedEarly as early:
+            early.exit_code = 128 + (stop.signal or 0)
+            raise
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
@@ -52,7 +58,7 @@ def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | N
     keep_memory()
     with listening as stop, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
-        data = prepare(hp, places)
+        data = prepare(hp, places, ReadingNotes(quiet=rank > 0))
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))

@@ -52,4 +52,4 @@ class StopRequest:
 
     def _give_up(self, number: int, frame: FrameType | None) -> None:
         name = self.signal.name if self.signal is not None else "a signal"
-        raise StoppedEarly(f"stopped by {name} before the first step, so there is no model yet; start the job again")
+        raise StoppedEarly(f"stopped by {name} before the first step, so there is no model yet; start it again")
