@@ -51,13 +51,15 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.recording import Recorder
     from ahx.evaluation.spacetime import check_name
     from ahx.evaluation.trained import load_trained
-    from ahx.evaluation.verification import machine_learnt
+    from ahx.evaluation.verification import is_certified, machine_learnt
     from ahx.training.signals import StopRequest
 
     if args.picture:
         check_name(args.picture)
     trained = load_trained(args.run, args.device)
     machine = machine_learnt(trained)
+    if not args.check and not is_certified(trained):
+        print(f"ahx: note: {trained.folder} is not certified; --check compares it with the rule", file=sys.stderr)
     recorder = Recorder(
         trained, machine, args.tape, draw=bool(args.picture or args.show), check=args.check, last=args.show
     )

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.spacetime import Diagram, check_name
     from ahx.evaluation.trained import load_trained
     from ahx.rules.interpreter import TuringInterpreter
+    from ahx.training.signals import StopRequest
 
     if args.picture:
         check_name(args.picture)
@@ -72,23 +73,28 @@ def run(args: argparse.Namespace) -> int:
     said = f"reached {args.steps:,} steps"
     code = 0
     answers = interpret(trained, program, configuration)
-    try:
-        for answer in islice(answers, args.steps):
-            expected = rule.apply(f"{program}|{configuration}")
-            symbols += len(answer)
-            if answer != expected:
-                said = f"wrong at step {steps + 1:,}: expected {_short(expected)}, got {_short(answer)}"
-                code = 1
-                break
-            if answer == configuration:
-                said = f"halted after {steps:,} steps: nothing changes {_short(answer)}"
-                break
-            steps, configuration = steps + 1, answer
-            diagram.add(answer)
-            if steps <= args.show:
-                print(_short(answer))
-    except Runaway as written:
-        said, code = f"wrong at step {steps + 1:,}: the model does not end the configuration {_short(str(written))}", 1
+    with StopRequest() as stop:
+        try:
+            for answer in islice(answers, args.steps):
+                expected = rule.apply(f"{program}|{configuration}")
+                symbols += len(answer)
+                if answer != expected:
+                    said = f"wrong at step {steps + 1:,}: expected {_short(expected)}, got {_short(answer)}"
+                    code = 1
+                    break
+                if answer == configuration:
+                    said = f"halted after {steps:,} steps: nothing changes {_short(answer)}"
+                    break
+                steps, configuration = steps + 1, answer
+                diagram.add(answer)
+                if steps <= args.show:
+                    print(_short(answer))
+                if stop.signal:
+                    said, code = f"stopped after {steps:,} steps", 128 + stop.signal  # as shells count
+                    break
+        except Runaway as written:
+            said = f"wrong at step {steps + 1:,}: the model does not end the configuration {_short(str(written))}"
+            code = 1
     seconds = time.monotonic() - began
     if args.picture:
         diagram.save(args.picture, f"{program} run by a transformer that had never seen it")
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     ones = f"; {configuration.count('1')} ones on the tape" if isinstance(rule, TuringInterpreter) else ""
     print(f"{said}{ones}; {symbols:,} symbols in {seconds:.1f} s, all of them the model's own")
-    return code if args.require_exact else 0
+    return code if args.require_exact or stop.signal else 0
 
 
 def _input(rule: "Interpreter", args: argparse.Namespace) -> tuple[str, str]:

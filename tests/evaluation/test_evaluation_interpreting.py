@@ -1,6 +1,8 @@
 """Error rates of single steps and their bounds, and runs of a model that is no good yet."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +119,19 @@ def test_the_command_says_where_the_model_goes_wrong(folder: Path, capsys: pytes
     assert main(command) == 0
     assert main([*command, "--tape", "2"]) == 2
     assert "not '2'" in capsys.readouterr().err
+
+
+def test_ctrl_c_tells_how_far_the_model_has_come(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def endless(_trained: object, _program: str, _configuration: str) -> Iterator[str]:
+        yield from ["01B0", "0A11"]
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from ["B011"] * 1_000
+
+    monkeypatch.setattr(interpreting, "interpret", endless)
+    assert main(["interpret", str(folder), "--machine", "1RB1LB_1LA1RZ"]) == 130
+    assert "stopped after 3 steps; " in capsys.readouterr().out
 
 
 def test_a_run_is_drawn_as_far_as_it_is_right(

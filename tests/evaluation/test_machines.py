@@ -242,6 +242,17 @@ def test_ctrl_c_tells_how_far_the_run_has_come(
     assert verdict == f"all {steps} configurations are those of the rule"
 
 
+def test_a_run_of_weights_without_their_certificate_says_so(
+    bb4: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["exec", str(bb4), "--steps", "3"]) == 0
+    assert not capsys.readouterr().err
+    other = shutil.copytree(bb4, tmp_path / "other")
+    (other / checkpoint.CERTIFICATE).unlink()
+    assert main(["exec", str(other), "--steps", "3"]) == 0
+    assert f"{other} is not certified; --check compares" in capsys.readouterr().err
+
+
 def test_an_empty_queue_is_drawn_too() -> None:
     diagram = Diagram("abc")
     diagram.add("")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ahx.errors import InputError
+from ahx.errors import CheckpointError, InputError
 from ahx.evaluation.trained import Trained
 from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate, weights_hash
 from ahx.rules.queue_machine import QueueMachine
@@ -22,6 +22,15 @@ def machine_learnt(trained: Trained) -> QueueMachine:
     if trained.teacher.kind != "queue" or trained.rule is None:
         raise InputError(f"{trained.folder} is no machine; train one with: ahx train --rule bb4 --certify")
     return machine_of(trained.rule)
+
+
+def is_certified(trained: Trained) -> bool:
+    """Whether a certificate lies beside the weights and is of them. `verify` asks the model itself."""
+    try:
+        certificate = read_certificate(trained.folder)
+    except CheckpointError:
+        return False
+    return bool(certificate.get("certified")) and certificate.get("weights_sha256") == weights_hash(trained.folder)
 
 
 def verify(trained: Trained) -> Verdict:
