@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from ahx.counting import counted
 from ahx.errors import InputError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _until_stopped(aws: "EmbeddedAws") -> int:
         while not asked:
             time.sleep(_POLL_SECONDS)
         if running := aws.running:
-            print(f"# Stopping {running} job{'s' if running > 1 else ''}; Ctrl-C again kills.", flush=True)
+            print(f"# Stopping {counted(running, 'job')}; Ctrl-C again kills.", flush=True)
         with ThreadPoolExecutor(1) as helper:
             stopped = helper.submit(aws.stop)
             while not stopped.done():

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ahx.counting import counted
 from ahx.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _reached(args: argparse.Namespace, steps: int, tokens: int) -> bool:
 
 
 def _progress(steps: int, tokens: int, seconds: float) -> str:
-    return f"{steps:,} steps, {tokens:,} tokens, {steps / seconds:,.0f} steps/s, {tokens / seconds:,.0f} tokens/s"
+    done = f"{counted(steps, 'step')}, {counted(tokens, 'token')}"
+    return f"{done}, {steps / seconds:,.0f} steps/s, {tokens / seconds:,.0f} tokens/s"
 
 
 def _conclude(
@@ -112,7 +114,7 @@ def _conclude(
     summary = trained.rule.summary(output) if trained.rule else ""
     print(
         f"{ended} after {_progress(execution.steps, execution.tokens, max(seconds, 1e-9))}; "
-        f"the model answered {execution.asked:,} questions" + (f"; {summary}" if summary else "")
+        f"the model answered {counted(execution.asked, 'question')}" + (f"; {summary}" if summary else "")
     )
     if recorder.compared:
         print(f"all {recorder.compared:,} configurations are those of the rule")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ahx.counting import counted
 from ahx.errors import InputError
 from infra import locations
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if made.note:
         print(f"Note: {made.note}.")
     train, val = args.outfile + TRAIN_SUFFIX, args.outfile + VAL_SUFFIX
-    print(f"Wrote {train} ({made.train_lines:,} lines) and {val} ({made.val_lines:,} lines).")
+    print(f"Wrote {train} ({counted(made.train_lines, 'line')}) and {val} ({counted(made.val_lines, 'line')}).")
     return 0
 
 

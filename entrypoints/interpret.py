@@ -12,6 +12,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ahx.counting import counted
 from ahx.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     diagram.add(configuration)
     print(_short(configuration))
     began, steps, symbols = time.monotonic(), 0, 0
-    said = f"reached {args.steps:,} steps"
+    said = f"reached {counted(args.steps, 'step')}"
     code = 0
     answers = interpret(trained, program, configuration)
     with StopRequest() as stop:
@@ -83,14 +84,14 @@ def run(args: argparse.Namespace) -> int:
                     code = 1
                     break
                 if answer == configuration:
-                    said = f"halted after {steps:,} steps: nothing changes {_short(answer)}"
+                    said = f"halted after {counted(steps, 'step')}: nothing changes {_short(answer)}"
                     break
                 steps, configuration = steps + 1, answer
                 diagram.add(answer)
                 if steps <= args.show:
                     print(_short(answer))
                 if stop.signal:
-                    said, code = f"stopped after {steps:,} steps", 128 + stop.signal  # as shells count
+                    said, code = f"stopped after {counted(steps, 'step')}", 128 + stop.signal  # as shells count
                     break
         except Runaway as written:
             said = f"wrong at step {steps + 1:,}: the model does not end the configuration {_short(str(written))}"
@@ -100,8 +101,8 @@ def run(args: argparse.Namespace) -> int:
         diagram.save(args.picture, f"{program} run by a transformer that had never seen it")
     for line in diagram.text(shutil.get_terminal_size((_WIDTH, 24)).columns) if args.last else ():
         print(line)
-    ones = f"; {configuration.count('1')} ones on the tape" if isinstance(rule, TuringInterpreter) else ""
-    print(f"{said}{ones}; {symbols:,} symbols in {seconds:.1f} s, all of them the model's own")
+    ones = f"; {counted(configuration.count('1'), 'one')} on the tape" if isinstance(rule, TuringInterpreter) else ""
+    print(f"{said}{ones}; {counted(symbols, 'symbol')} in {seconds:.1f} s, all of them the model's own")
     return code if args.require_exact or stop.signal else 0
 
 

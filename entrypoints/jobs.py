@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ahx.counting import counted
 from ahx.errors import InputError
 from entrypoints import launching
 
@@ -116,7 +117,7 @@ def _stop(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"stopped": [row.name for row in rows]}))
     else:
-        print(f"asked {len(rows)} job{'s' if len(rows) != 1 else ''} to stop; each keeps its model so far")
+        print(f"asked {counted(len(rows), 'job')} to stop; each keeps its model so far")
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ahx.counting import counted
 from ahx.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def show_plan(place: "Place", planned: "Planned", as_json: bool, requests: bool)
         for request in made:
             print(json.dumps(request, indent=1))
     kind = f" of {setting.instance_type}" if place.costs else ""
-    print(f"{told.n_jobs:,} jobs on {place.title}, {told.parallel} at a time; the quota{kind} is {told.quota:,}.")
+    print(
+        f"{counted(told.n_jobs, 'job')} on {place.title}, {told.parallel} at a time; the quota{kind} is {told.quota:,}."
+    )
     limit = f"its limit of {setting.max_runtime:,} s"
     if place.costs:
         cost = f"${told.usd:,.2f}" if told.usd is not None else "an unknown amount"

@@ -47,7 +47,7 @@ def test_a_run_is_written_token_by_token(learnt: Path, capsys: pytest.CaptureFix
     command = ["interpret", str(learnt), "--program", "A->AB,B->,", "--tape", "CAB", "--require-exact"]
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "halted after 1 steps: nothing changes CAB" in out or "halted after 0 steps" in out
+    assert "halted after 1 step: nothing changes CAB" in out or "halted after 0 steps" in out
     assert "ones on the tape" not in out
 
 

@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from ahx.counting import counted
 from ahx.data.files import reason
 from ahx.data.spans import Codes, Ints, codes_of, inside
 from ahx.errors import InputError, StorageError
@@ -102,7 +103,7 @@ class Problems:
         lines = [f"\n  line {number:,}: {what}" for number, what in self.first]
         more = self.count - len(self.first)
         raise InputError(
-            f"{self.path}: {self.count:,} malformed line{'s' if self.count > 1 else ''}; each must read input,output; "
+            f"{self.path}: {counted(self.count, 'malformed line')}; each must read input,output; "
             f"mend or delete {'them' if self.count > 1 else 'it'}:{''.join(lines)}"
             + (f"\n  and {more:,} more" if more else "")
         )

@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple
 
+from ahx.counting import counted
 from ahx.errors import InputError
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.passes import repeated
@@ -162,7 +163,7 @@ class TuringMachine(Rule):
 
     def summary(self, output: str) -> str:
         ones = output.count("1")
-        return f"{ones} one" if ones == 1 else f"{ones:,} ones"
+        return counted(ones, "one")
 
     def machine(self) -> Transducer | None:
         return self._machine

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ahx.counting import counted
 from ahx.data.files import atomic_files
 from ahx.training.hyperparameters import Hyperparameters
 
@@ -33,7 +34,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
     lines = [
         "# A transformer that rewrites strings",
         "",
-        f"Trained from scratch for {about['step']:,} steps on {learnt}{lengths}.",
+        f"Trained from scratch for {counted(about['step'], 'step')} on {learnt}{lengths}.",
         "It writes what it was taught for inputs over the same alphabet, and means nothing for others.",
         "",
         "| measured | |",

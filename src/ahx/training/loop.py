@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from ahx.counting import counted
 from ahx.data.rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
@@ -138,7 +139,7 @@ class Loop:
     def _limit(self) -> str:
         """The limit that has been reached, as a reason to end; "" for none. The first process measures time for all."""
         if self.step >= self.total:
-            return f"reached {self.total:,} steps"
+            return f"reached {counted(self.total, 'step')}"
         if self.first and self.hp.max_seconds and self.seconds >= self.hp.max_seconds:
             return f"reached {self.hp.max_seconds:g} seconds"
         return ""

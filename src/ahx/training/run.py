@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 import ahx
+from ahx.counting import counted
 from ahx.errors import AhxError, CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
 from ahx.model.build import configure
@@ -213,10 +214,10 @@ def _introduce(
     for note in data.notes:
         report.say(note)
     n = sum(p.numel() for p in model.parameters())
-    heads = "/".join(model.config.heads) if data.pos == "coupled" else f"{model.config.n_head} heads"
+    heads = "/".join(model.config.heads) if data.pos == "coupled" else counted(model.config.n_head, "head")
     report.say(
-        f"{n:,} parameters in {model.config.n_layer} layers ({heads}), {len(data.tokenizer)} tokens, "
-        f"positions {data.pos}, {loop.total:,} steps of {hp.batch_size} samples on {device}"
+        f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.tokenizer)} tokens, "
+        f"positions {data.pos}, {counted(loop.total, 'step')} of {counted(hp.batch_size, 'sample')} on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
     )
     if resumed is not None:
@@ -235,7 +236,9 @@ def _conclude(
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
     if outcome.signal is None:
-        report.say(f"stopped after {outcome.step:,} steps: {outcome.reason}{verdict}. The model is in {places.model}")
+        report.say(
+            f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {places.model}"
+        )
         if hp.certify and data.rule is not None:
             check = certify(places.model, model, data.tokenizer, data.rule)
             if not check.complete:
