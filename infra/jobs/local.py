@@ -30,6 +30,7 @@ from ahx.errors import ServiceError, StorageError
 from ahx.training.opt_ml import OptMl
 from infra.jobs.place import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, Manifest, Taken
 from infra.local.runner import IMAGE
+from infra.local.sdk_runner import check_installed
 from infra.local.started import docker_command, log_file
 from infra.names import Names
 from infra.request import Setting
@@ -55,6 +56,8 @@ class LocalPlace:
         """The Docker image; processes run the code that is installed here."""
         if self.on == "process":
             return Image("process", code_digest())
+        if self.on == "local-mode":
+            check_installed()
         return local_image(given or IMAGE)
 
     def shared_at(self, digest: str) -> str:
