@@ -39,6 +39,7 @@ FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"
 _DATA = ".data"
 _START_SECONDS = 60.0
+_LOOKS_SECONDS = 2.0  # far longer than anybody looks at a lock, even where processes wait for a processor
 
 
 class LocalPlace:
@@ -219,14 +220,23 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 @contextmanager
 def hold(path: Path) -> Iterator[bool]:
-    """Whether this process now holds the lock, which a process that dies gives back."""
+    """Whether this process now holds the lock, which a process that dies gives back.
+
+    Who only looks whether it is held (`_held`) has it for an instant, so once is not enough to ask.
+    """
     with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        until = time.monotonic() + _LOOKS_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    yield False
+                    return
+                time.sleep(0.01)
+            else:
+                yield True
+                return
 
 
 def _held(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Sweeps carried through: against an AWS in a process of its own, and on this machine."""
 
+import fcntl
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from ahx.errors import ServiceError
 from entrypoints.main import main
 from infra.jobs import plan as planning
 from infra.jobs.engine import Engine, State
-from infra.jobs.local import LocalPlace
+from infra.jobs.local import LocalPlace, hold
 from infra.jobs.place import Place
 from infra.jobs.places import find_place, open_place
 from infra.jobs.plan import Options
@@ -256,6 +257,18 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     weights.write_bytes(weights.read_bytes()[:-1])
     assert main(["jobs", "collect", "here", "--to", "out"]) == 1
     assert "is not what its job wrote" in capsys.readouterr().err
+
+
+def test_a_watcher_starts_while_others_look_at_its_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with open(lock, "w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with hold(lock) as held:
+            assert held
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with hold(lock) as held:  # as another watcher has it, for good
+            assert not held
 
 
 def test_a_local_job_s_log_is_followed_to_its_end(here: Path, capsys: Any) -> None:

@@ -47,6 +47,7 @@ def interpret(trained: Trained, program: str, configuration: str) -> Iterator[st
     Greedy decoding, token by token, each fed back to the model; see `ahx.model.sliding` for what is remembered. Raises
     Runaway when the model writes much more than any next configuration has.
     """
+    torch.set_num_threads(1)  # two for 256 numbers wait for each other: 30 times as slow where a processor is busy
     tokenizer = trained.tokenizer
     prompt = tokenizer.encode_input(interpreter_of(trained).prompt(f"{program}{BAR}{configuration}"))
     decoder = SlidingDecoder(trained.model, prompt)
