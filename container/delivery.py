@@ -41,6 +41,13 @@ class Delivery:
 
     def _run(self) -> None:
         try:
+            self._deliver()
+        except Exception:  # Python, which ends by now, takes from under a thread what it needs
+            if not self.account.given_up():
+                raise
+
+    def _deliver(self) -> None:
+        try:
             # boto3 and watchtower take half a second to import: here, where training does not wait for it.
             from container.courier import Courier
         except ModuleNotFoundError as missing:
