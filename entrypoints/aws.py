@@ -123,7 +123,7 @@ def _until_stopped(aws: "EmbeddedAws") -> int:
     would not wake it.
     """
     asked: list[int] = []
-    before = {number: signal.signal(number, lambda *at: asked.append(at[0])) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in _SIGNALS}
     try:
         while not asked:
             time.sleep(_POLL_SECONDS)

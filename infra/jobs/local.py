@@ -39,7 +39,7 @@ FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"
 _DATA = ".data"
 _START_SECONDS = 60.0
-_LOOKS_SECONDS = 2.0  # far longer than anybody looks at a lock, even where processes wait for a processor
+_LOCK_PATIENCE_SECONDS = 2.0  # far longer than anybody looks at a lock, even where processes wait for a processor
 
 
 class LocalPlace:
@@ -225,7 +225,7 @@ def hold(path: Path) -> Iterator[bool]:
     Who only looks whether it is held (`_held`) has it for an instant, so once is not enough to ask.
     """
     with open(path, "w") as lock:
-        until = time.monotonic() + _LOOKS_SECONDS
+        until = time.monotonic() + _LOCK_PATIENCE_SECONDS
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

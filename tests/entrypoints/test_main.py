@@ -178,7 +178,7 @@ def test_a_symbol_that_the_terminal_lacks_is_written_as_its_number() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\xe9B\n", "")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_output_onto_a_full_disk() -> None:
     with open("/dev/full", "w") as full:
         done = ahx("-m", "entrypoints.main", "train", "--help", stdout=full)

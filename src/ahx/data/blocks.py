@@ -164,7 +164,7 @@ def read_blocks(
                 return
 
 
-def counting(what: str, total: int, on_progress: Progress) -> Callable[[bytes], None]:
+def byte_progress(what: str, total: int, on_progress: Progress) -> Callable[[bytes], None]:
     """An `on_bytes` that tells `on_progress` how far it is."""
     done = 0
 

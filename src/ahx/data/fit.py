@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ahx.data.block_steps import StepFinder
-from ahx.data.blocks import Block, Problems, Progress, counting, read_blocks
+from ahx.data.blocks import Block, Problems, Progress, byte_progress, read_blocks
 from ahx.data.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.files import atomic_files
 from ahx.data.spans import distinct
@@ -91,7 +91,8 @@ def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progres
     """Show every line to `vocabulary`; the first lines that contradict its teacher, if any."""
     for path in files:
         problems, lines = Problems(path), 0
-        for block in read_blocks(path, problems, counting(f"looking through {path}", stat_of(path)[0], on_progress)):
+        on_bytes = byte_progress(f"looking through {path}", stat_of(path)[0], on_progress)
+        for block in read_blocks(path, problems, on_bytes):
             lines += len(block)
             against = vocabulary.add(block, problems)
             if against:

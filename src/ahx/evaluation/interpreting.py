@@ -44,8 +44,8 @@ class Runaway(Exception):
 def interpret(trained: Trained, program: str, configuration: str) -> Iterator[str]:
     """The configurations that the model writes after `configuration`, one after the other, without end.
 
-    Greedy decoding, token by token, each fed back to the model; see `ahx.model.sliding` for what is remembered. Raises
-    Runaway when the model writes much more than any next configuration has.
+    Greedy decoding, token by token, each fed back to the model; see `ahx.model.sliding` for what is remembered. Leaves
+    torch with one thread. Raises Runaway when the model writes much more than any next configuration has.
     """
     torch.set_num_threads(1)  # two for 256 numbers wait for each other: 30 times as slow where a processor is busy
     tokenizer = trained.tokenizer
