@@ -10,43 +10,59 @@ import torch
 from torch import Tensor
 
 from ahx.data.rows import FlatRows
-from ahx.model.positions import Pattern, distance_bias, rope_tables, sequence_keys
+from ahx.model.positions import Pattern, distance_bias, rope_tables
 from ahx.model.transformer import Transformer
 
 _NOTHING = -1  # stands where a row has no token
 
 
 class KeyValueMemory:
-    """The keys and values of one layer: two tensors (B, S, H, D) filled in place, S the most tokens a row may have.
+    """The keys and values of one layer, in two tensors that are filled in place, S columns for each of B rows.
 
-    `rows` and `at_BT` say where the next tokens go: rows of different lengths each write at their own end.
+    They lie as heads read them: `by_head`, each head's in one piece, for global heads, which multiply them as they are.
+    The first `blank` columns start as zeros.
     """
 
-    def __init__(self, B: int, S: int, H: int, D: int, like: Tensor) -> None:
-        self.k_BSHD, self.v_BSHD = like.new_zeros(B, S, H, D), like.new_zeros(B, S, H, D)
-        self.at_BT = torch.zeros(B, 1, dtype=torch.long, device=like.device)
-        self.used = 0
+    def __init__(self, B: int, S: int, H: int, D: int, blank: int, by_head: bool, like: Tensor) -> None:
+        self.by_head = by_head
+        shape = (B, H, S, D) if by_head else (B, S, H, D)
+        self.k, self.v = like.new_empty(shape), like.new_empty(shape)
+        for y_BSHD in self.columns():
+            y_BSHD[:, :blank] = 0
+        self.begin = self.used = 0  # the column for the next key, and how many columns are looked at
+
+    def columns(self) -> tuple[Tensor, Tensor]:
+        """Keys and values as (B, S, H, D)."""
+        return (self.k.transpose(1, 2), self.v.transpose(1, 2)) if self.by_head else (self.k, self.v)
 
     def extend(self, k_BTHD: Tensor, v_BTHD: Tensor) -> tuple[Tensor, Tensor]:
-        rows_B1 = torch.arange(len(self.at_BT), device=k_BTHD.device)[:, None]
-        self.k_BSHD[rows_B1, self.at_BT] = k_BTHD
-        self.v_BSHD[rows_B1, self.at_BT] = v_BTHD
-        return self.k_BSHD[:, : self.used], self.v_BSHD[:, : self.used]
+        k_BSHD, v_BSHD = self.columns()
+        new = slice(self.begin, self.begin + k_BTHD.shape[1])
+        k_BSHD[:, new], v_BSHD[:, new] = k_BTHD, v_BTHD
+        return k_BSHD[:, : self.used], v_BSHD[:, : self.used]
 
     def keep(self, rows: Tensor) -> None:
-        self.k_BSHD, self.v_BSHD = self.k_BSHD[rows], self.v_BSHD[rows]
+        self.k, self.v = self.k.index_select(0, rows), self.v.index_select(0, rows)
 
 
 class Decoder:
-    """B rows that are being written. `start` reads the prompts, `step` adds one token to each row."""
+    """B rows that are being written. `start` reads the prompts, `step` adds one token to each row.
+
+    Prompts are padded on the right to T tokens, and all rows write from column T of the memory on: so a step fills one
+    column. The padding between is hidden from the heads, and positions and windows are counted without it.
+    """
 
     def __init__(self, model: Transformer, B: int, S: int) -> None:
         self.model, config = model, model.config
-        weight = model.norm.weight
+        H, D = config.n_head, config.n_embd // config.n_head
+        # Torch leaves products of less than 400 factors to a plain loop, which takes longer than more keys do.
+        self.fewest = -(-400 // D)
+        self.S = max(S, self.fewest)
         self.memories = [
-            KeyValueMemory(B, S, config.n_head, config.n_embd // config.n_head, weight) for _ in model.blocks
+            KeyValueMemory(B, self.S, H, D, self.fewest, set(heads) == {"g"}, model.norm.weight)
+            for heads in config.heads
         ]
-        self.cursor = model.coupling.begin(B, S) if model.coupling is not None else None
+        self.cursor = model.coupling.begin(B, self.S) if model.coupling is not None else None
         self.kinds = set("".join(config.heads))
         self.program: Tensor | None = None
 
@@ -61,52 +77,60 @@ class Decoder:
         pattern = model.pattern(prompt_BT)
         if pattern.program_1TP is not None:
             self.program = pattern.program_1TP[:, :, -1:]  # what comes after the program sees all of it
-        x_BTC = self._blocks(x_BTC, pattern, at_T.expand(B, T), T)
-        self.length_B, self.longest = length_B.clone(), T
+        x_BTC = self._blocks(x_BTC, pattern, 0, T)
+        self.T, self.column, self.gap_B1 = T, T, T - length_B[:, None]
+        # Added to the scores of global heads: hides the columns that hold nothing, or padding.
+        self.bias_BS = model.norm.weight.new_full((B, self.S), float("-inf"))
+        self.bias_BS[:, :T].masked_fill_(at_T < length_B[:, None], 0.0)
         last_BC = x_BTC[torch.arange(B, device=prompt_BT.device), length_B - 1]
         return model.score(last_BC)
 
     def step(self, token_B: Tensor) -> Tensor:
         """Add one token to each row; logits for the next: (B) -> (B, V)."""
-        model, config, at_B1 = self.model, self.model.config, self.length_B[:, None]
-        S = self.memories[0].k_BSHD.shape[1]
+        model, config, column, gap_B1 = self.model, self.model.config, self.column, self.gap_B1
+        at_B1 = column - gap_B1
+        if model.positions is not None:
+            at_B1 = at_B1.clamp_max(config.block_size - 1)  # rows that have ended go on until they are dropped
         # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
-        self.longest = S if "g" not in self.kinds else min(self.longest + 1, S)
-        coupled_BTK = None
+        used = max(column + 1, self.fewest) if "g" in self.kinds else self.S
+        sequence_BTK = coupled_BTK = bias = None
+        if "s" in self.kinds:
+            key_1K = column - torch.arange(config.window, device=token_B.device)[None]
+            sequence_BTK = torch.where(key_1K < self.T, key_1K - gap_B1, key_1K).clamp_min(-1)[:, None]
         if self.cursor is not None and model.coupling is not None:
-            self.cursor, coupled_BTK = model.coupling.advance(self.cursor, token_B, self.length_B)
-        key_at_S = torch.arange(self.longest, device=token_B.device)
-        bias = None
-        if "g" in self.kinds and config.pos.endswith("alibi"):
-            bias = distance_bias(config.pos, config.n_head, at_B1[:, None], key_at_S)
-        elif "g" in self.kinds:
-            bias = torch.zeros(len(token_B), 1, 1, self.longest, dtype=model.norm.weight.dtype, device=token_B.device)
-            bias.masked_fill_((key_at_S > at_B1)[:, None, None], float("-inf"))
+            self.cursor, coupled_BTK = model.coupling.advance(self.cursor, token_B, torch.full_like(token_B, column))
+        if "g" in self.kinds:
+            self.bias_BS[:, column] = 0.0
+            bias = self.bias_BS[:, None, None, :used]
+            if config.pos.endswith("alibi"):
+                key_S = torch.arange(used, device=token_B.device)
+                key_at_BS = torch.where(key_S < self.T, key_S, key_S - gap_B1)
+                bias = bias + distance_bias(config.pos, config.n_head, at_B1[:, None], key_at_BS[:, None, None])
         pattern = Pattern(
-            sequence_keys(at_B1, config.window) if "s" in self.kinds else None,
+            sequence_BTK,
             coupled_BTK,
             bias,
             rope_tables(at_B1, config.n_embd // config.n_head) if config.pos == "rope" else None,
             program_1TP=self.program,
-        ).in_batch(self.longest)
+        ).in_batch(used)
         x_B1C = model.embed(token_B[:, None], at_B1)
-        x_B1C = self._blocks(x_B1C, pattern, at_B1, self.longest)
-        self.length_B = self.length_B + 1
+        x_B1C = self._blocks(x_B1C, pattern, column, used)
+        self.column += 1
         return model.score(x_B1C[:, 0])
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the rows only."""
         for memory in self.memories:
             memory.keep(rows)
-        self.length_B = self.length_B[rows]
+        self.gap_B1, self.bias_BS = self.gap_B1[rows], self.bias_BS[rows]
         if self.cursor is not None:
             self.cursor = type(self.cursor)(*(part[rows] for part in self.cursor))
         if self.program is not None:
             self.program = self.program[rows]
 
-    def _blocks(self, x_BTC: Tensor, pattern: Pattern, at_BT: Tensor, used: int) -> Tensor:
+    def _blocks(self, x_BTC: Tensor, pattern: Pattern, begin: int, used: int) -> Tensor:
         for block, memory in zip(self.model.blocks, self.memories, strict=True):
-            memory.at_BT, memory.used = at_BT, used
+            memory.begin, memory.used = begin, used
             x_BTC = block(x_BTC, pattern, False, memory)
         return x_BTC
 
@@ -132,13 +156,12 @@ def generate(
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
     rows = FlatRows.of(prompts)
     length_B, prompt_BT = torch.from_numpy(rows.lengths).to(device), torch.from_numpy(rows.padded()).to(device)
-    S = int(length_B.max()) + max(limits)
+    limit_B = torch.tensor(limits, device=device)
     if model.positions is not None:
-        S = min(S, model.config.block_size)  # learned positions end there, and so does the text
-    limit_B = torch.minimum(torch.tensor(limits, device=device), S - length_B)
-    decoder = Decoder(model, len(prompts), S)
-    logits_BV = decoder.start(prompt_BT, length_B)
+        limit_B = limit_B.minimum(model.config.block_size - length_B)  # learned positions end there, so does the text
     most = int(limit_B.max().clamp_min(0))
+    decoder = Decoder(model, len(prompts), prompt_BT.shape[1] + most)
+    logits_BV = decoder.start(prompt_BT, length_B)
     written_BN = torch.full((len(prompts), most), _NOTHING, device=device)
     alive = torch.arange(len(prompts), device=device)
     done_B = limit_B <= 0
@@ -157,8 +180,6 @@ def generate(
             going = torch.nonzero(~done_B)[:, 0]
             decoder.keep(going)
             alive, token_B, done_B = alive[going], token_B[going], done_B[going]
-        # A finished row keeps writing at its end until it is dropped; it may not run over the end of the memory.
-        decoder.length_B = decoder.length_B.clamp_max(S - 1)
         logits_BV = decoder.step(token_B)
     lengths = (written_BN != _NOTHING).sum(1).tolist()
     return [row[:length] for row, length in zip(written_BN.tolist(), lengths, strict=True)]
