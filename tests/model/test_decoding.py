@@ -51,11 +51,13 @@ def test_remembered_equals_computed_anew(scheme, make_model, make_rows, pad):
 
 
 def test_greedy_writing_equals_writing_anew(scheme, make_model, prompts, stop):
+    prompts = [*prompts, prompts[0][:1]]  # one token is a prompt too
     for seed in range(3):
         model = make_model(scheme, seed=seed)
-        limits = [12, 3, 12, 1, 0, 7]
+        limits = [12, 3, 12, 1, 0, 7, 5]
         expected = [_write_anew(model, p, stop, n) for p, n in zip(prompts, limits, strict=True)]
         assert generate(model, prompts, stop, limits) == expected
+        assert generate(model, prompts[-1:], stop, limits[-1:]) == expected[-1:]
 
 
 def test_writing_ends_with_the_stop_token(make_model, prompts):

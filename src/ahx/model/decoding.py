@@ -69,21 +69,24 @@ class Decoder:
     def start(self, prompt_BT: Tensor, length_B: Tensor) -> Tensor:
         """Read prompts, padded on the right to (B, T); logits for the token after each: (B, V)."""
         model, (B, T) = self.model, prompt_BT.shape
-        at_T = torch.arange(T, device=prompt_BT.device)
-        if self.cursor is not None and model.coupling is not None:
-            for t in range(T):  # padding is a step that neither writes nor moves: it changes nothing
-                self.cursor, _ = model.coupling.advance(self.cursor, prompt_BT[:, t], at_T[t].expand(B))
-        x_BTC = model.embed(prompt_BT, at_T)
-        pattern = model.pattern(prompt_BT)
-        if pattern.program_1TP is not None:
-            self.program = pattern.program_1TP[:, :, -1:]  # what comes after the program sees all of it
-        x_BTC = self._blocks(x_BTC, pattern, 0, T)
+        # The last token of each is the first step. Of those before it, the last layer is to remember keys and values.
+        last_B = prompt_BT[torch.arange(B, device=prompt_BT.device), length_B - 1]
+        length_B, T = length_B - 1, max(T - 1, 1)
+        prompt_BT, at_T = prompt_BT[:, :T], torch.arange(T, device=prompt_BT.device)
+        known_BT = at_T < length_B[:, None]
         self.T, self.column, self.gap_B1 = T, T, T - length_B[:, None]
         # Added to the scores of global heads: hides the columns that hold nothing, or padding.
         self.bias_BS = model.norm.weight.new_full((B, self.S), float("-inf"))
-        self.bias_BS[:, :T].masked_fill_(at_T < length_B[:, None], 0.0)
-        last_BC = x_BTC[torch.arange(B, device=prompt_BT.device), length_B - 1]
-        return model.score(last_BC)
+        self.bias_BS[:, :T].masked_fill_(known_BT, 0.0)
+        if self.cursor is not None and model.coupling is not None:
+            padded_BT = prompt_BT * known_BT  # padding (token 0) neither writes nor moves: it changes nothing
+            for t in range(T):
+                self.cursor, _ = model.coupling.advance(self.cursor, padded_BT[:, t], at_T[t].expand(B))
+        pattern = model.pattern(prompt_BT)
+        if pattern.program_1TP is not None:
+            self.program = pattern.program_1TP[:, :, -1:]  # what comes after the program sees all of it
+        self._blocks(model.embed(prompt_BT, at_T), pattern, 0, T, asked_R=length_B[:0])
+        return self.step(last_B)
 
     def step(self, token_B: Tensor) -> Tensor:
         """Add one token to each row; logits for the next: (B) -> (B, V)."""
@@ -128,10 +131,12 @@ class Decoder:
         if self.program is not None:
             self.program = self.program[rows]
 
-    def _blocks(self, x_BTC: Tensor, pattern: Pattern, begin: int, used: int) -> Tensor:
-        for block, memory in zip(self.model.blocks, self.memories, strict=True):
+    def _blocks(self, x_BTC: Tensor, pattern: Pattern, begin: int, used: int, asked_R: Tensor | None = None) -> Tensor:
+        """What leaves the last block, for tokens at the columns from `begin` on; only of places `asked_R` if given."""
+        patterns = [*[pattern] * (len(self.memories) - 1), pattern._replace(asked_R=asked_R)]
+        for block, memory, own in zip(self.model.blocks, self.memories, patterns, strict=True):
             memory.begin, memory.used = begin, used
-            x_BTC = block(x_BTC, pattern, False, memory)
+            x_BTC = block(x_BTC, own, False, memory)
         return x_BTC
 
 

@@ -120,6 +120,8 @@ class Attention(nn.Module):
         if memory is not None:
             k_BTHD, v_BTHD = memory.extend(k_BTHD, v_BTHD)  # all keys so far: (B, S, H, D)
         sizes, asked_R, mixed = [b - a for _, a, b in self.groups], pattern.asked_R, []
+        if asked_R is not None and not len(asked_R):
+            return x_BTC.new_empty(0, C)  # only the memory was wanted
         qkv = (y.split(sizes, dim=2) for y in (q_BTHD, k_BTHD, v_BTHD))
         for (kind, a, b), q, k, v in zip(self.groups, *qkv, strict=True):
             if kind == "g":
@@ -182,8 +184,7 @@ def windowed_attention_reference(q: Tensor, k: Tensor, v: Tensor, keys_BTK: Tens
     """The same, as ordinary attention under a dense mask: slower, and plain. A test holds the two together."""
     B, T, H, D = q.shape
     K, S = keys_BTK.shape[2], k.shape[1]
-    # mask[b, h, t, s] is the bias of the place that s has in the window of t, and -inf where it has none.
-    # Absent keys (-1) are written to a spare last column.
+    # In mask[b, h, t, s] is the bias of the place of s in the window of t, or -inf; absent keys fill a spare last s.
     mask_BHTS = torch.full((B, H, T, S + 1), float("-inf"), dtype=q.dtype, device=q.device)
     at_BHTK = torch.where(keys_BTK < 0, S, keys_BTK % S)[:, None].expand(B, H, T, K)
     mask_BHTS = mask_BHTS.scatter(3, at_BHTK, bias_HK[None, :, None].expand(B, H, T, K))[..., :S]
@@ -280,8 +281,7 @@ class Transformer(nn.Module):
             return x
         if self.config.block_size < tokens.shape[1]:
             raise ValueError(f"a row of {tokens.shape[1]} tokens is longer than block_size {self.config.block_size}")
-        position: Tensor = self.positions(at)
-        return x + position
+        return x + F.embedding(at, self.positions.weight)
 
     def score(self, x: Tensor) -> Tensor:
         """Logits from the vectors that leave the last block: (..., C) -> (..., V)."""
