@@ -16,10 +16,10 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     from ahx.model.batches import to_batch
     from ahx.model.build import configure
     from ahx.model.machine import keep_memory
+    from ahx.model.scoring import token_losses
     from ahx.model.transformer import Transformer
     from ahx.rules.transducer import STOP, Step
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
-    from ahx.training.step import summed_loss
 
     keep_memory()
     tokenizer = Tokenizer.fit([("AB", [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)])])
@@ -38,7 +38,7 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     def work(n: int) -> None:
         for _ in range(n):
             flat.gradients.zero_()
-            loss = summed_loss(model(batch.tokens_BT, batch.scored_R, reference), batch.target_R)
+            loss = token_losses(model(batch.tokens_BT, batch.scored_R, reference), batch.target_R, "sum")
             (loss / len(batch.target_R)).backward()
             flat.clip(1.0)
             optimizer.step(1.0)
