@@ -200,10 +200,30 @@ def test_starts_from_the_weights_of_another_run(uninterrupted: Path, tmp_path: P
     before, after = (checkpoint.load(folder).model.state_dict() for folder in (uninterrupted, tmp_path / "a"))
     for name in before:
         torch.testing.assert_close(before[name], after[name], rtol=0, atol=1e-9)
-    with pytest.raises(CheckpointError, match="vocabulary"):
-        run(settings(tmp_path / "b", rule="reverse", model_in=str(uninterrupted)))
+    with pytest.raises(CheckpointError, match="vocabulary, with no token for 'A-1', 'B-1'; train"):
+        run(settings(tmp_path / "b", rule="reverse", alphabet="AB", model_in=str(uninterrupted)))
+    with pytest.raises(
+        CheckpointError, match=r"vocabulary, with no token for 'C', 'C[+]0', 'C[+]1', 'D', 'D[+]0' and 1 more;"
+    ):
+        run(settings(tmp_path / "b", rule="A -> AA, C -> CC, D -> DD", alphabet="ABCD", model_in=str(uninterrupted)))
     with pytest.raises(InputError, match=r"another architecture \(n_embd 16\)"):
         run(settings(tmp_path / "c", n_embd=32, model_in=str(uninterrupted)))
+
+
+def test_data_may_lack_some_of_a_given_models_symbols(uninterrupted: Path, tmp_path: Path) -> None:
+    """The vocabulary stays the model's, from a rule and from files."""
+    whole = checkpoint.load(uninterrupted).tokenizer.to_json()
+    (tmp_path / "only.txt").write_text("A,AA\nAA,AAAA\n" * 20)
+    for name, data in (("a", {"alphabet": "A"}), ("b", {"rule": None, "infile": str(tmp_path / "only.txt")})):
+        run(settings(tmp_path / name, model_in=str(uninterrupted), **data))
+        assert checkpoint.load(tmp_path / name).tokenizer.to_json() == whole
+
+
+def test_learned_positions_of_a_given_model_may_be_too_few(tmp_path: Path) -> None:
+    short = {"pos": "learned", "max_len": 3, "max_steps": 3}
+    run(settings(tmp_path / "a", **short))
+    with pytest.raises(InputError, match=r"learned positions for \d+ tokens \(its block_size\), and these data have"):
+        run(settings(tmp_path / "b", **{**short, "max_len": 9}, model_in=str(tmp_path / "a")))
 
 
 def test_an_older_checkpoint_serves_when_the_newest_is_broken(

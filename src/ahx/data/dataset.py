@@ -166,15 +166,17 @@ def open_files(
     seed: int = 0,
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
+    given: Tokenizer | None = None,
 ) -> FileSamples:
     """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
 
-    Teacher and tokenizer are fitted to the files. Without a validation file, a tenth of the lines is held out. Raises
-    InputError and StorageError.
+    Teacher and tokenizer are fitted to the files; a tokenizer that is `given` serves where it has all their tokens.
+    Without a validation file, a tenth of the lines is held out. Raises InputError and StorageError.
     """
     train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
     paths = [train_path] if val_path is None else [train_path, val_path]
     teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir, on_progress)
+    tokenizer = tokenizer.or_wider(given)
     if val_path is not None:
         train, val = (open_cache(path, teacher, tokenizer, "all", cache_dir, on_progress) for path in paths)
         return FileSamples(train, val, teacher, tokenizer, seed)

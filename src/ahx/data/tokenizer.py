@@ -77,6 +77,11 @@ class Tokenizer:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def or_wider(self, other: "Tokenizer | None") -> "Tokenizer":
+        """`other` where it has all of these tokens and more, and starts where this one does; else this one."""
+        fits = other is not None and other.start == self.start and set(self.tokens) <= set(other.tokens)
+        return other if other is not None and fits else self
+
     @property
     def alphabet(self) -> str:
         """The symbols an input may use."""

@@ -61,11 +61,15 @@ def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Ro
 
 
 def prepare(
-    hp: Hyperparameters, places: Places, on_progress: Progress = lambda what, done, total: None
+    hp: Hyperparameters,
+    places: Places,
+    on_progress: Progress = lambda what, done, total: None,
+    given: Tokenizer | None = None,
 ) -> TrainingData:
     """The data that `hp` names. `on_progress` hears how far its files have been read.
 
-    Raises InputError or StorageError before anything is trained.
+    `given` is the vocabulary of a model to start from: it serves where it has all tokens of the data. Raises InputError
+    or StorageError before anything is trained.
     """
     rule = parse_rule(hp.rule) if hp.rule else None
     if hp.certify:
@@ -76,11 +80,11 @@ def prepare(
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
-        data = _from_files(hp, places, rule, sampler, use_cursor, on_progress)
+        data = _from_files(hp, places, rule, sampler, use_cursor, on_progress, given)
     else:
         assert rule is not None  # Hyperparameters asks for one of the two
         assert sampler is not None
-        data = _from_rule(hp, rule, sampler, use_cursor)
+        data = _from_rule(hp, rule, sampler, use_cursor, given)
     if hp.pos == "coupled" and data.teacher.kind == "plain":
         raise InputError(
             f"pos coupled needs to know which input symbol each output symbol comes from, and nothing tells for "
@@ -99,14 +103,16 @@ def prepare(
     return data
 
 
-def _from_rule(hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bool) -> TrainingData:
+def _from_rule(
+    hp: Hyperparameters, rule: Rule, sampler: Sampler, use_cursor: bool, given: Tokenizer | None
+) -> TrainingData:
     rng = np.random.default_rng((hp.seed, 0xF17))
     # Runs of one symbol are the likeliest to give the longest outputs, and random strings hardly ever are runs.
     texts = sampler.draw(rng, _PROBED) + [symbol * hp.max_len for symbol in sampler.alphabet]
     pairs = [(text, rule.apply(text)) for text in texts]
     teacher = choose_teacher(rule, pairs, use_cursor)
     steps = [(text, teacher.steps(text, output)) for text, output in pairs]
-    tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start)
+    tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
     machine = rule.machine() if isinstance(teacher, MachineTeacher) else None
     return TrainingData(
@@ -153,12 +159,13 @@ def _from_programs(hp: Hyperparameters, rule: Interpreter) -> TrainingData:
 
 def _from_files(
     hp: Hyperparameters, places: Places, rule: Rule | None, sampler: Sampler | None, use_cursor: bool,
-    on_progress: Progress,
+    on_progress: Progress, given: Tokenizer | None,
 ) -> TrainingData:  # fmt: skip
     files = places.data or hp.infile or ""
     samples = open_files(
-        files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches, on_progress=on_progress
-    )
+        files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches, on_progress=on_progress,
+        given=given,
+    )  # fmt: skip
     teacher, tokenizer = samples.teacher, samples.tokenizer
     drawn = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed) if rule and sampler else None
     machine = rule.machine() if rule and isinstance(teacher, MachineTeacher) else None

@@ -12,9 +12,8 @@ import torch.distributed as dist
 
 import ahx
 from ahx.counting import counted
-from ahx.errors import AhxError, CheckpointError, InputError, StorageError
+from ahx.errors import AhxError, InputError, StorageError
 from ahx.model import checkpoint
-from ahx.model.build import configure
 from ahx.model.certificate import certify
 from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
@@ -27,6 +26,7 @@ from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.places import Places
 from ahx.training.progress import ReadingNotes, Reporter, reporter
 from ahx.training.signals import StoppedEarly, StopRequest
+from ahx.training.start import first_model
 from ahx.training.step import CompiledStep, TrainingStep
 
 # What may differ between a run and its resumption without making it another run.
@@ -59,15 +59,15 @@ def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | N
     keep_memory()
     with listening as stop, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
-        data = prepare(hp, places, ReadingNotes(quiet=rank > 0))
         given = checkpoint.load(hp.model_in) if hp.model_in else None
+        data = prepare(hp, places, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
         resumed = None
         if rank == 0:
             _make_folders(hp, places)
             resumed = _newest(hp, data, places)
-        model = resumed.model if resumed else _model(hp, data, given)
+        model = resumed.model if resumed else first_model(hp, data, given)
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
@@ -126,38 +126,6 @@ def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) 
         dist.broadcast(loop.train_step.flat.values, 0)
     if state is not None:
         loop.restore(state, state["same_limits"])
-
-
-def _model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
-    """A new model, or the one in hp.model_in, which is `given`."""
-    config = configure(
-        data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
-        block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
-        heads=_heads(hp), reads=data.reads, lookups=data.lookups,
-    )  # fmt: skip
-    if given is None:
-        torch.manual_seed(hp.seed)
-        return Transformer(config)
-    if given.tokenizer.to_json() != data.tokenizer.to_json():
-        raise CheckpointError(
-            f"{hp.model_in} was trained with another vocabulary ({len(given.tokenizer)} tokens, "
-            f"these data need {len(data.tokenizer)}); train on the same alphabet and rule, or without --model_in"
-        )
-    unlike = [
-        f"{name} {getattr(given.model.config, name)}"
-        for name in ("pos", "n_layer", "n_head", "n_embd", "heads")
-        if getattr(given.model.config, name) != getattr(config, name)
-    ]
-    if unlike:
-        raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
-    return given.model
-
-
-def _heads(hp: Hyperparameters) -> tuple[str, ...]:
-    """The kinds that were asked for; () leaves them to the position scheme."""
-    if hp.heads:
-        return tuple(hp.heads.split("/"))
-    return ("c" * hp.n_head,) if hp.certify else ()
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, places: Places, saved: checkpoint.Saved) -> None:

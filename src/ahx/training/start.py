@@ -1,0 +1,58 @@
+"""The model that a run starts with: a new one, or the one of another run, if these data can be put to it."""
+
+import torch
+
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import CheckpointError, InputError
+from ahx.model import checkpoint
+from ahx.model.build import configure
+from ahx.model.transformer import Transformer
+from ahx.training.data import TrainingData
+from ahx.training.hyperparameters import Hyperparameters
+
+
+def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
+    """A new model, or the one in hp.model_in, which is `given`. Raises CheckpointError and InputError."""
+    config = configure(
+        data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
+        block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
+        heads=_heads(hp), reads=data.reads, lookups=data.lookups,
+    )  # fmt: skip
+    if given is None:
+        torch.manual_seed(hp.seed)
+        return Transformer(config)
+    if given.tokenizer.to_json() != data.tokenizer.to_json():
+        raise CheckpointError(
+            f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, data.tokenizer)}; "
+            "train on the same alphabet and rule, or without --model_in"
+        )
+    unlike = [
+        f"{name} {getattr(given.model.config, name)}"
+        for name in ("pos", "n_layer", "n_head", "n_embd", "heads")
+        if getattr(given.model.config, name) != getattr(config, name)
+    ]
+    if unlike:
+        raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
+    if data.pos == "learned" and given.model.config.block_size < data.longest_row:
+        raise InputError(
+            f"{hp.model_in} has learned positions for {given.model.config.block_size} tokens (its block_size), and "
+            f"these data have rows of {data.longest_row}; train on shorter strings, or without --model_in"
+        )
+    return given.model
+
+
+def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
+    """Why a model with the vocabulary `given` cannot learn from rows that need another one."""
+    lacking = set(needed.tokens) - set(given.tokens)
+    if not lacking:
+        return "where the cursor starts elsewhere"
+    names = sorted(token.symbol + ("" if token.move is None else f"{token.move:+}") for token in lacking)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"with no token for {', '.join(map(repr, names[:most]))}{more}"
+
+
+def _heads(hp: Hyperparameters) -> tuple[str, ...]:
+    """The kinds that were asked for; () leaves them to the position scheme."""
+    if hp.heads:
+        return tuple(hp.heads.split("/"))
+    return ("c" * hp.n_head,) if hp.certify else ()
