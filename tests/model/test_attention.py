@@ -10,6 +10,7 @@ from torch import Tensor
 from ahx.model.transformer import (
     Transformer,
     TransformerConfig,
+    global_attention,
     windowed_attention,
     windowed_attention_reference,
 )
@@ -34,6 +35,18 @@ def test_the_fast_path_is_the_reference_path(scheme, dtype, tolerance, make_mode
     assert fast_gradients.keys() == plain_gradients.keys() == dict(model.named_parameters()).keys()
     for name, gradient in fast_gradients.items():
         torch.testing.assert_close(gradient, plain_gradients[name], rtol=tolerance, atol=tolerance * 10, msg=name)
+
+
+@pytest.mark.parametrize("T", [2, 7, 8, 15, 16, 17, 31, 32, 40])
+def test_global_attention_of_rows_of_any_length(T):
+    """Keys that fill the processor's vectors are added where it pays; nobody sees them."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, T, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    answers = [global_attention(q, k, v, None, 0.0, reference) for reference in (False, True)]
+    torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
+    weight = torch.randn_like(answers[0])
+    fast, plain = (torch.autograd.grad((answer * weight).sum(), (q, k, v)) for answer in answers)
+    torch.testing.assert_close(fast, plain, rtol=1e-11, atol=1e-11)
 
 
 def test_no_token_sees_what_comes_after_it(scheme, make_model, make_rows, pad):
