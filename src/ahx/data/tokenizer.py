@@ -78,7 +78,7 @@ class Tokenizer:
         return len(self.tokens)
 
     def or_wider(self, other: "Tokenizer | None") -> "Tokenizer":
-        """`other` where it has all of these tokens and more, and starts where this one does; else this one."""
+        """`other` if it has all of these tokens, and a cursor that starts where this one's does; else this one."""
         fits = other is not None and other.start == self.start and set(self.tokens) <= set(other.tokens)
         return other if other is not None and fits else self
 

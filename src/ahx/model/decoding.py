@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ahx.data.rows import FlatRows
-from ahx.model.positions import Pattern, distance_bias, rope_tables
+from ahx.model.positions import Pattern, distance_bias, rope_tables, sequence_keys
 from ahx.model.transformer import Transformer
 
 _NOTHING = -1  # stands where a row has no token
@@ -20,7 +20,7 @@ class KeyValueMemory:
     """The keys and values of one layer, in two tensors that are filled in place, S columns for each of B rows.
 
     They lie as heads read them: `by_head`, each head's in one piece, for global heads, which multiply them as they are.
-    The first `blank` columns start as zeros.
+    The first `blank` columns start as zeros: what is looked at before it is written is hidden, but must be a number.
     """
 
     def __init__(self, B: int, S: int, H: int, D: int, blank: int, by_head: bool, like: Tensor) -> None:
@@ -55,11 +55,11 @@ class Decoder:
     def __init__(self, model: Transformer, B: int, S: int) -> None:
         self.model, config = model, model.config
         H, D = config.n_head, config.n_embd // config.n_head
-        # Torch leaves products of less than 400 factors to a plain loop, which takes longer than more keys do.
-        self.fewest = -(-400 // D)
-        self.S = max(S, self.fewest)
+        # Torch leaves products of fewer than 400 multiplications to a plain loop, which is slower than more keys are.
+        self.least_used = -(-400 // D)
+        self.S = max(S, self.least_used)
         self.memories = [
-            KeyValueMemory(B, self.S, H, D, self.fewest, set(heads) == {"g"}, model.norm.weight)
+            KeyValueMemory(B, self.S, H, D, self.least_used, set(heads) == {"g"}, model.norm.weight)
             for heads in config.heads
         ]
         self.cursor = model.coupling.begin(B, self.S) if model.coupling is not None else None
@@ -95,11 +95,12 @@ class Decoder:
         if model.positions is not None:
             at_B1 = at_B1.clamp_max(config.block_size - 1)  # rows that have ended go on until they are dropped
         # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
-        used = max(column + 1, self.fewest) if "g" in self.kinds else self.S
+        used = max(column + 1, self.least_used) if "g" in self.kinds else self.S
         sequence_BTK = coupled_BTK = bias = None
         if "s" in self.kinds:
-            key_1K = column - torch.arange(config.window, device=token_B.device)[None]
-            sequence_BTK = torch.where(key_1K < self.T, key_1K - gap_B1, key_1K).clamp_min(-1)[:, None]
+            key_at_B1K = sequence_keys(at_B1, config.window)
+            own_B1K = key_at_B1K >= (self.T - gap_B1)[:, None]  # what the row wrote stands behind the padding
+            sequence_BTK = key_at_B1K + own_B1K * gap_B1[:, None]
         if self.cursor is not None and model.coupling is not None:
             self.cursor, coupled_BTK = model.coupling.advance(self.cursor, token_B, torch.full_like(token_B, column))
         if "g" in self.kinds:

@@ -80,6 +80,11 @@ class Pattern(NamedTuple):
         return self.program_1TP.to(dtype)
 
     @staticmethod
+    def causal(q_BTHD: Tensor, k_BSHD: Tensor) -> Tensor:
+        """What hides from each query the keys that come after it: (T, S), added to the scores."""
+        return q_BTHD.new_full((q_BTHD.shape[1], k_BSHD.shape[1]), float("-inf")).triu(1)
+
+    @staticmethod
     def first_bias(kind: str, H: int, window: int, n_offsets: int) -> nn.Parameter:
         """What a windowed head starts with: +4, a weight of about 0.95 among four, on one place of its own (H, K).
 

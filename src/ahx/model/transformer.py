@@ -150,16 +150,14 @@ def global_attention(q: Tensor, k: Tensor, v: Tensor, bias_HTS: Tensor | None, d
     """Softmax over all earlier tokens: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D)."""
     plain = reference or q.shape[1] == 1  # for a single query two products take half of the fused kernel's time
     # On a CPU that kernel takes keys by 16 and the rest one by one: 31 take twice as long as 32. So some more, unseen.
-    more = -k.shape[1] % 16 if bias_HTS is None and k.is_cpu and not plain and k.shape[1] % 16 >= 8 else 0
-    if more:
-        k, v = (F.pad(y, (0, 0, 0, 0, 0, more)) for y in (k, v))
-    causal_TS = q.new_full((q.shape[1], k.shape[1]), -math.inf).triu(1)  # hides the future
+    if bias_HTS is None and k.is_cpu and not plain and k.shape[1] % 16 >= 8:
+        k, v = (F.pad(y, (0, 0, 0, 0, 0, -y.shape[1] % 16)) for y in (k, v))
+        bias_HTS = Pattern.causal(q, k)
     q_BHTD, k_BHSD, v_BHSD = (y.transpose(1, 2) for y in (q, k, v))  # heads become part of the batch
     if plain:
         score_BHTS = q_BHTD @ k_BHSD.transpose(2, 3) / math.sqrt(q.shape[3])
-        mix_BHTD = (score_BHTS + (causal_TS if bias_HTS is None else bias_HTS)).softmax(3) @ v_BHSD
+        mix_BHTD = (score_BHTS + (Pattern.causal(q, k) if bias_HTS is None else bias_HTS)).softmax(3) @ v_BHSD
     else:
-        bias_HTS = causal_TS if more else bias_HTS
         mix_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, bias_HTS, drop, bias_HTS is None)
     return mix_BHTD.transpose(1, 2)
 
