@@ -73,12 +73,20 @@ RUN find . -type d -name tests -prune -exec rm -rf {} + \
     && python -m compileall -q -j 0 -x '/(mpmath|networkx|sympy)/' .
 
 FROM ${BASE_IMAGE}
-# Python's own modules start quicker compiled; a base image may come without. /opt/ml is SageMaker's: its toolkit does
-# nothing, and reports success, where /opt/ml/output is missing. Any user may write there, and in /data.
-RUN python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' \
-        "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && mkdir -p /data /opt/ml/checkpoints /opt/ml/code /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data \
-    && chmod -R 777 /data /opt/ml
+# Nothing here installs packages or changes users: pip, what it would bring up again (ensurepip's wheels) and caches go, and
+# no program has another user's rights. Python's own modules start quicker compiled; a base image may come without.
+# Any user may write to /data, and where a job writes in /opt/ml; SageMaker's toolkit does nothing, and reports success,
+# where /opt/ml/output is missing.
+RUN dpkg-query --show --showformat '${Package}\n' | grep -x -E 'python3(\.[0-9]+)?-(pip|venv|setuptools|wheel|pkg-resources|.*-whl)' \
+        | xargs --no-run-if-empty dpkg --purge \
+    && stdlib=$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \
+    && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+    && rm -rf pip* setuptools* wheel* pkg_resources _distutils_hack distutils-precedence.pth "$stdlib/ensurepip/_bundled" \
+        /usr/local/bin/pip* /usr/local/bin/wheel /var/cache/apt/* /var/cache/debconf/* /var/lib/apt/lists/* /var/log/* /root/.cache \
+    && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
+    && python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' "$stdlib" \
+    && mkdir -p /data /opt/ml/checkpoints /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data /opt/ml/scratch \
+    && chmod 1777 /data /opt/ml/checkpoints /opt/ml/model /opt/ml/output /opt/ml/output/data /opt/ml/scratch
 # The NVIDIA variables are how a container asks for the driver, where its machine has one.
 ENV PATH=/opt/ahx/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SAGEMAKER_TRAINING_MODULE=entrypoints.container:main

@@ -7,7 +7,7 @@ READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo demo-cloud test check image lock docs bench bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image lock audit docs bench bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -35,6 +35,10 @@ image:
 # The image's packages, pinned anew.
 lock:
 	PYTHON="$(PYTHON)" container/lock.sh
+
+# Known vulnerabilities of what the lock files name, where api.osv.dev can be reached.
+audit: $(READY_DEV)
+	container/audit.sh
 
 docs: $(READY_DEV)
 	$(BIN)/python docs/generate.py

