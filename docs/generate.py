@@ -1,6 +1,10 @@
-"""Write docs/hyperparameters.md and docs/cli.md from the code. `--check` only says whether they are up to date."""
+"""Write docs/hyperparameters.md, docs/cli.md and the tables of members in docs/embedded-aws.md from the code.
+
+`--check` only says whether they are up to date.
+"""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +12,8 @@ from pathlib import Path
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
 from ahx.training.wording import accepted
 from entrypoints.main import VERBS, program_help, verb_parser
+from infra.embedded.training_members import TRAINING_JOB
+from infra.embedded.tuning_members import TUNING_JOB
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Generated from the code by docs/generate.py; `make docs` writes it anew. -->"
@@ -50,6 +56,16 @@ def cli_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def embedded_aws_page() -> str:
+    """The page as it is, with the tables of members anew, each between two comments."""
+    page = (HERE / "embedded-aws.md").read_text(encoding="utf-8")
+    for members in (TRAINING_JOB, TUNING_JOB):
+        begin, end = f"<!-- {members.operation}: written by docs/generate.py -->\n", "<!-- end -->"
+        between = re.compile(f"(?<={re.escape(begin)}).*?(?={end})", re.DOTALL)
+        page = between.sub("\n".join(["", *members.rows(), "", ""]).replace("\\", r"\\"), page)
+    return page
+
+
 def family(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """The parser and, depth first, its sub-parsers."""
     yield parser
@@ -62,7 +78,12 @@ def family(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 def main() -> int:
     check = sys.argv[1:] == ["--check"]
     stale = []
-    for name, text in (("hyperparameters.md", hyperparameters_page()), ("cli.md", cli_page())):
+    pages = {
+        "hyperparameters.md": hyperparameters_page(),
+        "cli.md": cli_page(),
+        "embedded-aws.md": embedded_aws_page(),
+    }
+    for name, text in pages.items():
         page = HERE / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             stale.append(f"docs/{name}")

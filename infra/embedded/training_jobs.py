@@ -12,6 +12,7 @@ from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.listing import page, within
 from infra.embedded.own_clients import OwnClients
+from infra.embedded.training_members import TRAINING_JOB, TRAINING_UPDATE
 from infra.embedded.wire import AwsError
 
 Request = dict[str, Any]
@@ -37,6 +38,7 @@ class TrainingJobs:
 
     def create(self, request: Request, region: str, **more: Any) -> dict[str, Any]:
         check("CreateTrainingJob", request)
+        TRAINING_JOB.refuse(request)
         check_training_job(request, region)
         job = self.jobs.add(request, region, **more)
         if self._instant is None:
@@ -89,6 +91,7 @@ class TrainingJobs:
 
     def update(self, request: Request, region: str) -> dict[str, Any]:
         check("UpdateTrainingJob", request)
+        TRAINING_UPDATE.refuse(request)
         with self.jobs.changed:
             job = self.jobs.find(region, request["TrainingJobName"])
             if job.is_over:

@@ -11,6 +11,7 @@ from infra.embedded.job import TrainingJob
 from infra.embedded.listing import page, within
 from infra.embedded.training_jobs import TrainingJobs
 from infra.embedded.tuning_job import ALL_FAILED, TuningJob
+from infra.embedded.tuning_members import TUNING_JOB
 from infra.embedded.tuning_space import Point, points
 from infra.embedded.wire import ACCOUNT, AwsError
 
@@ -37,6 +38,7 @@ class TuningJobs:
 
     def create(self, request: Request, region: str) -> dict[str, Any]:
         check("CreateHyperParameterTuningJob", request)
+        TUNING_JOB.refuse(request)
         name, config = request["HyperParameterTuningJobName"], request["HyperParameterTuningJobConfig"]
         _check_definition(request)
         total, chosen = points(config, name)
