@@ -2,10 +2,10 @@
 
 import re
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
-from infra.embedded import moto_side
+from infra.embedded import moto_side, told
 from infra.embedded.policy import Decision, decide
+from infra.embedded.uris import bucket_and_key
 from infra.embedded.wire import ACCOUNT, AwsError
 
 _DAY = 86_400
@@ -16,19 +16,20 @@ _MAX_VOLUME = 16_384  # GB
 def check_training_job(request: dict[str, Any], region: str) -> None:
     """Raises AwsError (ValidationException) on the first thing that SageMaker would refuse."""
     _check_algorithm(request["AlgorithmSpecification"])
-    _check_resources(request.get("ResourceConfig"))
+    groups = _check_resources(request.get("ResourceConfig"), region)
     _check_times(request)
     arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{request['TrainingJobName']}"
     check_role(request["RoleArn"], arn)
-    _check_output(request["OutputDataConfig"]["S3OutputPath"])
-    if checkpoint := request.get("CheckpointConfig"):
-        _check_output(checkpoint["S3Uri"])
+    for member in ("OutputDataConfig", *told.FILES):
+        _check_output(member, request.get(member, {}), region)
+    if vpc := request.get("VpcConfig"):
+        _check_vpc(vpc, region)
     channels = request.get("InputDataConfig", [])
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) != len(names):
         _refuse(f"Duplicate channel names {sorted({name for name in names if names.count(name) > 1})} are not allowed.")
     for channel in channels:
-        _check_channel(channel, request, region)
+        _check_channel(channel, request, region, groups)
 
 
 def check_role(arn: str, job_arn: str) -> None:
@@ -46,12 +47,6 @@ def check_role(arn: str, job_arn: str) -> None:
         )
 
 
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """The bucket and the key or prefix of s3://BUCKET/KEY."""
-    parts = urlsplit(uri, allow_fragments=False)
-    return parts.netloc, parts.path.lstrip("/")
-
-
 def _check_algorithm(algorithm: dict[str, Any]) -> None:
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
         _refuse("You must specify either TrainingImage or AlgorithmName in AlgorithmSpecification, and not both.")
@@ -67,17 +62,28 @@ def _check_algorithm(algorithm: dict[str, Any]) -> None:
             )
 
 
-def _check_resources(resources: dict[str, Any] | None) -> None:
+def _check_resources(resources: dict[str, Any] | None, region: str) -> set[str]:
+    """The names of the instance groups."""
     if resources is None:
         _refuse("ResourceConfig is required.")
-    if "InstanceGroups" not in resources:
+    groups = resources.get("InstanceGroups")
+    if not groups:
         for name in ("InstanceType", "InstanceCount"):
             if name not in resources:
                 _refuse(f"Missing required field in ResourceConfig: {name}.")
-    if resources.get("InstanceCount", 1) < 1:
-        _refuse(f"Invalid InstanceCount {resources['InstanceCount']}. It must be greater than or equal to 1.")
+    elif "InstanceType" in resources or "InstanceCount" in resources:
+        _refuse("ResourceConfig has InstanceGroups, so InstanceType and InstanceCount belong to each of these.")
+    names = [group["InstanceGroupName"] for group in groups or []]
+    if len(set(names)) != len(names):
+        _refuse(f"The names of InstanceGroups must be different (got {', '.join(names)}).")
+    for group in groups or [resources]:
+        if group["InstanceCount"] < 1:
+            _refuse(f"Invalid InstanceCount {group['InstanceCount']}. It must be greater than or equal to 1.")
     if not 1 <= resources.get("VolumeSizeInGB", 1) <= _MAX_VOLUME:
         _refuse(f"Invalid VolumeSizeInGB {resources['VolumeSizeInGB']}. It must be between 1 and {_MAX_VOLUME}.")
+    if key := resources.get("VolumeKmsKeyId"):
+        _check_key(key, region)
+    return set(names)
 
 
 def _check_times(request: dict[str, Any]) -> None:
@@ -96,33 +102,63 @@ def _check_times(request: dict[str, Any]) -> None:
         _refuse("Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true")
 
 
-def _check_output(uri: str) -> None:
-    name, _ = bucket_and_key(uri)
-    if moto_side.bucket(name) is None:
-        _refuse(f'The S3 bucket "{name}" of "{uri}" does not exist.')
-
-
-def _check_channel(channel: dict[str, Any], request: dict[str, Any], region: str) -> None:
-    mode = channel.get("InputMode") or request["AlgorithmSpecification"]["TrainingInputMode"]
-    source = channel["DataSource"].get("S3DataSource")
-    if mode == "Pipe" or source is None or source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+def _check_output(member: str, given: dict[str, Any], region: str) -> None:
+    """Where artifacts, checkpoints and the like go, and where they come from."""
+    if uri := given.get("S3OutputPath") or given.get("S3Uri"):
+        name, _ = _place(uri)
+        if moto_side.bucket(name) is None:
+            _refuse(f'The S3 bucket "{name}" of "{uri}" does not exist.')
+    if key := given.get("KmsKeyId"):
+        _check_key(key, region)
+    local = given.get("LocalPath", "/")
+    if not local.startswith("/") or ".." in local.split("/") or {'"', ",", "\0", "\n"} & set(local):
         _refuse(
-            f"Channel {channel['ChannelName']}: the embedded AWS reads S3Prefix and ManifestFile sources in File and "
-            "FastFile mode only."
+            f"{member}.LocalPath must be an absolute path without .., quotes, commas and line breaks (got {local})."
         )
+
+
+def _check_key(key: str, region: str) -> None:
+    if not moto_side.has_kms_key(key, region):
+        _refuse(f"The KMS key {key} does not exist in {region}, or is not enabled.")
+
+
+def _check_vpc(vpc: dict[str, Any], region: str) -> None:
+    for kind in ("Subnets", "SecurityGroupIds"):
+        if missing := [name for name in vpc[kind] if not moto_side.has_network_part(kind, name, region)]:
+            _refuse(f"VpcConfig.{kind}: there is no {', '.join(missing)} in {region}.")
+
+
+def _check_channel(channel: dict[str, Any], request: dict[str, Any], region: str, groups: set[str]) -> None:
+    name = channel["ChannelName"]
+    if name in (".", ".."):
+        _refuse(f"Channel name {name}: it is the name of a folder, which . and .. cannot be.")
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        _refuse(f"Channel {name}: the embedded AWS reads S3DataSource only; name a place in S3.")
+    if missing := set(source.get("InstanceGroupNames", ())) - groups:
+        _refuse(f"Channel {name}: there is no instance group {', '.join(sorted(missing))} in ResourceConfig.")
     uri = source["S3Uri"]
-    name, prefix = bucket_and_key(uri)
-    held = moto_side.bucket(name)
-    if held is None or not moto_side.has_key(name, prefix):
+    bucket, prefix = _place(uri)
+    held = moto_side.bucket(bucket)
+    if held is None or not moto_side.has_key(bucket, prefix):
+        hint = " There is // in it: an empty name between slashes." if "//" in prefix or prefix[:1] == "/" else ""
         _refuse(
             f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
             f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
-            f'"{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{name}".'
+            f'"{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".{hint}'
         )
     if held.region_name != region:
         _refuse(
-            f"The S3 bucket {name} is in region {held.region_name}; it must be in {region}, the training job's region."
+            f"The S3 bucket {bucket} is in region {held.region_name}; it must be in {region}, the training job's "
+            "region."
         )
+
+
+def _place(uri: str) -> tuple[str, str]:
+    try:
+        return bucket_and_key(uri)
+    except ValueError as error:
+        _refuse(f"{error}.")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ahx.errors import AhxError
 from ahx.training.opt_ml import OptMl
-from infra.embedded import channels
+from infra.embedded import channels, told
+from infra.embedded.folders import Folder
 from infra.embedded.job import TrainingJob
 from infra.local import tree as opt_ml
 from infra.local.runner import Runner
@@ -32,34 +33,45 @@ class Cluster:
 
     def __init__(self, job: TrainingJob, folder: Path, s3: Any) -> None:
         self.job, self.folder, self._s3 = job, folder, s3
-        self.hosts = [f"algo-{number}" for number in range(1, job.instance_count + 1)]
+        self.groups = told.groups(job.request)
+        self.hosts = [host for group in self.groups for host in group.hosts]
         self.trees: list[OptMl] = []
         self.jobs: list[Job] = []
 
     def prepare(self) -> None:
         """Make the trees and bring in the inputs and the checkpoints. Raises DownloadError, ClientError, OSError."""
         request = self.job.request
-        common = request["AlgorithmSpecification"]["TrainingInputMode"]
-        given = request.get("InputDataConfig", [])
-        modes = {channel["ChannelName"]: channel.get("InputMode") or common for channel in given}
+        given = {channel["ChannelName"]: channel for channel in request.get("InputDataConfig", [])}
+        receivers = {name: told.hosts_of(channel, self.groups) for name, channel in given.items()}
         nothing = self.folder / "nothing"
         nothing.mkdir()
-        for number, host in enumerate(self.hosts):
+        for host in self.hosts:
+            own = [name for name in given if host in receivers[name]]
             tree = opt_ml.build(
                 self.folder / host,
                 request.get("HyperParameters", {}),
-                dict.fromkeys(modes, nothing),
+                dict.fromkeys(own, nothing),
                 copy=True,
-                input_modes=modes,
-                hosts=self.hosts,
+                told={name: told.channel(given[name], request) for name in own},
+                groups=self.groups,
                 current_host=host,
-                instance_type=self.job.instance_type,
+                files=told.files(request),
             )
-            for channel in given:
-                channels.fetch(self._s3, channel, tree.channel(channel["ChannelName"]), number, len(self.hosts))
-            if checkpoint := request.get("CheckpointConfig"):
-                channels.fetch_prefix(self._s3, checkpoint["S3Uri"], tree.checkpoints)
             self.trees.append(tree)
+            for synced in told.synced(request):
+                place = told.place(tree, synced.inside)
+                place.mkdir(parents=True, exist_ok=True)
+                if synced.comes_back:
+                    channels.fetch_prefix(self._s3, synced.uri, place)
+        for name, channel in given.items():
+            places = [
+                tree.channel(name) for host, tree in zip(self.hosts, self.trees, strict=True) if host in receivers[name]
+            ]
+            channels.fetch(self._s3, channel, places)
+
+    def folders(self, inside: Path) -> list[Folder]:
+        """What the hosts' programs know as `inside`."""
+        return [Folder(told.place(tree, inside), inside) for tree in self.trees]
 
     def start(self, runner: Callable[[TrainingJob, OptMl], Runner], environment: Mapping[str, str]) -> None:
         """Start the program on every host. Raises ServiceError."""

@@ -19,15 +19,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ahx.errors import AhxError
 from ahx.training.opt_ml import OptMl
-from infra.embedded import artifacts
+from infra.embedded import artifacts, told
 from infra.embedded.channels import DownloadError
 from infra.embedded.cluster import Cluster, Ended
+from infra.embedded.folders import UploadError
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.own_clients import OwnClients
 from infra.embedded.shipping import Shipper
+from infra.embedded.uris import joined
 from infra.local.runner import Runner
 
+_INSIDE = OptMl()
 _POLL_SECONDS = 0.05
 _CHECKPOINT_SECONDS = 1.0
 _DAY = 86_400
@@ -112,10 +115,10 @@ class Execution:
         if self.job.request.get("InputDataConfig"):
             self._enter("Downloading")
         cluster.prepare()
-        checkpoint = self.job.request.get("CheckpointConfig")
-        uri = checkpoint["S3Uri"] if checkpoint else ""
-        folders = [tree.checkpoints for tree in cluster.trees]
-        sync = artifacts.CheckpointSync(self._client("s3"), folders, uri) if uri else None
+        syncs = [
+            artifacts.FolderSync(self._client("s3"), cluster.folders(synced.inside), synced.uri)
+            for synced in told.synced(self.job.request)
+        ]
         if self._stopping.is_set():
             return self._end("Stopped", leave_instances)
         self._enter("Training")
@@ -125,7 +128,7 @@ class Execution:
             self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
             return True
         shippers = self._ship(cluster)
-        why, ended = self._watch(cluster, sync)
+        why, ended = self._watch(cluster, syncs)
         if why == "Interrupted":
             self._enter("Interrupted")
         elif why:
@@ -135,17 +138,17 @@ class Execution:
         for shipper in shippers:
             shipper.finish()
         try:
-            if sync:
+            for sync in syncs:
                 sync.sync(last=True)
             if why == "Interrupted":
                 leave_instances()
                 return self._wait_for_capacity()
             return self._finish(cluster, why, ended, leave_instances)
-        except (OSError, BotoCoreError, ClientError) as error:
+        except (OSError, BotoCoreError, ClientError, UploadError) as error:
             self._fail(f"ClientError: Artifact upload failed: {_told(error)}", leave_instances)
             return True
 
-    def _watch(self, cluster: Cluster, sync: artifacts.CheckpointSync | None) -> tuple[str, Ended | None]:
+    def _watch(self, cluster: Cluster, syncs: list[artifacts.FolderSync]) -> tuple[str, Ended | None]:
         """Wait for an end, or for a reason to make one: its name as a secondary status ("" for an end by itself)."""
         limits = self.job.request["StoppingCondition"]
         begun = time.time()
@@ -165,8 +168,9 @@ class Execution:
                     return "MaxRuntimeExceeded", None
                 if now >= wait_until:
                     return "MaxWaitTimeExceeded", None
-                if sync and now >= next_sync:
-                    sync.sync()
+                if now >= next_sync:
+                    for sync in syncs:
+                        sync.sync()
                     next_sync = time.time() + _CHECKPOINT_SECONDS
                 self._wake.wait(_POLL_SECONDS)
         finally:
@@ -174,24 +178,31 @@ class Execution:
 
     def _finish(self, cluster: Cluster, why: str, ended: Ended | None, leave: Callable[[], None]) -> bool:
         """Upload, and enter the last status."""
-        s3, output = self._client("s3"), self.job.output
-        compression = self.job.request["OutputDataConfig"].get("CompressionType", "GZIP")
-        data = [tree.output_data for tree in cluster.trees]
         if ended and ended.start_error:
             self._fail(f"ClientError: CannotStartContainerError. {ended.start_error}", leave)
             return True
         if ended and ended.code:
-            if any(any(folder.iterdir()) for folder in data):
-                artifacts.upload_folder(s3, data, output, "output", compression)
+            self._upload(cluster, _INSIDE.output_data, "output")
             self._fail(f"AlgorithmError: {ended.failure[:950]}, exit code: {ended.code}", leave)
             return True
         self._enter("Uploading")
-        artifacts.upload_folder(s3, [tree.model for tree in cluster.trees], output, "model", compression)
-        if any(any(folder.iterdir()) for folder in data):
-            artifacts.upload_folder(s3, data, output, "output", compression)
+        has_model = self._upload(cluster, _INSIDE.model, "model", even_empty=True)
+        self._upload(cluster, _INSIDE.output_data, "output")
         with self._jobs.changed:
-            self.job.has_model = True
+            self.job.has_model = has_model
         return self._end(why or ("Stopped" if self._stopping.is_set() else "Completed"), leave)
+
+    def _upload(self, cluster: Cluster, inside: Path, name: str, even_empty: bool = False) -> bool:
+        """Put what is in a folder of all hosts beside the job's other artifacts. Returns whether anything is there."""
+        config = self.job.request["OutputDataConfig"]
+        folders = cluster.folders(inside)
+        if not even_empty and not any(True for folder in folders for _ in folder.entries()):
+            return False
+        key = config.get("KmsKeyId")
+        options = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+        compression = config.get("CompressionType", "GZIP")
+        uri = joined(self.job.output, name)
+        return artifacts.upload_folder(self._client("s3"), folders, uri, compression, options) or compression == "GZIP"
 
     def _wait_for_capacity(self) -> bool:
         """Until spot instances are to be had again. Returns whether the job is over instead."""

@@ -5,6 +5,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from infra.embedded.members import shared
+from infra.embedded.uris import joined
+
 TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
 
 # What SecondaryStatusTransitions say of each status; API_SecondaryStatusTransition lists some and calls all changeable.
@@ -26,30 +29,7 @@ MESSAGES = {
 SPOT_PRICE = 0.3
 
 # Members of the request that DescribeTrainingJob gives back as they came.
-_ECHOED = (
-    "TrainingJobName",
-    "HyperParameters",
-    "AlgorithmSpecification",
-    "RoleArn",
-    "InputDataConfig",
-    "ResourceConfig",
-    "VpcConfig",
-    "StoppingCondition",
-    "EnableNetworkIsolation",
-    "EnableInterContainerTrafficEncryption",
-    "EnableManagedSpotTraining",
-    "CheckpointConfig",
-    "DebugHookConfig",
-    "ExperimentConfig",
-    "DebugRuleConfigurations",
-    "TensorBoardOutputConfig",
-    "ProfilerConfig",
-    "ProfilerRuleConfigurations",
-    "Environment",
-    "RetryStrategy",
-    "RemoteDebugConfig",
-    "InfraCheckConfig",
-)
+_ECHOED = shared("CreateTrainingJob", "DescribeTrainingJob")
 
 
 @dataclass
@@ -78,12 +58,9 @@ class TrainingJob:
         return str(self.request["TrainingJobName"])
 
     @property
-    def instance_type(self) -> str:
-        return str(self.request["ResourceConfig"].get("InstanceType", ""))
-
-    @property
     def instance_count(self) -> int:
-        return int(self.request["ResourceConfig"].get("InstanceCount", 1))
+        resources = self.request["ResourceConfig"]
+        return sum(int(group["InstanceCount"]) for group in resources.get("InstanceGroups") or [resources])
 
     @property
     def is_spot(self) -> bool:
@@ -96,7 +73,7 @@ class TrainingJob:
     @property
     def output(self) -> str:
         """Where its artifacts go: S3OutputPath/NAME/output."""
-        return f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output"
+        return joined(self.request["OutputDataConfig"]["S3OutputPath"], self.name, "output")
 
     def enter(self, secondary: str, status: str | None = None, message: str = "") -> None:
         """Go over to a secondary status, and with it to `status` where one is given."""
@@ -135,15 +112,15 @@ class TrainingJob:
         told["FinalMetricDataList"] = [
             {"MetricName": name, "Value": value, "Timestamp": when} for name, (value, when) in self.metrics.items()
         ]
-        told["ProfilingStatus"] = "Disabled"
+        profiler = self.request.get("ProfilerConfig")
+        told["ProfilingStatus"] = "Enabled" if profiler and not profiler.get("DisableProfiler") else "Disabled"
         if self.tuning_arn:
             told["TuningJobArn"] = self.tuning_arn
         if self.failure_reason:
             told["FailureReason"] = self.failure_reason
-        if self.has_model:
-            told["ModelArtifacts"] = {"S3ModelArtifacts": f"{self.output}/model.tar.gz"}
-        else:
-            told["ModelArtifacts"] = {"S3ModelArtifacts": ""}
+        packed = self.request["OutputDataConfig"].get("CompressionType", "GZIP") == "GZIP"
+        model = f"{self.output}/{'model.tar.gz' if packed else 'model/'}" if self.has_model else ""
+        told["ModelArtifacts"] = {"S3ModelArtifacts": model}
         if self.started:
             told["TrainingStartTime"] = self.started
             if self.is_over:

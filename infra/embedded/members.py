@@ -99,6 +99,12 @@ class Members:
         return _model().operation_model(self.operation).input_shape
 
 
+def shared(asking: str, answering: str) -> list[str]:
+    """The members that the request of one operation and the answer of another both have."""
+    answer = _model().operation_model(answering).output_shape.members
+    return [name for name in _model().operation_model(asking).input_shape.members if name in answer]
+
+
 _UNKNOWN = object()
 
 

@@ -1,7 +1,8 @@
-"""The few places where we look inside moto, which is pinned for that: roles, buckets, how it reads bucket policies."""
+"""The few places where we look inside moto, which is pinned for that: roles, buckets and policies, keys, networks."""
 
 from typing import Any
 
+from moto.backends import get_backend
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
 from moto.s3.models import FakeBucket, s3_backends
@@ -30,6 +31,24 @@ def has_key(name: str, prefix: str) -> bool:
     """Whether an object of the bucket has this key, or a key that begins so."""
     held = bucket(name)
     return held is not None and any(key.startswith(prefix) for key in held.keys)
+
+
+def has_kms_key(name: str, region: str) -> bool:
+    """Whether there is an enabled key of this identifier, alias or ARN."""
+    if name.startswith("arn:") and name.split(":")[3:5] != [region, ACCOUNT]:
+        return False
+    keys = get_backend("kms")[ACCOUNT][region]
+    alias = keys.get_alias_name(name)
+    held = keys.get_key_id_from_alias(alias) if alias.startswith("alias/") else keys.get_key_id(name)
+    return held in keys.keys and keys.keys[held].enabled
+
+
+def has_network_part(kind: str, name: str, region: str) -> bool:
+    """Whether there is a subnet, or a security group, of this identifier."""
+    ec2 = get_backend("ec2")[ACCOUNT][region]
+    if kind == "Subnets":
+        return any(name in zone for zone in ec2.subnets.values())
+    return ec2.get_security_group_from_id(name) is not None
 
 
 def obey_bucket_policies() -> None:

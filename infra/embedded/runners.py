@@ -12,11 +12,13 @@ from pathlib import Path
 
 from ahx.errors import ServiceError
 from ahx.training.opt_ml import OptMl
+from infra.embedded import told
 from infra.embedded.job import TrainingJob
 from infra.local.runner import ContainerRunner, ProcessRunner, Runner
 
-_CHECKPOINTS = "/opt/ml/checkpoints"
-_INSIDE = "host.docker.internal"
+_INSIDE = OptMl()
+_MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
+_HOST_INSIDE = "host.docker.internal"
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,23 @@ class Runners:
         entrypoint: list[str] = algorithm.get("ContainerEntrypoint", [])
         arguments: list[str] = algorithm.get("ContainerArguments", [])
         if not self.containers:
+            for synced in told.synced(job.request):
+                if not synced.inside.is_relative_to(_INSIDE.base):
+                    raise ServiceError(
+                        f"the LocalPath {synced.inside} is not below {_INSIDE.base}, where a job that is a process has "
+                        "its folders; choose another, or run jobs as containers"
+                    )
             return ProcessRunner([*(entrypoint or self.program), *arguments])
         options = ["--entrypoint", entrypoint[0]] if entrypoint else []
-        checkpoints = job.request.get("CheckpointConfig", {}).get("LocalPath", _CHECKPOINTS).rstrip("/")
-        if checkpoints != _CHECKPOINTS:
-            options += ["--volume", f"{tree.checkpoints}:{checkpoints}:rw"]
+        for synced in told.synced(job.request):
+            if not any(synced.inside.is_relative_to(mounted) for mounted in _MOUNTED):
+                place = told.place(tree, synced.inside)
+                options += ["--mount", f'type=bind,"source={place}","target={synced.inside}"']
         network = _network_of(tree.base.parent) if job.instance_count > 1 else None
         if job.request.get("EnableNetworkIsolation") and network is None:
             network = "none"
         else:
-            options += ["--add-host", f"{_INSIDE}:{self.gateway or 'host-gateway'}"]
+            options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
         if job.instance_count > 1:
             docker("network", "create", str(network))  # for the first host; for the others it is there
         image = self.image or self._local_image(str(algorithm.get("TrainingImage", "")))
@@ -68,7 +77,7 @@ class Runners:
     @property
     def host_name_inside(self) -> str | None:
         """The name by which containers know this machine."""
-        return _INSIDE if self.containers else None
+        return _HOST_INSIDE if self.containers else None
 
     @cached_property
     def gateway(self) -> str | None:

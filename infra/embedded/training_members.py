@@ -45,9 +45,7 @@ TRAINING_JOB = Members(
         "InputDataConfig[].DataSource.S3DataSource.AttributeNames": Refused(
             "attribute names belong to augmented manifests, which need Pipe mode; the embedded AWS has none"
         ),
-        "InputDataConfig[].DataSource.S3DataSource.InstanceGroupNames": Refused(
-            "the embedded AWS has no instance groups; give InstanceType and InstanceCount"
-        ),
+        "InputDataConfig[].DataSource.S3DataSource.InstanceGroupNames": Honoured("which hosts have the channel"),
         "InputDataConfig[].DataSource.S3DataSource.ModelAccessConfig": Listed("no model here asks for a licence"),
         "InputDataConfig[].DataSource.S3DataSource.HubAccessConfig": Refused(
             "the embedded AWS has no JumpStart hub; put the model into a bucket"
@@ -69,17 +67,15 @@ TRAINING_JOB = Members(
         "InputDataConfig[].ShuffleConfig": Honoured(
             f"the order of the objects, and so which are whose with ShardedByS3Key; {_TOLD}"
         ),
-        "OutputDataConfig.KmsKeyId": Refused("the embedded AWS encrypts no artifacts; leave it out"),
+        "OutputDataConfig.KmsKeyId": Honoured("must exist; model and output are uploaded with SSE-KMS and this key"),
         "OutputDataConfig.S3OutputPath": Honoured("where artifacts go"),
         "OutputDataConfig.CompressionType": Honoured("model.tar.gz, or the files"),
         "ResourceConfig.InstanceType": Honoured("quota; resourceconfig.json"),
         "ResourceConfig.InstanceCount": Honoured("quota, hosts; resourceconfig.json"),
         "ResourceConfig.VolumeSizeInGB": Listed("must be from 1 to 16,384; the disk is this machine's"),
-        "ResourceConfig.VolumeKmsKeyId": Listed("the disk is this machine's, encrypted or not"),
+        "ResourceConfig.VolumeKmsKeyId": Listed("must exist; the disk is this machine's, encrypted or not"),
         "ResourceConfig.KeepAlivePeriodInSeconds": Refused("the embedded AWS keeps no warm pools; leave it out"),
-        "ResourceConfig.InstanceGroups": Refused(
-            "the embedded AWS has no instance groups; give InstanceType and InstanceCount"
-        ),
+        "ResourceConfig.InstanceGroups": Honoured("one cluster of all their hosts; quotas; resourceconfig.json"),
         "ResourceConfig.TrainingPlanArn": Refused("the embedded AWS has no training plans; leave it out"),
         "ResourceConfig.InstancePlacementConfig": Refused("the embedded AWS has no UltraServers; leave it out"),
         "ResourceConfig.InstancePreferences": Refused(
@@ -87,7 +83,7 @@ TRAINING_JOB = Members(
         ),
         "ResourceConfig.SelectedInstanceType": Refused("it is told by DescribeTrainingJob, and no request has it"),
         "ResourceConfig.SelectedInstanceCount": Refused("it is told by DescribeTrainingJob, and no request has it"),
-        "VpcConfig": Listed("the network is this machine's"),
+        "VpcConfig": Listed("subnets and security groups must exist; the network is this machine's"),
         "StoppingCondition.MaxRuntimeInSeconds": Honoured("MaxRuntimeExceeded"),
         "StoppingCondition.MaxWaitTimeInSeconds": Honoured("MaxWaitTimeExceeded"),
         "StoppingCondition.MaxPendingTimeInSeconds": Listed("capacity is there within the quotas: no job is Pending"),

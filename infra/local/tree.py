@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,34 @@ HOST = "algo-1"
 Source = str | os.PathLike[str]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Hosts of one instance type. A job has one group, called so, or several with names of their own."""
+
+    name: str = "homogeneousCluster"
+    instance_type: str = "local"
+    hosts: Sequence[str] = (HOST,)
+
+
 def build(
     folder: Source,
     hyperparameters: Mapping[str, str],
     channels: Mapping[str, Source | Sequence[Source]],
     *,
     copy: bool = False,
-    input_modes: Mapping[str, str] | None = None,
-    hosts: Sequence[str] = (HOST,),
+    told: Mapping[str, Mapping[str, Any]] | None = None,
+    groups: Sequence[Group] = (Group(),),
     current_host: str = HOST,
-    instance_type: str = "local",
-    network_interface: str = "eth0",
+    files: Mapping[str, Any] | None = None,
 ) -> OptMl:
     """Make the tree that a training container finds at its start. What is there already, checkpoints say, stays.
 
     `channels` maps each name to a folder of this machine, or to one or several files; they are linked into the tree, or
-    copied. `input_modes` says File or FastFile for those that are not File. Raises InputError for a channel that is not
-    there, StorageError when the tree cannot be written.
+    copied. `told` is what inputdataconfig.json says of a channel where that is not the usual; `files` are further files
+    beside it, by name. Raises InputError for a channel that is not there, StorageError when the tree cannot be written.
     """
     tree = OptMl(Path(folder).absolute())
-    modes = dict(input_modes or {})
+    said = told or {}
     try:
         for made in (tree.config, tree.channels, tree.model, tree.output_data, tree.checkpoints):
             made.mkdir(parents=True, exist_ok=True)
@@ -42,24 +51,10 @@ def build(
             several = [source] if isinstance(source, (str, os.PathLike)) else source
             _channel(tree.channel(name), [Path(one).absolute() for one in several], copy)
         _write(tree.hyperparameters, dict(hyperparameters))
-        _write(tree.input_data_config, {name: _channel_config(modes.get(name, "File")) for name in channels})
-        _write(
-            tree.resource_config,
-            {
-                "current_host": current_host,
-                "current_instance_type": instance_type,
-                "current_group_name": "homogeneousCluster",
-                "hosts": sorted(hosts),
-                "instance_groups": [
-                    {
-                        "instance_group_name": "homogeneousCluster",
-                        "instance_type": instance_type,
-                        "hosts": sorted(hosts),
-                    }
-                ],
-                "network_interface_name": network_interface,
-            },
-        )
+        _write(tree.input_data_config, {name: _USUAL | dict(said.get(name, {})) for name in channels})
+        _write(tree.resource_config, _resources(groups, current_host))
+        for name, data in (files or {}).items():
+            _write(tree.config / name, data)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StorageError(f"cannot make the job's folder {tree.base}: {reason}; choose another place") from error
@@ -108,9 +103,28 @@ def _link_or_copy(source: Path, place: Path, copy: bool) -> None:
     shutil.copy2(source, place)
 
 
-def _channel_config(mode: str) -> dict[str, str]:
-    return {"TrainingInputMode": mode, "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
+_USUAL = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
+def _resources(groups: Sequence[Group], current_host: str) -> dict[str, Any]:
+    """resourceconfig.json, as "Distributed Training Configuration" in SageMaker's guide has it."""
+    own = next(group for group in groups if current_host in group.hosts)
+    return {
+        "current_host": current_host,
+        "current_instance_type": own.instance_type,
+        "current_group_name": own.name,
+        "hosts": sorted(host for group in groups for host in group.hosts),
+        "instance_groups": [
+            {
+                "instance_group_name": group.name,
+                "instance_type": group.instance_type,
+                "hosts": sorted(group.hosts),
+            }
+            for group in groups
+        ],
+        "network_interface_name": "eth0",
+    }
+
+
+def _write(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=1) + "\n", "utf-8")

@@ -19,7 +19,11 @@ from infra.local import tree as trees
 
 
 def given(folder: Path, sources: dict[str, Path], **modes: str):
-    return channels(trees.build(folder / "job", {}, sources, input_modes=modes))
+    return channels(
+        trees.build(
+            folder / "job", {}, sources, told={name: {"TrainingInputMode": mode} for name, mode in modes.items()}
+        )
+    )
 
 
 def names(files):
@@ -92,7 +96,9 @@ def test_a_fast_file_job_trains_from_something_that_cannot_be_sought(tmp_path):
     folder.mkdir()
     os.mkfifo(folder / "da_train.txt")
     hyperparameters = {"n_embd": "16", "n_head": "2", "n_layer": "1", "max_steps": "2", "warmup_steps": "1"}
-    tree = trees.build(tmp_path / "job", hyperparameters, {"train": folder}, input_modes={"train": "FastFile"})
+    tree = trees.build(
+        tmp_path / "job", hyperparameters, {"train": folder}, told={"train": {"TrainingInputMode": "FastFile"}}
+    )
     feeder = threading.Thread(target=lambda: (folder / "da_train.txt").write_text(DATA * 100))
     feeder.start()
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(tree.base), "OMP_NUM_THREADS": "1"}

@@ -30,7 +30,7 @@ def start(image, network, tmp_path):
     jobs = []
 
     def start(host, hyperparameters, **environment):
-        tree = trees.build(tmp_path / host, hyperparameters, {}, hosts=HOSTS, current_host=host)
+        tree = trees.build(tmp_path / host, hyperparameters, {}, groups=[trees.Group(hosts=HOSTS)], current_host=host)
         runner = ContainerRunner(image.name, network=network)
         jobs.append(runner.start(tree, {"OMP_NUM_THREADS": "1", "AHX_PEER_SECONDS": "60", **environment}))
         return jobs[-1]

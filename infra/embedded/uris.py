@@ -1,0 +1,26 @@
+"""The two ways in which SageMaker's API lets an object or a prefix in S3 be written: s3://... and https://..."""
+
+import re
+
+# Virtual-hosted and path style, as "Methods for accessing a bucket" of the S3 User Guide has them.
+_VIRTUAL = re.compile(r"(?P<bucket>.+)\.s3(?:\.dualstack)?(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+_PATH = re.compile(r"s3(?:\.dualstack)?(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The bucket, and the key or prefix. Raises ValueError, with a sentence, for what is no place in S3."""
+    scheme, _, rest = uri.partition("://")
+    host, _, key = rest.partition("/")
+    if scheme == "s3":
+        return host, key
+    if scheme == "https" and _PATH.fullmatch(host):
+        host, _, key = key.partition("/")
+        return host, key
+    if scheme == "https" and (found := _VIRTUAL.fullmatch(host)):
+        return found["bucket"], key
+    raise ValueError(f'"{uri}" is no place in S3; write s3://BUCKET/KEY or https://BUCKET.s3.REGION.amazonaws.com/KEY')
+
+
+def joined(uri: str, *parts: str) -> str:
+    """URI/PART/..."""
+    return "/".join([uri.rstrip("/"), *parts])
