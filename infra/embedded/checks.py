@@ -18,6 +18,7 @@ def check_training_job(request: dict[str, Any], region: str) -> None:
     _check_algorithm(request["AlgorithmSpecification"])
     groups = _check_resources(request.get("ResourceConfig"), region)
     _check_times(request)
+    check_warm_pool(request)
     arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{request['TrainingJobName']}"
     check_role(request["RoleArn"], arn)
     for member in ("OutputDataConfig", *told.FILES):
@@ -45,6 +46,17 @@ def check_role(arn: str, job_arn: str) -> None:
             f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
             "'sagemaker.amazonaws.com' to assume the role."
         )
+
+
+def check_warm_pool(request: dict[str, Any]) -> None:
+    """Raises AwsError unless the instances are such as can be kept."""
+    resources = request["ResourceConfig"]
+    if not resources.get("KeepAlivePeriodInSeconds"):
+        return
+    if request.get("EnableManagedSpotTraining"):
+        _refuse("KeepAlivePeriodInSeconds: spot instances make no warm pool; leave out one of the two.")
+    if resources.get("InstanceGroups"):
+        _refuse("KeepAlivePeriodInSeconds: several instance groups make no warm pool; leave out one of the two.")
 
 
 def _check_algorithm(algorithm: dict[str, Any]) -> None:

@@ -80,16 +80,22 @@ class Execution:
             self._cluster.kill()
 
     def _run(self) -> None:
-        try:
-            while not self._attempt_once():
-                pass
-        except (DownloadError, AhxError) as error:
-            self._fail(f"ClientError: Data download failed: {error}")
-        except (BotoCoreError, ClientError) as error:
-            self._fail(f"ClientError: Data download failed: {_told(error)}")
-        except Exception:  # a bug of ours must end this job only, as one of the service's own would
-            traceback.print_exc()
-            self._fail(_INTERNAL)
+        retries = self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+        over = False
+        while not over:
+            try:
+                over = self._attempt_once()
+            except (DownloadError, AhxError) as error:
+                over = self._fail(f"ClientError: Data download failed: {error}")
+            except (BotoCoreError, ClientError) as error:
+                over = self._fail(f"ClientError: Data download failed: {_told(error)}")
+            except Exception:  # a bug of ours must end this attempt only, as one of the service's own would
+                traceback.print_exc()
+                if retries == 0 or self._stopping.is_set():
+                    over = self._fail(_INTERNAL)
+                else:
+                    retries -= 1
+                    self._enter("Starting", "InProgress", "Retrying the training job after an internal error")
 
     def _attempt_once(self) -> bool:
         """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
@@ -125,8 +131,7 @@ class Execution:
         try:
             cluster.start(self._settings.runner, self._environment())
         except AhxError as error:
-            self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
-            return True
+            return self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
         shippers = self._ship(cluster)
         why, ended = self._watch(cluster, syncs)
         if why == "Interrupted":
@@ -145,8 +150,8 @@ class Execution:
                 return self._wait_for_capacity()
             return self._finish(cluster, why, ended, leave_instances)
         except (OSError, BotoCoreError, ClientError, UploadError) as error:
-            self._fail(f"ClientError: Artifact upload failed: {_told(error)}", leave_instances)
-            return True
+            failure = _failure(ended) or f"ClientError: Artifact upload failed: {_told(error)}"
+            return self._fail(failure, leave_instances)
 
     def _watch(self, cluster: Cluster, syncs: list[artifacts.FolderSync]) -> tuple[str, Ended | None]:
         """Wait for an end, or for a reason to make one: its name as a secondary status ("" for an end by itself)."""
@@ -178,13 +183,9 @@ class Execution:
 
     def _finish(self, cluster: Cluster, why: str, ended: Ended | None, leave: Callable[[], None]) -> bool:
         """Upload, and enter the last status."""
-        if ended and ended.start_error:
-            self._fail(f"ClientError: CannotStartContainerError. {ended.start_error}", leave)
-            return True
-        if ended and ended.code:
+        if failure := _failure(ended):
             self._upload(cluster, _INSIDE.output_data, "output")
-            self._fail(f"AlgorithmError: {ended.failure[:950]}, exit code: {ended.code}", leave)
-            return True
+            return self._fail(failure, leave)
         self._enter("Uploading")
         has_model = self._upload(cluster, _INSIDE.model, "model", even_empty=True)
         self._upload(cluster, _INSIDE.output_data, "output")
@@ -254,12 +255,20 @@ class Execution:
             self._jobs.changed.notify_all()
         return True
 
-    def _fail(self, reason: str, leave: Callable[[], None] | None = None) -> None:
+    def _fail(self, reason: str, leave: Callable[[], None] | None = None) -> bool:
         with self._jobs.changed:
             if leave:
                 leave()
             self.job.fail(reason)
             self._jobs.changed.notify_all()
+        return True
+
+
+def _failure(ended: Ended | None) -> str:
+    """Why the job fails; "" for a program that ended well, or was ended."""
+    if ended and ended.start_error:
+        return f"ClientError: CannotStartContainerError. {ended.start_error}"
+    return f"AlgorithmError: {ended.failure[:950]}, exit code: {ended.code}" if ended and ended.code else ""
 
 
 def _told(error: Exception) -> str:

@@ -52,6 +52,8 @@ class TrainingJob:
     has_model: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
+    pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of when somebody looked last
+    over_since: float = 0.0  # by the clock that nobody sets
 
     @property
     def name(self) -> str:
@@ -71,6 +73,16 @@ class TrainingJob:
         return self.status in TERMINAL
 
     @property
+    def keep_alive(self) -> int:
+        """For how many seconds its instances are kept in a warm pool."""
+        return int(self.request["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0))
+
+    @property
+    def has_pool(self) -> bool:
+        """Whether instances of its are kept, as of when somebody looked last."""
+        return self.pool.get("Status") == "Available"
+
+    @property
     def output(self) -> str:
         """Where its artifacts go: S3OutputPath/NAME/output."""
         return joined(self.request["OutputDataConfig"]["S3OutputPath"], self.name, "output")
@@ -84,6 +96,7 @@ class TrainingJob:
         self.status, self.secondary, self.modified = status or self.status, secondary, now
         if self.is_over:
             entry["EndTime"] = self.ended = now
+            self.over_since = time.monotonic()
         self.transitions.append(entry)
 
     def fail(self, reason: str) -> None:
@@ -101,6 +114,7 @@ class TrainingJob:
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary,
         }
+        row |= {"WarmPoolStatus": dict(self.pool)} if self.pool else {}
         return row | ({"TrainingEndTime": self.ended} if self.ended else {})
 
     def describe(self) -> dict[str, Any]:

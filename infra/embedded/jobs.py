@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from infra.embedded import warm_pools
 from infra.embedded.job import TrainingJob
 from infra.embedded.quotas import Quotas
 from infra.embedded.wire import ACCOUNT, AwsError
@@ -31,10 +32,15 @@ class Jobs:
                     "Training job names must be unique within an AWS account and region, and a training job with this "
                     f"name already exists ({held.arn})",
                 )
-            running = [other for other in self._held.values() if not other.is_over]
-            self.quotas.check(job, [other for other in running if other.region == region])
+            beside = self.all(region)
+            pool = warm_pools.matching(job, beside)
+            busy = [other for other in beside if (not other.is_over or other.has_pool) and other is not pool]
+            self.quotas.check(job, busy)
+            if pool:
+                pool.pool |= {"Status": "Reused", "ReusedByJob": job.name}
             job.enter("Starting", "InProgress")
             self._held[region, name.lower()] = job
+            warm_pools.settle([job])
             self.changed.notify_all()
         return job
 
@@ -42,6 +48,7 @@ class Jobs:
         """The job of this name. Raises AwsError when there is none."""
         with self.changed:
             if job := self._held.get((region, name.lower())):
+                warm_pools.settle([job])
                 return job
         raise AwsError("ValidationException", "Requested resource not found.")
 
@@ -59,11 +66,15 @@ class Jobs:
     def all(self, region: str | None = None) -> list[TrainingJob]:
         """The jobs of a region, or of all."""
         with self.changed:
-            return [job for job in self._held.values() if region in (None, job.region)]
+            found = [job for job in self._held.values() if region in (None, job.region)]
+            warm_pools.settle(found)
+            return found
 
     def restore(self, jobs: Iterable[TrainingJob]) -> None:
         """Take over jobs of an earlier run. Those that were not over have been cut off, and fail."""
+        jobs = list(jobs)
         with self.changed:
+            warm_pools.terminate(jobs)
             for job in jobs:
                 if not job.is_over:
                     job.fail("InternalServerError: We encountered an internal error. Please try again.")

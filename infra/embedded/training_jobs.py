@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from infra.embedded.checks import check_training_job
+from infra.embedded.checks import check_training_job, check_warm_pool
 from infra.embedded.constraints import check
 from infra.embedded.execution import Execution, Settings
 from infra.embedded.job import TrainingJob
@@ -67,8 +67,10 @@ class TrainingJobs:
             if within(request, "CreationTime", row["CreationTime"])
             and within(request, "LastModifiedTime", row["LastModifiedTime"])
         ]
-        if request.get("WarmPoolStatusEquals") or request.get("TrainingPlanArnEquals"):
-            rows = []  # there are no warm pools and no plans here
+        if pool := request.get("WarmPoolStatusEquals"):
+            rows = [row for row in rows if row.get("WarmPoolStatus", {}).get("Status") == pool]
+        if request.get("TrainingPlanArnEquals"):
+            rows = []  # there are no plans here
         if status and "MaxResults" not in request:
             rows = [row for row in rows if row["TrainingJobStatus"] == status]
         by = str(request.get("SortBy", "CreationTime"))
@@ -94,13 +96,11 @@ class TrainingJobs:
         TRAINING_UPDATE.refuse(request)
         with self.jobs.changed:
             job = self.jobs.find(region, request["TrainingJobName"])
-            if job.is_over:
+            if job.is_over and not job.has_pool:
                 message = f"The request was rejected because the training job is in status {job.status}."
                 raise AwsError("ValidationException", message)
-            for name in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"):
-                if name in request:
-                    job.request[name] = request[name]
             job.request["ResourceConfig"] |= request.get("ResourceConfig", {})
+            check_warm_pool(job.request)
             job.modified = time.time()
         return {"TrainingJobArn": job.arn}
 
@@ -113,6 +113,11 @@ class TrainingJobs:
                     "ResourceInUse",
                     f"The training job {job.arn} is in status {job.status}; only jobs in a terminal status can be "
                     "deleted.",
+                )
+            if job.has_pool:
+                raise AwsError(
+                    "ResourceInUse",
+                    f"The training job {job.arn} retains a warm pool; set its KeepAlivePeriodInSeconds to 0 first.",
                 )
             self.jobs.remove(job)
             self._executions.pop(job.arn, None)

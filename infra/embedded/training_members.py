@@ -74,7 +74,9 @@ TRAINING_JOB = Members(
         "ResourceConfig.InstanceCount": Honoured("quota, hosts; resourceconfig.json"),
         "ResourceConfig.VolumeSizeInGB": Listed("must be from 1 to 16,384; the disk is this machine's"),
         "ResourceConfig.VolumeKmsKeyId": Listed("must exist; the disk is this machine's, encrypted or not"),
-        "ResourceConfig.KeepAlivePeriodInSeconds": Refused("the embedded AWS keeps no warm pools; leave it out"),
+        "ResourceConfig.KeepAlivePeriodInSeconds": Honoured(
+            "a warm pool: WarmPoolStatus, its quota, the next job like it"
+        ),
         "ResourceConfig.InstanceGroups": Honoured("one cluster of all their hosts; quotas; resourceconfig.json"),
         "ResourceConfig.TrainingPlanArn": Refused("the embedded AWS has no training plans; leave it out"),
         "ResourceConfig.InstancePlacementConfig": Refused("the embedded AWS has no UltraServers; leave it out"),
@@ -108,7 +110,7 @@ TRAINING_JOB = Members(
         "ProfilerConfig.DisableProfiler": Honoured("ProfilingStatus; with true nothing is copied"),
         "ProfilerRuleConfigurations": Refused(_NO_RULES),
         "Environment": Honoured("the program's environment"),
-        "RetryStrategy": Refused("the embedded AWS does not retry jobs; leave it out"),
+        "RetryStrategy": Honoured("new attempts after InternalServerError"),
         "RemoteDebugConfig.EnableRemoteDebug": Refused(
             "the embedded AWS has no remote debugging; look into the container with docker exec"
         ),
@@ -120,4 +122,8 @@ TRAINING_JOB = Members(
     },
 )
 
-TRAINING_UPDATE = Members("UpdateTrainingJob", {}, {"": TRAINING_JOB})
+TRAINING_UPDATE = Members(
+    "UpdateTrainingJob",
+    {"ProfilerConfig": Refused("the profiler of a running job is as it was created; create another job")},
+    {"": TRAINING_JOB},
+)

@@ -111,6 +111,11 @@ def test_a_link_out_of_the_folder_fails_the_job(
     assert job["ModelArtifacts"]["S3ModelArtifacts"] == ""
 
 
+def test_why_the_program_failed_is_more_than_that_its_output_cannot_be_uploaded(job_request: Make, run: Any) -> None:
+    job = run(job_request("(base / 'output/data/link').symlink_to('/etc'); raise SystemExit(3)"))
+    assert job["FailureReason"] == "AlgorithmError: , exit code: 3"
+
+
 def test_circles_end(tmp_path: Path) -> None:
     folder = Folder(tmp_path, Path("/opt/ml/model"))
     (tmp_path / "a").symlink_to("b")

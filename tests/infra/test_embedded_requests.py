@@ -273,8 +273,11 @@ def test_a_running_job_can_be_updated(job_request: Make, when: When, aws: Embedd
     client, request = boto3.client("sagemaker"), job_request("import time\ntime.sleep(60)")
     name = request["TrainingJobName"]
     client.create_training_job(**request)
-    client.update_training_job(TrainingJobName=name, ProfilerConfig={"DisableProfiler": True})
-    assert client.describe_training_job(TrainingJobName=name)["ProfilerConfig"] == {"DisableProfiler": True}
+    client.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 60})
+    described = client.describe_training_job(TrainingJobName=name)
+    assert described["ResourceConfig"] == request["ResourceConfig"] | {"KeepAlivePeriodInSeconds": 60}
+    assert described["WarmPoolStatus"] == {"Status": "InUse"}
+    client.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 0})
     client.stop_training_job(TrainingJobName=name)
     when(name)
     assert "is in status Stopped" in refusal(client.update_training_job, TrainingJobName=name)
