@@ -103,3 +103,43 @@ def test_the_image_trains(start: Callable[..., str], when: When, bucket: str) ->
     job = when(name, seconds=120)
     assert job["TrainingJobStatus"] == "Completed", json.dumps(printed(name)[-20:])
     assert boto3.client("s3").head_object(Bucket=bucket, Key=f"out/{name}/output/model.tar.gz")["ContentLength"] > 1_000
+
+
+def test_groups_of_containers_are_told_of_each_other_and_their_folders_are_copied(
+    start: Callable[..., str], when: When, bucket: str
+) -> None:
+    program = (
+        "import json; c = json.load(open('/opt/ml/input/config/resourceconfig.json')); me = c['current_host']; "
+        "open(f'/tmp/board/{me}', 'w').write(me); "
+        "open(f'/opt/ml/model/{me}', 'w').write(c['current_group_name']); "
+        "os.symlink(f'/opt/ml/model/{me}', '/opt/ml/model/link')"
+    )
+    groups = [
+        {"InstanceGroupName": name, "InstanceType": "ml.m5.large", "InstanceCount": count}
+        for name, count in (("one", 1), ("two", 2))
+    ]
+    board = {"S3OutputPath": f"s3://{bucket}/seen", "LocalPath": "/tmp/board"}
+    output = {"S3OutputPath": f"s3://{bucket}/out", "CompressionType": "NONE"}
+    name = start(
+        "import os; exec(os.environ['PROGRAM'])",
+        Environment={"PROGRAM": program},
+        ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 1},
+        TensorBoardOutputConfig=board,
+        OutputDataConfig=output,
+    )
+    job = when(name)
+    assert job["TrainingJobStatus"] == "Completed", [job.get("FailureReason"), printed(name)]
+    s3 = boto3.client("s3")
+    seen = {
+        item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode()
+        for item in s3.list_objects_v2(Bucket=bucket)["Contents"]
+    }
+    assert seen == {
+        f"seen/{name}/tensorboard-output/algo-1": "algo-1",
+        f"seen/{name}/tensorboard-output/algo-2": "algo-2",
+        f"seen/{name}/tensorboard-output/algo-3": "algo-3",
+        f"out/{name}/output/model/algo-1": "one",
+        f"out/{name}/output/model/algo-2": "two",
+        f"out/{name}/output/model/algo-3": "two",
+        f"out/{name}/output/model/link": "one",
+    }
