@@ -7,7 +7,7 @@ from it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import botocore
@@ -73,8 +73,7 @@ class Members:
 
     def refuse(self, request: dict[str, Any]) -> None:
         """Raises AwsError (ValidationException) for the first member, or value of one, that is refused."""
-        for path, value in _given(self._shape, request, ""):
-            generic = _generic(path)
+        for path, generic, value in _given(self._shape, request, "", ""):
             if value is _UNKNOWN:
                 known = f"botocore {botocore.__version__}, with which the embedded AWS knows SageMaker's requests"
                 raise AwsError("ValidationException", f"{path}: {known}, has no such member; leave it out.")
@@ -94,7 +93,7 @@ class Members:
             rows.append(f"| `{path}` | {here} | {told} |")
         return rows
 
-    @property
+    @cached_property
     def _shape(self) -> Any:
         return _model().operation_model(self.operation).input_shape
 
@@ -134,35 +133,22 @@ def _leaves(shape: Any, path: str, above: tuple[str, ...]) -> Iterator[str]:
             yield from _leaves(inner, below + marks, (*above, inner.name))
 
 
-def _given(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each member that asks for something, with its path, in which items have their number or key."""
+def _given(shape: Any, value: Any, path: str, generic: str) -> Iterator[tuple[str, str, Any]]:
+    """Each member that asks for something: its path with and without the numbers and keys of items, and its value."""
     if shape.type_name == "structure":
         for name, item in value.items():
-            below = f"{path}.{name}" if path else name
+            below = (f"{path}.{name}", f"{generic}.{name}") if path else (name, name)
             if item is None:
                 continue
             if name not in shape.members:
-                yield below, _UNKNOWN
+                yield *below, _UNKNOWN
             else:
-                yield from _given(shape.members[name], item, below)
-    elif shape.type_name in ("list", "map") and _inner(shape)[0].type_name == "structure":
-        items = enumerate(value) if shape.type_name == "list" else value.items()
-        for key, item in items:
-            mark = f"[{key}]" if shape.type_name == "list" else f"{{{key}}}"
-            yield from _given(shape.member if shape.type_name == "list" else shape.value, item, path + mark)
+                yield from _given(shape.members[name], item, *below)
+    elif shape.type_name == "list" and _inner(shape)[0].type_name == "structure":
+        for number, item in enumerate(value):
+            yield from _given(shape.member, item, f"{path}[{number}]", f"{generic}[]")
+    elif shape.type_name == "map" and _inner(shape)[0].type_name == "structure":
+        for key, item in value.items():
+            yield from _given(shape.value, item, f"{path}{{{key}}}", f"{generic}{{}}")
     elif value not in (False, {}, [], ""):
-        yield path, value
-
-
-def _generic(path: str) -> str:
-    """The path as tables have it, without numbers and keys."""
-    out, skipping = [], ""
-    for letter in path:
-        if skipping:
-            if letter != skipping:
-                continue
-            skipping = ""
-        elif letter in "[{":
-            skipping = "]" if letter == "[" else "}"
-        out.append(letter)
-    return "".join(out)
+        yield path, generic, value
