@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def upload_folder(
     if compression == "NONE":
         files = _files(folders)
         for path, file in files.items():
-            _put(s3, bucket, f"{prefix}/{path}", file, extra)
+            with suppress(FileNotFoundError):  # a temporary file that has gone
+                _put(s3, bucket, f"{prefix}/{path}", file, extra)
         return bool(files)
     packed: set[str] = set()
     with tempfile.TemporaryFile() as whole:
@@ -78,6 +80,8 @@ def _put(s3: Any, bucket: str, key: str, file: Path, options: Mapping[str, str] 
             s3.upload_fileobj(body, bucket, key, ExtraArgs=dict(options or {}))
     except ClientError as error:
         raise UploadError(f"s3://{bucket}/{key}: {error.response['Error'].get('Message', error)}") from error
+    except PermissionError as error:
+        raise UploadError(f"s3://{bucket}/{key}: the file may not be read") from error
 
 
 def _files(folders: Sequence[Folder]) -> dict[str, Path]:
@@ -98,7 +102,7 @@ class FolderSync:
         """Copy what has changed. What cannot be sent now is tried again, unless this is the `last` time."""
         try:
             found = _files(self.folders)
-        except UploadError:
+        except (OSError, UploadError):
             if last:
                 raise
             return
