@@ -34,7 +34,6 @@ _INSIDE = OptMl()
 _POLL_SECONDS = 0.05
 _CHECKPOINT_SECONDS = 1.0
 _DAY = 86_400
-_INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,6 @@ class Execution:
             self._cluster.kill()
 
     def _run(self) -> None:
-        retries = self.job.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
         over = False
         while not over:
             try:
@@ -91,11 +89,9 @@ class Execution:
                 over = self._fail(f"ClientError: Data download failed: {_told(error)}")
             except Exception:  # a bug of ours must end this attempt only, as one of the service's own would
                 traceback.print_exc()
-                if retries == 0 or self._stopping.is_set():
-                    over = self._fail(_INTERNAL)
-                else:
-                    retries -= 1
-                    self._enter("Starting", "InProgress", "Retrying the training job after an internal error")
+                with self._jobs.changed:
+                    over = self.job.internal_error()
+                    self._jobs.changed.notify_all()
 
     def _attempt_once(self) -> bool:
         """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""

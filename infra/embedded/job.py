@@ -53,6 +53,7 @@ class TrainingJob:
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
     pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of when somebody looked last
+    retries: int = 0
     over_since: float = 0.0  # by the clock that nobody sets
 
     @property
@@ -98,6 +99,16 @@ class TrainingJob:
             entry["EndTime"] = self.ended = now
             self.over_since = time.monotonic()
         self.transitions.append(entry)
+
+    def internal_error(self) -> bool:
+        """A fault of the service's own: start anew as far as RetryStrategy allows, or fail. Returns whether it failed."""
+        most = self.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
+        if self.status != "InProgress" or self.retries >= most:
+            self.fail("InternalServerError: We encountered an internal error. Please try again.")
+            return True
+        self.retries += 1
+        self.enter("Starting", "InProgress", "Retrying the training job after an internal error")
+        return False
 
     def fail(self, reason: str) -> None:
         """End as Failed; FailureReason holds 1,024 characters."""

@@ -71,11 +71,11 @@ class Jobs:
             return found
 
     def restore(self, jobs: Iterable[TrainingJob]) -> None:
-        """Take over jobs of an earlier run. Those that were not over have been cut off, and fail."""
+        """Take over jobs of an earlier run. Those that were not over have been cut off: an internal error."""
         jobs = list(jobs)
         with self.changed:
             warm_pools.terminate(jobs)
             for job in jobs:
                 if not job.is_over:
-                    job.fail("InternalServerError: We encountered an internal error. Please try again.")
+                    job.internal_error()
                 self._held[job.region, job.name.lower()] = job

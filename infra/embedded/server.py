@@ -137,6 +137,7 @@ class EmbeddedAws:
                 raise
         for server in self._servers:
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.training.go_on()
         return self
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from infra.embedded import warm_pools
 from infra.embedded.checks import check_training_job, check_warm_pool
 from infra.embedded.constraints import check
 from infra.embedded.execution import Execution, Settings
@@ -41,6 +42,16 @@ class TrainingJobs:
         TRAINING_JOB.refuse(request)
         check_training_job(request, region)
         job = self.jobs.add(request, region, **more)
+        self._begin(job)
+        return {"TrainingJobArn": job.arn}
+
+    def go_on(self) -> None:
+        """Begin anew the jobs that were cut off and are to be tried again."""
+        for job in self.jobs.all():
+            if not job.is_over and job.arn not in self._executions:
+                self._begin(job)
+
+    def _begin(self, job: TrainingJob) -> None:
         if self._instant is None:
             execution = Execution(job, self.jobs, self._clients, self._settings)
             self._executions[job.arn] = execution
@@ -49,7 +60,6 @@ class TrainingJobs:
             self._pretend(job)
         else:
             threading.Thread(target=self._pretend, args=(job,), daemon=True).start()
-        return {"TrainingJobArn": job.arn}
 
     def describe(self, request: Request, region: str) -> dict[str, Any]:
         check("DescribeTrainingJob", request)
@@ -101,6 +111,7 @@ class TrainingJobs:
                 raise AwsError("ValidationException", message)
             job.request["ResourceConfig"] |= request.get("ResourceConfig", {})
             check_warm_pool(job.request)
+            warm_pools.settle([job])
             job.modified = time.time()
         return {"TrainingJobArn": job.arn}
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from infra.embedded import warm_pools
 from infra.embedded.cluster import Cluster
+from infra.embedded.job import TrainingJob
 from infra.embedded.server import EmbeddedAws
 
 Make = Callable[..., dict[str, Any]]
@@ -124,3 +125,21 @@ def test_a_job_is_tried_again_after_an_internal_error(
     job = when(request["TrainingJobName"])
     assert job["FailureReason"].startswith("InternalServerError: ")
     assert job["WarmPoolStatus"]["Status"] == "Terminated"
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(0, "Completed"), (1, "Failed")])
+def test_a_job_that_was_cut_off_by_a_crash_is_tried_again(
+    attempts: int, status: str, job_request: Make, when: When, aws: EmbeddedAws
+) -> None:
+    request = job_request(RetryStrategy={"MaximumRetryAttempts": 1}, **kept(60))
+    name = request["TrainingJobName"]
+    arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"
+    cut = TrainingJob(request, "us-east-1", arn, time.time(), started=time.time(), retries=attempts)
+    cut.pool = {"Status": "InUse"}
+    cut.enter("Training", "InProgress")
+    aws.training.jobs.restore([TrainingJob.from_json(cut.to_json())])
+    assert pool(name)["Status"] == ("Terminated" if attempts else "InUse")
+    aws.training.go_on()
+    job = when(name)
+    assert job["TrainingJobStatus"] == status
+    assert job["WarmPoolStatus"]["Status"] == ("Terminated" if attempts else "Available")
