@@ -71,7 +71,7 @@ class Cluster:
 
     def folders(self, inside: Path) -> list[Folder]:
         """What the hosts' programs know as `inside`."""
-        return [Folder(told.place(tree, inside), inside) for tree in self.trees]
+        return [Folder(told.place(tree, inside), inside, tree.base) for tree in self.trees]
 
     def start(self, runner: Callable[[TrainingJob, OptMl], Runner], environment: Mapping[str, str]) -> None:
         """Start the program on every host. Raises ServiceError."""

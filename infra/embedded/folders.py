@@ -20,18 +20,31 @@ class UploadError(Exception):
 
 @dataclass(frozen=True)
 class Folder:
-    """One host's folder: where it is, and `inside`, where it is for a program in a container."""
+    """One host's folder: where it is, and `inside`, where it is for a program in a container.
+
+    What is read of it raises UploadError where the folder itself, or one above it below `base`, has become a link.
+    """
 
     top: Path
     inside: Path
+    base: Path  # the host's, in which no program can replace it
 
     def entries(self) -> Iterator[tuple[str, Path]]:
         """Everything that is there by its path in the folder, folders before what they hold, links as they are."""
+        self._check()
         yield from self._entries(self.top)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file by its path in the folder, and where its contents are; links are followed. Raises UploadError."""
+        """Every file by its path in the folder, and where its contents are; links are followed."""
+        self._check()
         yield from self._files(self.top, "", ())
+
+    def _check(self) -> None:
+        place = self.top
+        while place != self.base:
+            if _kind(place) == stat.S_IFLNK:
+                raise UploadError(f"{self.inside} is a link, or below one; keep it a folder")
+            place = place.parent
 
     def link(self, link: Path) -> str:
         """The text for a link in an archive of the folder. Raises UploadError for one that leads out."""

@@ -101,7 +101,7 @@ class TrainingJob:
         self.transitions.append(entry)
 
     def internal_error(self) -> bool:
-        """A fault of the service's own: start anew as far as RetryStrategy allows, or fail. Returns whether it failed."""
+        """After a fault of the service's own: start anew as far as RetryStrategy allows, or fail; whether it failed."""
         most = self.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
         if self.status != "InProgress" or self.retries >= most:
             self.fail("InternalServerError: We encountered an internal error. Please try again.")

@@ -5,7 +5,9 @@ from typing import Any
 from moto.backends import get_backend
 from moto.iam.access_control import PermissionResult
 from moto.iam.models import iam_backends
+from moto.moto_server.utilities import RegexConverter
 from moto.s3.models import FakeBucket, s3_backends
+from werkzeug.routing import BaseConverter
 
 from infra.embedded.policy import Decision, decide
 from infra.embedded.wire import ACCOUNT
@@ -49,6 +51,16 @@ def has_network_part(kind: str, name: str, region: str) -> bool:
     if kind == "Subnets":
         return any(name in zone for zone in ec2.subnets.values())
     return ec2.get_security_group_from_id(name) is not None
+
+
+def take_any_key() -> None:
+    """Have moto's routes take keys with line breaks: they are regular expressions, whose dot takes none."""
+    RegexConverter.__init__ = _set_regex
+
+
+def _set_regex(self: Any, url_map: Any, *items: Any) -> None:
+    BaseConverter.__init__(self, url_map)
+    self.regex = f"(?s:{items[0]})"
 
 
 def obey_bucket_policies() -> None:

@@ -127,6 +127,7 @@ class EmbeddedAws:
 
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
+        moto_side.take_any_key()
         provisioning.fill_gaps()
         large_objects.spare_memory()
         if self._state:

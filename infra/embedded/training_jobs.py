@@ -109,8 +109,9 @@ class TrainingJobs:
             if job.is_over and not job.has_pool:
                 message = f"The request was rejected because the training job is in status {job.status}."
                 raise AwsError("ValidationException", message)
-            job.request["ResourceConfig"] |= request.get("ResourceConfig", {})
-            check_warm_pool(job.request)
+            resources = job.request["ResourceConfig"] | request.get("ResourceConfig", {})
+            check_warm_pool(job.request | {"ResourceConfig": resources})
+            job.request["ResourceConfig"] = resources
             warm_pools.settle([job])
             job.modified = time.time()
         return {"TrainingJobArn": job.arn}

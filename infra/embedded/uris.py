@@ -1,6 +1,7 @@
 """The two ways in which SageMaker's API lets an object or a prefix in S3 be written: s3://... and https://..."""
 
 import re
+from urllib.parse import unquote
 
 # Virtual-hosted and path style, as "Methods for accessing a bucket" of the S3 User Guide has them.
 _VIRTUAL = re.compile(r"(?P<bucket>.+)\.s3(?:\.dualstack)?(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
@@ -15,9 +16,9 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
         return host, key
     if scheme == "https" and _PATH.fullmatch(host):
         host, _, key = key.partition("/")
-        return host, key
+        return host, unquote(key)
     if scheme == "https" and (found := _VIRTUAL.fullmatch(host)):
-        return found["bucket"], key
+        return found["bucket"], unquote(key)
     raise ValueError(f'"{uri}" is no place in S3; write s3://BUCKET/KEY or https://BUCKET.s3.REGION.amazonaws.com/KEY')
 
 

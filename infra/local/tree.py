@@ -13,6 +13,7 @@ from ahx.errors import InputError, StorageError
 from ahx.training.opt_ml import OptMl
 
 HOST = "algo-1"
+_MOST_FAILURE = 1 << 16  # bytes that are read of a failure file
 Source = str | os.PathLike[str]
 
 
@@ -65,9 +66,15 @@ def failure(tree: OptMl) -> str:
     """What the failure file says, its first line a sentence; "" where there is none. It counts when a job failed only:
     while one is running it says what a sudden death would mean."""
     try:
-        return tree.failure.read_text("utf-8", errors="replace").strip()
-    except FileNotFoundError:
+        with open(tree.failure, "rb", opener=_no_link) as file:
+            return (file.read(_MOST_FAILURE) or b"").decode(errors="replace").strip()
+    except OSError:  # there is none, or something else has its name
         return ""
+
+
+def _no_link(name: str, flags: int) -> int:
+    """A job's program must not have us read what it may not, nor wait for a pipe."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def reason(tree: OptMl) -> str:

@@ -32,10 +32,10 @@ os.link(model / 'card', model / 'card-too')
 (model / 'empty').mkdir()
 os.mkfifo(model / 'pipe')
 import socket; socket.socket(socket.AF_UNIX).bind(str(model / 'sock'))
-(model / 'a b#?%\\u00e9').write_text('o')
+(model / 'a b\\n#?%\\u00e9').write_text('o')
 (model / 'shut').write_text('s'); (model / 'shut').chmod(0)
 """
-FILES = {"step-5/weights": b"w", "card": b"c", "card-too": b"c", "a b#?%é": b"o", "shut": b"s"}
+FILES = {"step-5/weights": b"w", "card": b"c", "card-too": b"c", "a b\n#?%é": b"o", "shut": b"s"}
 THROUGH_LINKS = {
     "latest/weights": b"w",
     "latest/up": b"c",
@@ -111,13 +111,33 @@ def test_a_link_out_of_the_folder_fails_the_job(
     assert job["ModelArtifacts"]["S3ModelArtifacts"] == ""
 
 
+@pytest.mark.parametrize("replaced", ["output/data", "output"])
+def test_a_folder_that_a_program_replaces_by_a_link_is_not_read(
+    job_request: Make, run: Any, tmp_path: Path, replaced: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret").touch()
+    program = f"import shutil; shutil.rmtree(base / {replaced!r}); (base / {replaced!r}).symlink_to({str(tmp_path)!r})"
+    job = run(job_request(program))
+    assert job["FailureReason"] == (
+        "ClientError: Artifact upload failed: /opt/ml/output/data is a link, or below one; keep it a folder"
+    )
+
+
+@pytest.mark.parametrize("made", ["symlink_to('/etc/passwd')", "mkdir()", "write_bytes(b'\\xff' * 1_000_000)"])
+def test_a_failure_file_that_is_none_says_nothing(job_request: Make, run: Any, made: str) -> None:
+    job = run(job_request(f"(base / 'output/failure').{made}; raise SystemExit(1)"))
+    assert job["FailureReason"].endswith(", exit code: 1")
+    assert "root" not in job["FailureReason"]
+
+
 def test_why_the_program_failed_is_more_than_that_its_output_cannot_be_uploaded(job_request: Make, run: Any) -> None:
     job = run(job_request("(base / 'output/data/link').symlink_to('/etc'); raise SystemExit(3)"))
     assert job["FailureReason"] == "AlgorithmError: , exit code: 3"
 
 
 def test_circles_end(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, Path("/opt/ml/model"))
+    folder = Folder(tmp_path, Path("/opt/ml/model"), tmp_path)
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(UploadError, match="the link a leads in a circle"):
@@ -136,7 +156,7 @@ def test_what_has_no_contents_is_left_out(tmp_path: Path) -> None:
         bound.bind(str(tmp_path / "s"))
         os.mkfifo(tmp_path / "p")
         (tmp_path / "gone").symlink_to("nowhere")
-        folder = Folder(tmp_path, Path("/opt/ml/model"))
+        folder = Folder(tmp_path, Path("/opt/ml/model"), tmp_path)
         assert list(folder.files()) == []
         assert [path for path, _ in folder.entries()] == ["gone"]
 

@@ -261,6 +261,16 @@ def test_what_cannot_be_had_is_refused(job_request: Make, bucket: str, member: s
     assert sentence in caught.value.response["Error"]["Message"]
 
 
+def test_the_quota_counts_all_groups(job_request: Make) -> None:
+    groups = [
+        {"InstanceGroupName": name, "InstanceType": "ml.g6.xlarge", "InstanceCount": count}
+        for name, count in (("a", 3), ("b", 2))
+    ]
+    request = job_request(ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 1})
+    with pytest.raises(ClientError, match=r"'ml.g6.xlarge for training job usage' is 4 .* request delta of 5 "):
+        boto3.client("sagemaker").create_training_job(**request)
+
+
 def test_a_vpc_that_is_there_is_accepted(job_request: Make, run: Any) -> None:
     ec2 = boto3.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
@@ -275,7 +285,7 @@ def test_https_names_the_same_places(job_request: Make, run: Any, bucket: str) -
     boto3.client("s3").put_object(Bucket=bucket, Key="in/a b?c#d", Body=b"x")
     channels = [
         channel("path", f"https://s3.us-east-1.amazonaws.com/{bucket}/in/"),
-        channel("host", f"https://{bucket}.s3.us-east-1.amazonaws.com/in/a b?c#d"),
+        channel("host", f"https://{bucket}.s3.us-east-1.amazonaws.com/in/a%20b%3Fc%23d"),
     ]
     request = job_request(
         COPYING,
