@@ -182,8 +182,3 @@ class TrainingJobs:
                 job.enter("Uploading")
                 job.enter("Completed", "Completed")
             self.jobs.changed.notify_all()
-
-
-def tags_of(job: TrainingJob) -> list[dict[str, str]]:
-    """As ListTags shows them."""
-    return [{"Key": key, "Value": value} for key, value in job.tags.items()]
