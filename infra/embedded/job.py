@@ -29,7 +29,7 @@ MESSAGES = {
 SPOT_PRICE = 0.3
 
 # Members of the request that DescribeTrainingJob gives back as they came.
-_ECHOED = shared("CreateTrainingJob", "DescribeTrainingJob")
+_ECHOED = shared("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 
 
 @dataclass

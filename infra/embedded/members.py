@@ -98,10 +98,9 @@ class Members:
         return _model().operation_model(self.operation).input_shape
 
 
-def shared(asking: str, answering: str) -> list[str]:
-    """The members that the request of one operation and the answer of another both have."""
-    answer = _model().operation_model(answering).output_shape.members
-    return [name for name in _model().operation_model(asking).input_shape.members if name in answer]
+def shared(one: str, other: str) -> list[str]:
+    """The members that two structures of the model both have, in the order of the first."""
+    return [name for name in _model().shape_for(one).members if name in _model().shape_for(other).members]
 
 
 _UNKNOWN = object()
