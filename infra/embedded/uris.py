@@ -23,5 +23,6 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def joined(uri: str, *parts: str) -> str:
-    """URI/PART/..."""
-    return "/".join([uri.rstrip("/"), *parts])
+    """s3://.../PART/..."""
+    bucket, key = bucket_and_key(uri)
+    return "/".join([f"s3://{bucket}/{key}".rstrip("/"), *parts])

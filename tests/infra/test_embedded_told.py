@@ -292,8 +292,10 @@ def test_https_names_the_same_places(job_request: Make, run: Any, bucket: str) -
         InputDataConfig=channels,
         OutputDataConfig={"S3OutputPath": f"https://{bucket}.s3.amazonaws.com/out/", "CompressionType": "NONE"},
     )
-    assert run(request)["TrainingJobStatus"] == "Completed"
-    seen = json.loads(read(bucket, f"out/{request['TrainingJobName']}/output/model/algo-1.json"))
+    job = run(request)
+    place = f"out/{request['TrainingJobName']}/output/model/"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{bucket}/{place}"
+    seen = json.loads(read(bucket, f"{place}algo-1.json"))
     assert seen["files"] == ["host/a b?c#d", "path/a b?c#d"]
 
 
