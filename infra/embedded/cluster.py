@@ -101,6 +101,8 @@ class Cluster:
         for job in self.jobs:
             if job.is_running:
                 job.kill()
+            else:
+                job.wait()  # closes what is open towards it
 
     def close(self) -> None:
         """Kill what still runs, and remove the folders."""
