@@ -62,7 +62,9 @@ def embedded_aws_page() -> str:
     for members in (TRAINING_JOB, TUNING_JOB):
         begin, end = f"<!-- {members.operation}: written by docs/generate.py -->\n", "<!-- end -->"
         between = re.compile(f"(?<={re.escape(begin)}).*?(?={end})", re.DOTALL)
-        page = between.sub("\n".join(["", *members.rows(), "", ""]).replace("\\", r"\\"), page)
+        page, times = between.subn("\n".join(["", *members.rows(), "", ""]).replace("\\", r"\\"), page)
+        if times != 1:
+            sys.exit(f"docs/embedded-aws.md has {times} places for the members of {members.operation}, not one")
     return page
 
 

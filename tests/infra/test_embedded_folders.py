@@ -124,9 +124,11 @@ def test_a_folder_that_a_program_replaces_by_a_link_is_not_read(
     )
 
 
-@pytest.mark.parametrize("made", ["symlink_to('/etc/passwd')", "mkdir()", "write_bytes(b'\\xff' * 1_000_000)"])
+@pytest.mark.parametrize(
+    "made", ["f.symlink_to('/etc/passwd')", "f.mkdir()", "os.mkfifo(f)", "f.write_bytes(b'\\xff' * 1_000_000)"]
+)
 def test_a_failure_file_that_is_none_says_nothing(job_request: Make, run: Any, made: str) -> None:
-    job = run(job_request(f"(base / 'output/failure').{made}; raise SystemExit(1)"))
+    job = run(job_request(f"f = base / 'output/failure'; {made}; raise SystemExit(1)"))
     assert job["FailureReason"].endswith(", exit code: 1")
     assert "root" not in job["FailureReason"]
 
@@ -246,6 +248,15 @@ def test_manifests_that_cannot_be_meant_are_said(
     told = job["FailureReason"]
     assert told.startswith("ClientError: Data download failed: ")
     assert sentence.replace("{bucket}", bucket) in told
+
+
+def test_a_manifest_of_gigabytes_is_not_read(
+    job_request: Make, run: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.embedded.channels._LARGEST_MANIFEST", 1_000)
+    boto3.client("s3").put_object(Bucket=bucket, Key="list", Body=b" " * 1_001)
+    job = run(job_request(InputDataConfig=source(f"s3://{bucket}/list", "ManifestFile")))
+    assert f"the manifest s3://{bucket}/list has 1,001 bytes; 1,000 are read at most" in job["FailureReason"]
 
 
 def test_a_manifest_may_name_a_file_twice_and_its_place_by_https(job_request: Make, run: Any, bucket: str) -> None:
