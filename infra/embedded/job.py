@@ -2,8 +2,10 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from infra.embedded.ledger import Ledger
 
 TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
 
@@ -73,6 +75,10 @@ class TrainingJob:
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
 
+    ledger: Ledger | None = field(default=None, init=False, repr=False, compare=False)
+
+    section: ClassVar[str] = "training_jobs"
+
     @property
     def name(self) -> str:
         return str(self.request["TrainingJobName"])
@@ -108,6 +114,12 @@ class TrainingJob:
         if self.is_over:
             entry["EndTime"] = self.ended = now
         self.transitions.append(entry)
+        self.touch()
+
+    def touch(self) -> None:
+        """Have the ledger keep what has changed."""
+        if self.ledger:
+            self.ledger.touch(self)
 
     def fail(self, reason: str) -> None:
         """End as Failed; FailureReason holds 1,024 characters."""
@@ -153,7 +165,7 @@ class TrainingJob:
         return told
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "TrainingJob":

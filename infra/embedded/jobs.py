@@ -1,25 +1,24 @@
 """All training jobs, by region and name, under one lock, with the quotas that a new one must fit in."""
 
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from infra.embedded.job import TrainingJob
+from infra.embedded.ledger import Ledger
 from infra.embedded.quotas import Quotas
 from infra.embedded.wire import ACCOUNT, AwsError
 
 
 class Jobs:
-    """The jobs that there are. `changed` is notified at every change of any of them."""
+    """The jobs that there are. `changed` is notified at every change of any of them, and keeps it."""
 
-    def __init__(self, quotas: Quotas) -> None:
-        self.quotas = quotas
-        self.changed = threading.Condition(threading.RLock())
+    def __init__(self, quotas: Quotas, changed: Ledger) -> None:
+        self.quotas, self.changed = quotas, changed
         self._held: dict[tuple[str, str], TrainingJob] = {}
 
     def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
-        """A new job, Starting. Raises AwsError when its name is taken or the quota of its instance type used up."""
+        """A new job, Starting. Raises AwsError when its name is taken, the quota used up, or it cannot be kept."""
         name = request["TrainingJobName"]
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name.lower()}"
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
@@ -34,6 +33,8 @@ class Jobs:
             running = [other for other in self._held.values() if not other.is_over]
             self.quotas.check(job, [other for other in running if other.region == region])
             job.enter("Starting", "InProgress")
+            self.changed.record(job)
+            job.ledger = self.changed
             self._held[region, name.lower()] = job
             self.changed.notify_all()
         return job
@@ -51,8 +52,9 @@ class Jobs:
             return next((job for job in self._held.values() if job.arn == arn.lower()), None)
 
     def remove(self, job: TrainingJob) -> None:
-        """Forget a job; its name is free again."""
+        """Forget a job; its name is free again. Raises AwsError where that cannot be kept."""
         with self.changed:
+            self.changed.record(job, gone=True)
             del self._held[job.region, job.name.lower()]
             self.changed.notify_all()
 
@@ -65,6 +67,7 @@ class Jobs:
         """Take over jobs of an earlier run. Those that were not over have been cut off, and fail."""
         with self.changed:
             for job in jobs:
+                job.ledger = self.changed
                 if not job.is_over:
                     job.fail("InternalServerError: We encountered an internal error. Please try again.")
                 self._held[job.region, job.name.lower()] = job

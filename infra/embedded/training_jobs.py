@@ -84,6 +84,9 @@ class TrainingJobs:
             if job.is_over:
                 message = f"The request was rejected because the training job is in status {job.status}."
                 raise AwsError("ValidationException", message)
+            if job.status != "Stopping":
+                with self.jobs.changed.changing(job):
+                    job.enter("Stopping", "Stopping")
             self._stop(job)
         return {}
 
@@ -94,11 +97,12 @@ class TrainingJobs:
             if job.is_over:
                 message = f"The request was rejected because the training job is in status {job.status}."
                 raise AwsError("ValidationException", message)
-            for name in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"):
-                if name in request:
-                    job.request[name] = request[name]
-            job.request["ResourceConfig"] |= request.get("ResourceConfig", {})
-            job.modified = time.time()
+            with self.jobs.changed.changing(job):
+                for name in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig"):
+                    if name in request:
+                        job.request[name] = request[name]
+                job.request["ResourceConfig"] |= request.get("ResourceConfig", {})
+                job.modified = time.time()
         return {"TrainingJobArn": job.arn}
 
     def delete(self, request: Request, region: str) -> dict[str, Any]:

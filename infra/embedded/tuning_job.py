@@ -1,7 +1,7 @@
 """A hyperparameter tuning job as SageMaker keeps it, and what it tells of its training jobs."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 from infra.embedded.job import TrainingJob
 
@@ -23,6 +23,8 @@ class TuningJob:
     failure_reason: str = ""
     children: dict[str, dict[str, str]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+
+    section: ClassVar[str] = "tuning_jobs"
 
     @property
     def name(self) -> str:
@@ -125,4 +127,4 @@ class TuningJob:
         return {name: statuses.count(name) for name in ("Succeeded", "Pending", "Failed")}
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
