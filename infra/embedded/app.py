@@ -8,9 +8,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from infra.embedded import control, registry
 from infra.embedded.faults import Dropped, Faults
 from infra.embedded.journal import IMAGE, REQUEST
+from infra.embedded.keeping import Keeping
 from infra.embedded.own_clients import OwnClients
+from infra.embedded.repeatable import outside
 from infra.embedded.simulation import NAMESPACE
-from infra.embedded.state import Keeping
 from infra.embedded.wire import (
     AwsError,
     Body,
@@ -46,7 +47,7 @@ class Application:
     ) -> None:
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
         self._registry, self._keeping = images, keeping
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = DomainDispatcherApplication(outside()(create_backend_app))
         self.kept = {REQUEST: self._moto, IMAGE: images.answer}  # what answers a request that is made again
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:

@@ -54,7 +54,7 @@ _ALLOWED = {
     "requests.structures": "CaseInsensitiveDict",
     "werkzeug.datastructures.headers": "Headers EnvironHeaders",
     "dateutil.tz.tz": "tzutc tzlocal",
-    "infra.embedded.pickles": "backend_of _refill_key _refill_versions _new _private_key _method",
+    "infra.embedded.pickles": "backend_of _refill_key _refill_dict _new _private_key _method",
 }
 
 
@@ -81,7 +81,7 @@ class StatePickler(pickle.Pickler):
             if not _is_allowed(one.__module__, one.__qualname__, one):
                 raise pickle.PicklingError(f"{one.__module__}.{one.__qualname__} is nothing that is kept")
         elif isinstance(one, _VersionedKeyStore):  # a dict that makes a version of what is set
-            return _VersionedKeyStore, (), list(dict.items(one)), None, None, _refill_versions
+            return _VersionedKeyStore, (), (list(dict.items(one)), {}), None, None, _refill_dict
         elif isinstance(one, BaseBackend):
             return backend_of, (service_of(type(one)), one.account_id, one.region_name)
         elif isinstance(one, _PRIVATE_KEYS):
@@ -92,6 +92,9 @@ class StatePickler(pickle.Pickler):
             return WeakValueDictionary, (dict(one),)
         elif kind is defaultdict and getattr(one.default_factory, "__qualname__", "") == _TAGS_OF_SSM:
             return defaultdict, (partial(defaultdict, dict),), None, None, iter(one.items())
+        elif isinstance(one, defaultdict) and kind is not defaultdict:  # what it is made with, is not known
+            state = list(one.items()), one.__dict__ | {"default_factory": one.default_factory}
+            return _new, (kind,), state, None, None, _refill_dict
         elif isinstance(one, FakeKey):
             state = one.__dict__ | {"_value_buffer": self._stored(one)}
             return _new, (FakeKey,), state, None, None, _refill_key
@@ -114,11 +117,14 @@ class StatePickler(pickle.Pickler):
 
 
 class StateUnpickler(pickle.Unpickler):
-    """The other way. Raises UnpicklingError for what is not allowed, before anything of it is made."""
+    """The other way. Raises UnpicklingError for what is not allowed, before anything of it is made.
 
-    def __init__(self, file: io.BytesIO, objects: Path) -> None:
+    With `trial`, what it gives is to be thrown away: it holds no contents of objects.
+    """
+
+    def __init__(self, file: io.BytesIO, objects: Path, trial: bool = False) -> None:
         super().__init__(file)
-        self._objects = objects
+        self._objects, self._trial = objects, trial
 
     def find_class(self, module: str, name: str) -> Any:
         found: Any = importlib.import_module(module) if module.partition(".")[0] in _PACKAGES else None
@@ -126,14 +132,15 @@ class StateUnpickler(pickle.Unpickler):
             found = getattr(found, part, None)
         if found is None or not _is_allowed(module, name, found):
             raise pickle.UnpicklingError(f"{module}.{name} is nothing that is kept")
-        return found
+        return _discard_key if self._trial and found is _refill_key else found
 
     def persistent_load(self, name: str) -> Any:
         if not _NAME.fullmatch(name):
             raise pickle.UnpicklingError(f"{name!r} is not the name of an object's file")
         buffer = tempfile.SpooledTemporaryFile(get_s3_default_key_buffer_size())  # noqa: SIM115  # the object's own
-        with open(self._objects / name, "rb") as held:
-            shutil.copyfileobj(held, buffer, _PIECE)
+        if not self._trial:
+            with open(self._objects / name, "rb") as held:
+                shutil.copyfileobj(held, buffer, _PIECE)
         return buffer
 
 
@@ -184,8 +191,8 @@ def _is_allowed(module: str, name: str, one: Any) -> bool:
     return name in _ALLOWED.get(module, "").split()
 
 
-def _new(kind: type) -> Any:
-    return object.__new__(kind)
+def _new(kind: Any) -> Any:
+    return kind.__new__(kind)
 
 
 def _method(one: Any, name: str) -> Any:
@@ -202,9 +209,15 @@ def _refill_key(key: FakeKey, state: dict[str, Any]) -> None:
     key.__dict__.update(state)
 
 
-def _refill_versions(store: dict[str, Any], items: list[tuple[str, Any]]) -> None:
-    for key, versions in items:
-        dict.__setitem__(store, key, versions)
+def _discard_key(key: FakeKey, state: dict[str, Any]) -> None:
+    key.__dict__.update(state, disposed=True)
+
+
+def _refill_dict(store: dict[Any, Any], state: tuple[list[tuple[Any, Any]], dict[str, Any]]) -> None:
+    for key, value in state[0]:
+        dict.__setitem__(store, key, value)
+    for name, value in state[1].items():
+        setattr(store, name, value)
 
 
 _PACKAGES = {name.partition(".")[0] for name in _ALLOWED} | {"moto"}

@@ -22,8 +22,8 @@ from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
 from infra.embedded.journal import IMAGE
+from infra.embedded.keeping import Keeping
 from infra.embedded.requests import body_of
-from infra.embedded.state import Keeping
 from infra.embedded.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
 
 PREFIX = "/v2/"
@@ -35,6 +35,7 @@ _PATH = re.compile(r"/v2/(?P<name>[a-z0-9._/-]+?)/(?P<kind>blobs|manifests)/(?P<
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK = 1 << 20
 _LARGEST_MANIFEST = 4 << 20
+_REGION = "ahx.region"
 _OCTETS = "application/octet-stream"
 
 
@@ -77,16 +78,18 @@ class Registry:
         return {"authorizationData": [data]}
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
-        is_change = environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]
-        if not is_change:
-            return self.answer(environ, start)
         try:
-            return self._keeping.perform(IMAGE, environ, start, self.answer)
+            environ[_REGION] = _region(environ)
+            if environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]:
+                return self._keeping.perform(IMAGE, environ, start, self.answer)
+        except _Refusal as refusal:
+            return _refuse(start, refusal)
         except AwsError as error:
             return _refuse(start, _Refusal(error.status, "UNKNOWN", error.message))
+        return self.answer(environ, start)
 
     def answer(self, environ: Environ, start: StartResponse) -> Body:
-        """A request to the registry. What changes moto's images has been kept before."""
+        """A request of somebody who was let in. What changes moto's images has been kept before."""
         try:
             return self._answer(environ, start)
         except OSError as error:
@@ -96,7 +99,7 @@ class Registry:
             return _refuse(start, refusal)
 
     def _answer(self, environ: Environ, start: StartResponse) -> Body:
-        region = _region(environ)
+        region = environ[_REGION]
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path == PREFIX:
             return _send(start, 200, [], b"{}", "application/json")

@@ -64,6 +64,16 @@ def moment(seed: bytes, now: float) -> Iterator[Moment]:
         _here.moment = before
 
 
+@contextmanager
+def outside() -> Iterator[None]:
+    """What is drawn until this ends belongs to no moment: it would be drawn once in a process only."""
+    before, _here.moment = _here.moment, None
+    try:
+        yield
+    finally:
+        _here.moment = before
+
+
 def teach(seed: bytes, now: float) -> None:
     """Have moto live in moments, in this process; its backends are made in one with this seed and time."""
     global _origin
@@ -185,11 +195,8 @@ class _Covering(importlib.abc.MetaPathFinder):
             run = spec.loader.exec_module
 
             def run_and_cover(module: ModuleType) -> None:
-                before, _here.moment = _here.moment, None  # what it draws now is not the request's
-                try:
+                with outside():
                     run(module)
-                finally:
-                    _here.moment = before
                 _cover(module)
 
             spec.loader.exec_module = run_and_cover  # type: ignore[method-assign]

@@ -1,14 +1,11 @@
 """The embedded AWS as a whole: makes its parts, listens, and stops."""
 
 import errno
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,14 +20,16 @@ from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
+from infra.embedded.keeping import Forgetting, Keeping
 from infra.embedded.ledger import Ledger
 from infra.embedded.own_clients import CREDENTIALS, OwnClients
 from infra.embedded.quotas import Quotas
 from infra.embedded.records import Records
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
+from infra.embedded.scratch import Scratch
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
-from infra.embedded.state import Forgetting, Keeping, State
+from infra.embedded.state import State
 from infra.embedded.training_jobs import TrainingJobs
 from infra.embedded.tuning import TuningJobs
 
@@ -70,7 +69,8 @@ class EmbeddedAws:
             except KeyError:
                 raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
         self._runners = runners or Runners()
-        self._folder = Path(tempfile.mkdtemp(prefix="ahx-aws-"))
+        self._scratch = Scratch()
+        self._folder = self._scratch.folder
         self._servers = [_listen(HOST, port, self._answer)]
         self.endpoint = f"http://{HOST}:{self._servers[0].port}"
         clients = OwnClients(self.endpoint)
@@ -159,7 +159,7 @@ class EmbeddedAws:
     def _close(self) -> None:
         for server in self._servers:
             server.server_close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     def __enter__(self) -> "EmbeddedAws":
         return self.start()

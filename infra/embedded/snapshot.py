@@ -75,13 +75,19 @@ class Snapshot:
                 self.forget()
                 raise
         self.used, self.written = pickler.used, [objects / name for name in pickler.written]
+        self._objects, self._moto = objects, out
         body = json.dumps(head).encode() + b"\n" + out.getvalue()
         self._parts = _MAGIC, hmac.new(key, body, hashlib.sha256).hexdigest().encode() + b"\n", body
 
     def write(self, path: Path) -> None:
-        """Bring it and the contents of objects to the disk, as a whole or not at all. Raises OSError."""
+        """Bring it and the contents of objects to the disk, as a whole or not at all.
+
+        What it replaces can go then: so it is loaded once. Raises OSError, or what loading raises.
+        """
         draft = path.with_suffix(".draft")
         try:
+            self._moto.seek(0)
+            StateUnpickler(self._moto, self._objects, trial=True).load()
             for place in self.written:
                 sync(place)
             with private_file(draft) as file:
@@ -89,11 +95,11 @@ class Snapshot:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
-            sync(path.parent)
-        except OSError:
+        except BaseException:
             draft.unlink(missing_ok=True)
             self.forget()
             raise
+        sync(path.parent)
 
     def forget(self) -> None:
         """Leave no room taken by what was not written as a whole."""

@@ -22,12 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ahx.errors import StorageError
 from infra.embedded import journal as journals
 from infra.embedded import repeatable, snapshot
 from infra.embedded.journal import Journal
+from infra.embedded.keeping import Wsgi
 from infra.embedded.requests import Request
 from infra.embedded.wire import AwsError, Body, Environ, StartResponse
 
@@ -38,40 +39,6 @@ _PAUSE_SECONDS, _RETRY_SECONDS = 0.5, 30.0
 _SEED_BYTES = 16
 _NUMBERED = re.compile(r"(snapshot|journal)-(\d+)")
 _OURS = re.compile(r"lock|objects|registry|((snapshot|journal)-\d+(\.draft)?)")
-
-Wsgi = Callable[[Environ, StartResponse], Body]
-
-
-class Keeping(Protocol):
-    """What becomes of changes."""
-
-    def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
-        """A request to `app` that may change its state. Raises AwsError where that cannot be kept."""
-
-    def keep(self, change: dict[str, Any]) -> None:
-        """What has become of our own state. Raises AwsError where it cannot be kept."""
-
-    def settle(self) -> None:
-        """Wait until everything is kept as safely as was asked for. Raises AwsError."""
-
-    def keep_file(self, path: Path) -> None:
-        """A file, or the entries of a folder, as safely as was asked for. Raises OSError."""
-
-
-class Forgetting:
-    """Keeps nothing."""
-
-    def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
-        return app(environ, start)
-
-    def keep(self, change: dict[str, Any]) -> None:
-        pass
-
-    def settle(self) -> None:
-        pass
-
-    def keep_file(self, path: Path) -> None:
-        pass
 
 
 class State:
