@@ -143,7 +143,8 @@ def read(path: Path, is_last: bool) -> Iterator[tuple[bytes, bytes]]:
                 break
             kind, head = begun[:1], begun[1 : 1 + _HEAD.size]
             length, checksum = _HEAD.unpack(head)
-            if _CHECK.unpack(begun[1 + _HEAD.size :])[0] != zlib.crc32(head):
+            is_whole = _CHECK.unpack(begun[1 + _HEAD.size :])[0] == zlib.crc32(head)
+            if not is_whole or kind not in (REQUEST, IMAGE, OWN, _VOID):
                 raise _damage(path, at)
             end = at + _HEAD_BYTES + length
             payload = file.read(length) if end <= size else b""

@@ -35,7 +35,8 @@ from moto.s3.utils import _VersionedKeyStore
 from moto.settings import get_s3_default_key_buffer_size
 
 _PIECE = 1 << 20
-_LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in (threading.Lock, threading.RLock)}
+_MAKERS: tuple[Callable[[], Any], ...] = (threading.Lock, threading.RLock, threading.Condition, threading.Event)
+_LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in _MAKERS}
 _PRIVATE_KEYS = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)
 _OF_ALL_BACKENDS = {"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"}
 _NAME = re.compile("[0-9a-f]{32}")
@@ -49,6 +50,7 @@ _ALLOWED = {
     "functools": "partial",
     "weakref": "WeakValueDictionary",
     "_thread": "allocate_lock RLock",
+    "threading": "RLock Condition Event",
     "re": "_compile",
     "ipaddress": "IPv4Address IPv4Network IPv6Address IPv6Network",
     "requests.structures": "CaseInsensitiveDict",

@@ -24,11 +24,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from moto.core.base_backend import AccountSpecificBackend
 from moto.moto_api._internal.moto_random import MotoRandom
 
-_FREEZE_SECONDS = 2.0  # then its clock goes on: somebody waits for it
+_FREEZE_SECONDS = 60.0  # then its clock goes on: something waits for it without sleeping
 
 
 class Moment:
-    """A time and a source of random numbers. `undetermined` says that a result came from neither."""
+    """A time, which passes by sleeping only, and a source of random numbers.
+
+    `undetermined` says that a result came from neither.
+    """
 
     def __init__(self, seed: bytes, now: float) -> None:
         self._now, self._begun = now, _monotonic()
@@ -39,6 +42,11 @@ class Moment:
     def now(self) -> float:
         return self._now + max(0.0, _monotonic() - self._begun - _FREEZE_SECONDS)
 
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+        if not self.repeated:
+            _sleep(seconds)
+
     def bits(self, count: int) -> int:
         return self._stream.getrandbits(count)
 
@@ -48,7 +56,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_monotonic, _time, _urandom = time.monotonic, time.time, os.urandom
+_monotonic, _time, _sleep, _urandom = time.monotonic, time.time, time.sleep, os.urandom
 _backend_of = AccountSpecificBackend.__getitem__
 _send = requests.Session.send
 _origin: tuple[bytes, float] = (b"", 0.0)
@@ -80,7 +88,7 @@ def teach(seed: bytes, now: float) -> None:
     _origin = seed, now
     if time.time is _now:
         return
-    time.time, os.urandom = _now, _random_bytes
+    time.time, time.sleep, os.urandom = _now, _slept, _random_bytes
     random._urandom = _random_bytes  # type: ignore[attr-defined]  # of SystemRandom and secrets
     MotoRandom.getrandbits = _bits
     MotoRandom.random = _random
@@ -96,6 +104,11 @@ def teach(seed: bytes, now: float) -> None:
 def _now() -> float:
     here = _here.moment
     return here.now() if here else _time()
+
+
+def _slept(seconds: float) -> None:
+    here = _here.moment
+    here.sleep(seconds) if here else _sleep(seconds)
 
 
 def _random_bytes(count: int) -> bytes:
@@ -179,7 +192,7 @@ def _cover(module: ModuleType) -> None:
             held[name] = _module
         elif held.get(name) is dt.datetime:
             held[name] = _Datetime
-    for name, old, new in (("time", _time, _now), ("urandom", _urandom, _random_bytes)):
+    for name, old, new in (("time", _time, _now), ("sleep", _sleep, _slept), ("urandom", _urandom, _random_bytes)):
         if held.get(name) is old:
             held[name] = new
 

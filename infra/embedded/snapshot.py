@@ -27,6 +27,9 @@ _MAGIC = b"ahx-aws snapshot 1\n"
 _KEY_BYTES = 32
 _TRIES = 5
 
+# What tells that moto's state cannot be pickled, or not be loaded again.
+IMPOSSIBLE = pickle.PickleError, TypeError, AttributeError, ValueError, KeyError, ImportError, EOFError, RuntimeError
+
 
 def key_of_user() -> bytes:
     """The key that signs this user's snapshots, made when it is first needed. Raises StorageError."""
@@ -128,16 +131,7 @@ def restore(path: Path, moto: bytes) -> None:
     """Put moto's part of the snapshot at `path` back. Raises StorageError."""
     try:
         restore_moto(StateUnpickler(io.BytesIO(moto), path.parent / "objects").load())
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
+    except (OSError, *IMPOSSIBLE) as error:
         raise StorageError(f"{path} holds no state that can be read ({error}); choose another folder") from error
 
 

@@ -13,7 +13,6 @@ state is small, and written down as it has become. A server that is killed at an
 import fcntl
 import json
 import os
-import pickle
 import re
 import stat
 import sys
@@ -152,14 +151,11 @@ class State:
         """Errors of the disk as AWS's, with the sentence that mends them."""
         try:
             yield
-        except (OSError, pickle.PicklingError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
+        except (OSError, *snapshot.IMPOSSIBLE) as error:
             mend = "free some space and try again" if not self._journal.is_broken else "restart the server"
-            raise AwsError(
-                "InternalFailure",
-                f"We encountered an internal error: the change cannot be kept in {self.folder} ({reason}); {mend}.",
-                500,
-            ) from error
+            how = f"({_reason(error)}); {mend}" if isinstance(error, OSError) else f"({error})"
+            message = f"We encountered an internal error: the change cannot be kept in {self.folder} {how}."
+            raise AwsError("InternalFailure", message, 500) from error
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -191,10 +187,10 @@ class State:
             return
         try:
             self._replace()
-        except (OSError, TypeError, AttributeError, RuntimeError, pickle.PicklingError) as error:
+        except (OSError, *snapshot.IMPOSSIBLE) as error:
             self._rested = time.monotonic() + _RETRY_SECONDS
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
-            print(f"# the journal of {self.folder} grows: no snapshot can be made ({reason})", file=sys.stderr)
+            why = _reason(error) if isinstance(error, OSError) else error
+            print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
 
     def _replace(self) -> None:
         """Take a snapshot and begin the next journal, while nothing changes; then write the one and remove the old."""
@@ -251,8 +247,9 @@ class State:
             self._objects.mkdir(mode=0o700, exist_ok=True)
             self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise StorageError(f"cannot keep state in {self.folder}: {reason}; choose another folder") from error
+            raise StorageError(
+                f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -273,8 +270,9 @@ class State:
         try:
             self._replace()
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise StorageError(f"cannot keep state in {self.folder}: {reason}; choose another folder") from error
+            raise StorageError(
+                f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"
+            ) from error
 
     def _path(self, what: str, number: int) -> Path:
         return self.folder / f"{what}-{number:08}"
@@ -282,6 +280,10 @@ class State:
     def _numbers(self, what: str) -> list[int]:
         found = map(_NUMBERED.fullmatch, os.listdir(self.folder))
         return sorted(int(match[2]) for match in found if match and match[1] == what)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _merge(held: dict[str, Any], change: dict[str, Any]) -> None:
