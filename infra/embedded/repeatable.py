@@ -88,7 +88,7 @@ def teach(seed: bytes, now: float) -> None:
     _origin = seed, now
     if time.time is _now:
         return
-    time.time, time.sleep, os.urandom = _now, _slept, _random_bytes
+    time.time, time.sleep, os.urandom = _now, _slept, _random_bytes  # type: ignore[assignment]
     random._urandom = _random_bytes  # type: ignore[attr-defined]  # of SystemRandom and secrets
     MotoRandom.getrandbits = _bits
     MotoRandom.random = _random

@@ -68,6 +68,13 @@ class State:
         """
         self._own, self._changing = own, changing
         self._take()
+        try:
+            return self._restored(apps)
+        except StorageError:
+            os.close(self._lock)
+            raise
+
+    def _restored(self, apps: dict[bytes, Wsgi]) -> dict[str, Any]:
         self._key = snapshot.key_of_user()
         found = self._numbers("snapshot")
         if not found:

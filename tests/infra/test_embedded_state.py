@@ -330,6 +330,11 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
                 "(no space left on device); free some space and try again."
             )
             fill_up(filler)
+            quotas, quota = aws("service-quotas"), {"ServiceCode": "sagemaker", "QuotaCode": _quota(aws)}
+            with suppress(ClientError):  # the journal's last page takes some short records more
+                for value in range(100, 1_000):
+                    quotas.request_service_quota_increase(**quota, DesiredValue=value)
+            assert quotas.get_service_quota(**quota)["Quota"]["Value"] == value - 1
             refusals: list[Callable[[], Any]] = [
                 lambda: s3.put_object(Bucket="kept", Key="late", Body=bytes(8192)),
                 lambda: s3.delete_object(Bucket="kept", Key="0"),
@@ -352,6 +357,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
                 assert _without_request(_described(aws)) == _without_request(before)
                 assert len(aws("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
                 assert aws("sagemaker").list_tags(ResourceArn=before["TrainingJobArn"])["Tags"] == []
+                assert aws("service-quotas").get_service_quota(**quota)["Quota"]["Value"] == value - 1
 
             check(aws)
             aws.end(signal.SIGKILL)
@@ -418,8 +424,9 @@ def test_files_of_a_dead_server_go_at_the_next_start(tmp_path: Path, monkeypatch
         with serving("--instant") as dead:
             assert len(list(tmp_path.glob("ahx-aws-*"))) == 2
             dead.end(signal.SIGKILL)
-        with serving("--instant"):
+        with serving("--instant") as other:
             assert len(list(tmp_path.glob("ahx-aws-*"))) == 2
+            other.end(signal.SIGTERM)
         assert living.end(signal.SIGTERM) == ""
     assert list(tmp_path.glob("ahx-aws-*")) == []
 
