@@ -25,6 +25,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from embedded_aws import BUCKET, prepare, request
 
 GROUP, STREAM = "/load", "one"
@@ -155,7 +156,7 @@ def write(clients: Clients, name: str, acknowledged: list[Kept]) -> None:
         ask, is_there = WRITES[number % len(WRITES)]
         try:
             ask(clients, one)
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError, ResponseParserError):
             return
         acknowledged.append((is_there, one))
 

@@ -186,15 +186,13 @@ _module.__dict__.update(dt.__dict__, datetime=_Datetime)
 
 
 def _cover(module: ModuleType) -> None:
-    held = module.__dict__
-    for name in ("datetime", "dt"):
-        if held.get(name) is dt:
-            held[name] = _module
-        elif held.get(name) is dt.datetime:
-            held[name] = _Datetime
-    for name, old, new in (("time", _time, _now), ("sleep", _sleep, _slept), ("urandom", _urandom, _random_bytes)):
-        if held.get(name) is old:
-            held[name] = new
+    for name, value in list(module.__dict__.items()):
+        for old, new in _COVERS:
+            if value is old:
+                module.__dict__[name] = new
+
+
+_COVERS = [(dt, _module), (dt.datetime, _Datetime), (_time, _now), (_sleep, _slept), (_urandom, _random_bytes)]
 
 
 class _Covering(importlib.abc.MetaPathFinder):

@@ -10,15 +10,18 @@ seed from which its identifiers come (repeatable.py); at a start, those after th
 state is small, and written down as it has become. A server that is killed at any moment leaves all it has answered.
 """
 
+import errno
 import fcntl
 import json
 import os
+import pickle
 import re
 import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,9 @@ _COST = 10  # but not before the work was so many times that of the last snapsho
 _PAUSE_SECONDS, _RETRY_SECONDS = 0.5, 30.0
 _SEED_BYTES = 16
 _NUMBERED = re.compile(r"(snapshot|journal)-(\d+)")
-_OURS = re.compile(r"lock|objects|registry|((snapshot|journal)-\d+(\.draft)?)")
+_UNREPEATED = ".unrepeated"
+_OURS = re.compile(r"lock|lost\+found|objects|registry|(snapshot|journal)-\d+(\.draft|\.unrepeated)?")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # of moto's own files
 
 
 class State:
@@ -53,7 +58,8 @@ class State:
         self._snapping = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._tend, daemon=True)
-        self._number, self._work, self._cost, self._rested = 0, 0.0, 0.0, 0.0
+        self._number, self._unrepeated = 0, -1
+        self._work, self._cost, self._rested = 0.0, 0.0, 0.0
 
     def load(
         self,
@@ -99,8 +105,11 @@ class State:
                 else:
                     lost += not self._again(apps[kind], Request.from_bytes(payload))
         if lost:
+            self._unrepeated = numbers[-1]
             print(
-                f"# {lost} of {made} changes in {self.folder} cannot be made again with this version", file=sys.stderr
+                f"# {lost:,} of {made:,} changes in {self.folder} could not be made again: they were kept by another "
+                f"version; the journals stay as {self._path('journal', numbers[-1])}{_UNREPEATED}",
+                file=sys.stderr,
             )
         self._journal = Journal(self._path("journal", numbers[-1]))
         return held
@@ -119,18 +128,20 @@ class State:
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
         request = Request.read(environ, os.urandom(_SEED_BYTES))
-        with self._asking, self._worded():
+        with self._asking:
             journal, begun = self._journal, time.monotonic()
-            where = journal.append(kind, *request.to_bytes())
+            with self._worded():
+                where = journal.append(kind, *request.to_bytes())
             done = False
             try:
-                with repeatable.moment(request.seed, request.now) as moment:
+                with repeatable.moment(request.seed, request.now) as moment, self._worded(_FULL):
                     moment.aside = self._aside
                     answer = request.made(app)
                 done = answer.is_success
             finally:
                 if not done:
-                    journal.void(where)
+                    with self._worded():
+                        journal.void(where)
                 self._work += time.monotonic() - begun
         if done:
             with self._worded():
@@ -154,11 +165,13 @@ class State:
             journal.sync()
 
     @contextmanager
-    def _worded(self) -> Iterator[None]:
-        """Errors of the disk as AWS's, with the sentence that mends them."""
+    def _worded(self, only: Container[int | None] | None = None) -> Iterator[None]:
+        """Errors of the disk as AWS's, with the sentence that mends them: all, or those with these numbers `only`."""
         try:
             yield
-        except (OSError, *snapshot.IMPOSSIBLE) as error:
+        except (OSError, pickle.PickleError) as error:
+            if only is not None and getattr(error, "errno", None) not in only:
+                raise
             mend = "free some space and try again" if not self._journal.is_broken else "restart the server"
             how = f"({_reason(error)}); {mend}" if isinstance(error, OSError) else f"({error})"
             message = f"We encountered an internal error: the change cannot be kept in {self.folder} {how}."
@@ -173,12 +186,13 @@ class State:
             self._asking.acquire()
 
     def _again(self, app: Wsgi, request: Request) -> bool:
-        begun = time.monotonic()
         with repeatable.moment(request.seed, request.now) as moment:
             moment.repeated = True
-            answer = request.made(app)
-        self._work += time.monotonic() - begun
-        return answer.is_success
+            try:
+                return request.made(app).is_success
+            except (OSError, LookupError, ArithmeticError, AssertionError, *snapshot.IMPOSSIBLE):  # of another version
+                traceback.print_exc()
+                return False
 
     # Snapshots.
 
@@ -215,6 +229,8 @@ class State:
         head = {"seed": self._seed.hex(), "born": self._born, "own": self._own()}
         taken = snapshot.Snapshot(head, self._key, self._objects)
         try:
+            if self._number:
+                self._settle(self._journal)
             self._journal = Journal(self._path("journal", number))
             snapshot.sync(self.folder)
         except OSError:
@@ -226,8 +242,11 @@ class State:
         """Remove what the snapshot has replaced."""
         for what in ("snapshot", "journal"):
             for number in self._numbers(what):
-                if number < self._number:
-                    self._path(what, number).unlink()
+                path = self._path(what, number)
+                if number < self._number and what == "journal" and number <= self._unrepeated:
+                    path.rename(f"{path}{_UNREPEATED}")
+                elif number < self._number:
+                    path.unlink()
         for draft in self.folder.glob("*.draft"):
             draft.unlink()
         for contents in self._objects.iterdir():

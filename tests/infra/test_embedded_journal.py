@@ -135,9 +135,9 @@ def test_a_disk_that_fails_to_sync_ends_all_writing(written: Path, monkeypatch: 
 class Folder:
     """Kept state with our own part only, in this process, which can be killed at a step of its work."""
 
-    def __init__(self, folder: Path, durable: bool = False) -> None:
+    def __init__(self, folder: Path, durable: bool = False, answers: Callable[..., Body] | None = None) -> None:
         self.state, self.own = State(str(folder), durable), {}
-        self.own = self.state.load({}, lambda: self.own, RLock())
+        self.own = self.state.load({REQUEST: answers or app}, lambda: self.own, RLock())
 
     def keep(self, name: str) -> None:
         self.state.keep({"things": {name: name}})
@@ -246,6 +246,46 @@ def environ() -> Environ:
 def app(environ: Environ, start: StartResponse) -> Body:
     start("200 OK", [])
     return [b""]
+
+
+def test_changes_that_another_version_cannot_make_again_are_told_and_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, answers = tmp_path / "state", iter(["404 Not Found", "200 OK", "500 Internal Server Error"])
+
+    def other(environ: Environ, start: StartResponse) -> Body:
+        start(next(answers), [])
+        return [b""]
+
+    kept = Folder(folder)
+    for _ in range(3):
+        kept.state.perform(REQUEST, environ(), lambda status, headers: None, app)
+    kept.leave()
+    again = Folder(folder, answers=other)
+    assert capsys.readouterr().err.startswith(f"# 2 of 3 changes in {folder} could not be made again")
+    again.keep("x")
+    again.state._snap()
+    again.leave()
+    (there,) = folder.glob("*.unrepeated")
+    assert len(list(journals.read(there, is_last=True))) == 4
+    assert Folder(folder).own == {"things": {"x": "x"}}
+
+
+def test_a_bug_of_moto_is_one(tmp_path: Path) -> None:
+    kept = Folder(tmp_path / "state")
+
+    def wrong(environ: Environ, start: StartResponse) -> Body:
+        raise KeyError("a bug")
+
+    def full_too(environ: Environ, start: StartResponse) -> Body:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(KeyError, match="a bug"):
+        kept.state.perform(REQUEST, environ(), lambda status, headers: None, wrong)
+    with pytest.raises(AwsError, match="no space left on device"):
+        kept.state.perform(REQUEST, environ(), lambda status, headers: None, full_too)
+    kept.leave()
+    assert list(journals.read(tmp_path / "state/journal-00000001", is_last=True)) == []
 
 
 def test_what_a_journal_holds_is_refused_with_its_snapshot_gone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a server has answered survives its death, and what it cannot keep it refuses."""
 
+import hashlib
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +29,7 @@ TRUST = json.dumps(
     }
 )
 ALLOWED = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
-MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+MANIFEST: dict[str, Any] = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"
@@ -289,6 +291,34 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def test_an_image_whose_layers_were_taken_survives_a_kill(tmp_path: Path) -> None:
+    options = ("--instant", "--state", str(tmp_path / "state"))
+    layer = b"layer" * 1_000
+    digest = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    part = {"mediaType": "application/octet-stream", "digest": digest, "size": len(layer)}
+    manifest = json.dumps(MANIFEST | {"config": part, "layers": [part]}).encode()
+
+    def call(aws: AwsProcess, method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[Any, bytes]:
+        token = aws("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        headers = {"Authorization": f"Basic {token}", "Content-Type": kind}
+        request = urllib.request.Request(f"{aws.endpoint}{path}", body or None, headers, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return answer.headers, answer.read()
+
+    with serving(*options) as aws:
+        aws("ecr").create_repository(repositoryName="images")
+        headers, _ = call(aws, "POST", "/v2/images/blobs/uploads/")
+        call(aws, "PUT", f"{headers['Location']}?digest={digest}", layer)
+        aws.end()
+    with serving(*options) as aws:  # in the middle of a push
+        call(aws, "PUT", "/v2/images/manifests/v1", manifest, MANIFEST["mediaType"])
+        aws.end()
+    with serving(*options) as aws:
+        assert call(aws, "GET", "/v2/images/manifests/v1")[1] == manifest
+        assert call(aws, "GET", f"/v2/images/blobs/{digest}")[1] == layer
+        assert aws("ecr").describe_images(repositoryName="images")["imageDetails"][0]["imageTags"] == ["v1"]
 
 
 def put_or_told(s3: Any, key: str) -> dict[str, Any] | None:
