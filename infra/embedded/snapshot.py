@@ -26,6 +26,7 @@ from infra.embedded.pickles import StatePickler, StateUnpickler, moto_state, pri
 _MAGIC = b"ahx-aws snapshot 1\n"
 _KEY_BYTES = 32
 _TRIES = 5
+_MANY = 64
 
 # What tells that moto's state cannot be pickled, or not be loaded again.
 IMPOSSIBLE = pickle.PickleError, TypeError, AttributeError, ValueError, KeyError, ImportError, EOFError, RuntimeError
@@ -91,8 +92,11 @@ class Snapshot:
         try:
             self._moto.seek(0)
             StateUnpickler(self._moto, self._objects, trial=True).load()
-            for place in self.written:
-                sync(place)
+            if len(self.written) > _MANY:
+                os.sync()  # one after the other they would take seconds
+            else:
+                for place in self.written:
+                    sync(place)
             with private_file(draft) as file:
                 file.writelines(self._parts)
                 file.flush()
