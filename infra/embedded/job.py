@@ -2,10 +2,10 @@
 
 import math
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from infra.embedded.ledger import Ledger
+from infra.embedded.ledger import Kept
 
 TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
 
@@ -55,12 +55,9 @@ _ECHOED = (
 
 
 @dataclass
-class TrainingJob:
+class TrainingJob(Kept):
     """Times are seconds since 1970, UTC. Changed only under the lock of the store that holds it."""
 
-    request: dict[str, Any]
-    region: str
-    arn: str
     created: float
     status: str = "InProgress"
     secondary: str = "Starting"
@@ -74,8 +71,6 @@ class TrainingJob:
     has_model: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
-
-    ledger: Ledger | None = field(default=None, init=False, repr=False, compare=False)
 
     section: ClassVar[str] = "training_jobs"
 
@@ -114,12 +109,6 @@ class TrainingJob:
         if self.is_over:
             entry["EndTime"] = self.ended = now
         self.transitions.append(entry)
-        self.touch()
-
-    def touch(self) -> None:
-        """Have the ledger keep what has changed."""
-        if self.ledger:
-            self.ledger.touch(self)
 
     def fail(self, reason: str) -> None:
         """End as Failed; FailureReason holds 1,024 characters."""
@@ -163,9 +152,6 @@ class TrainingJob:
                 price = SPOT_PRICE if self.is_spot else 1.0
                 told["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
         return told
-
-    def to_json(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "TrainingJob":

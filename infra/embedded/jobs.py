@@ -34,7 +34,7 @@ class Jobs:
             self.quotas.check(job, [other for other in running if other.region == region])
             job.enter("Starting", "InProgress")
             self.changed.record(job)
-            job.ledger = self.changed
+            job.join(self.changed)
             self._held[region, name.lower()] = job
             self.changed.notify_all()
         return job
@@ -67,7 +67,7 @@ class Jobs:
         """Take over jobs of an earlier run. Those that were not over have been cut off, and fail."""
         with self.changed:
             for job in jobs:
-                job.ledger = self.changed
+                job.join(self.changed)
                 if not job.is_over:
                     job.fail("InternalServerError: We encountered an internal error. Please try again.")
                 self._held[job.region, job.name.lower()] = job

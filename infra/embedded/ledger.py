@@ -4,22 +4,40 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from infra.embedded.wire import AwsError
 
 
-class Kept(Protocol):
-    """A job of either sort. `section` is the sort's name."""
+@dataclass
+class Kept:
+    """A job of either sort, which `section` names. Once in a ledger, it is kept whenever an attribute is set."""
 
     section: ClassVar[str]
+    request: dict[str, Any]
+    region: str
     arn: str
 
-    def to_json(self) -> dict[str, Any]: ...
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        self.touch()
+
+    def join(self, ledger: "Ledger") -> None:
+        """From now on this ledger keeps what changes."""
+        self.__dict__["_ledger"] = ledger
+
+    def touch(self) -> None:
+        """Have kept what has changed inside of an attribute."""
+        if ledger := self.__dict__.get("_ledger"):
+            ledger.touch(self)
+
+    def to_json(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 class Ledger(threading.Condition):
-    """Jobs that were `touch`ed are kept when the lock is released; those that cannot be, at a later time.
+    """Jobs that have changed are kept when the lock is released; those that cannot be, at a later time.
 
     An operation, which has somebody to tell, uses `record` or `changing` instead.
     """
@@ -40,6 +58,8 @@ class Ledger(threading.Condition):
         """Keep what a job is like now, or that it is `gone`. Raises AwsError."""
         self.keep(job.section, job.arn, None if gone else job.to_json())
         self._touched.pop(job.arn, None)
+        if gone:
+            job.__dict__.pop("_ledger", None)
 
     @contextmanager
     def changing(self, job: Kept) -> Iterator[None]:

@@ -53,6 +53,7 @@ class TuningJobs:
                     f"hyperparameter tuning job with this name already exists ({arn})",
                 )
             self._changed.record(job)
+            job.join(self._changed)
             self._held[region, name.lower()] = job
         thread = threading.Thread(target=self._tune, args=(job, chosen), name=f"tuning {name}", daemon=True)
         self._threads.append(thread)
@@ -147,6 +148,7 @@ class TuningJobs:
         with self._changed:
             for one in saved:
                 job = TuningJob(**one)
+                job.join(self._changed)
                 if not job.is_over:
                     job.failure_reason = _INTERNAL
                     self._end(job, "Failed")
@@ -217,7 +219,6 @@ class TuningJobs:
             self._stop_children(self._children(job))
             job.status = "Stopping"
         job.modified = time.time()
-        self._changed.touch(job)
         return True
 
     def _is_good_enough(self, job: TuningJob, children: list[TrainingJob]) -> bool:
@@ -230,7 +231,6 @@ class TuningJobs:
 
     def _stop(self, job: TuningJob) -> None:
         job.status, job.modified = "Stopping", time.time()
-        self._changed.touch(job)
         self._stop_children(self._children(job))
         self._changed.notify_all()
 
@@ -243,7 +243,6 @@ class TuningJobs:
     def _end(self, job: TuningJob, status: str) -> None:
         job.status, job.modified = status, time.time()
         job.ended = job.modified
-        self._changed.touch(job)
         self._changed.notify_all()
 
 
