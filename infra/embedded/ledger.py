@@ -20,8 +20,10 @@ class Kept:
     arn: str
 
     def __setattr__(self, name: str, value: Any) -> None:
+        before = self.__dict__.get(name)
         object.__setattr__(self, name, value)
-        self.touch()
+        if before is value or before != value:  # an equal copy changes nothing; `a |= b` changes what is there
+            self.touch()
 
     def join(self, ledger: "Ledger") -> None:
         """From now on this ledger keeps what changes."""

@@ -220,10 +220,11 @@ class State:
             with self._asking, self._changing:
                 begun = time.monotonic()
                 taken = self._taken(number)
-                self._work, self._cost = 0.0, time.monotonic() - begun
+                self._work = 0.0
             taken.write(self._path("snapshot", number))
             self._number = number
             self._tidy(taken.used)
+            self._cost = time.monotonic() - begun
 
     def _taken(self, number: int) -> snapshot.Snapshot:
         head = {"seed": self._seed.hex(), "born": self._born, "own": self._own()}
