@@ -43,8 +43,9 @@ class Request:
     @classmethod
     def read(cls, environ: Environ, seed: bytes) -> "Request":
         """Takes the whole body, whose end the client decides. Raises AwsError where that has not come."""
-        body = b"".join(body_of(environ))
-        if len(body) < int(environ.get("CONTENT_LENGTH") or 0):
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = b"".join(body_of(environ, length or _PIECE))
+        if len(body) < length:
             message = "You did not provide the number of bytes specified by the Content-Length HTTP header."
             raise AwsError("IncompleteBody", message)
         kept = {
@@ -90,12 +91,12 @@ class Request:
         return Answer(told[0], told[1], body)
 
 
-def body_of(environ: Environ) -> Iterable[bytes]:
-    """The body in pieces: as long as its header says or, where it comes in chunks, to its end."""
+def body_of(environ: Environ, size: int = _PIECE) -> Iterable[bytes]:
+    """The body in pieces of at most that `size`: as long as its header says or, where it comes in chunks, to its end."""
     length = environ.get("CONTENT_LENGTH")
     left = int(length) if length else None if environ.get("wsgi.input_terminated") else 0
     while left is None or left > 0:
-        piece = environ["wsgi.input"].read(_PIECE if left is None else min(_PIECE, left))
+        piece = environ["wsgi.input"].read(size if left is None else min(size, left))
         if not piece:
             return
         left = None if left is None else left - len(piece)
