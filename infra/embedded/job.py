@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from infra.embedded.ledger import Kept
 
@@ -154,5 +154,5 @@ class TrainingJob(Kept):
         return told
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> "TrainingJob":
-        return cls(**saved | {"metrics": {name: (value, when) for name, (value, when) in saved["metrics"].items()}})
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return super().from_json(saved | {"metrics": {name: tuple(told) for name, told in saved["metrics"].items()}})

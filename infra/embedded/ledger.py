@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from infra.embedded.wire import AwsError
 
@@ -33,6 +33,11 @@ class Kept:
         """Have kept what has changed inside of an attribute."""
         if ledger := self.__dict__.get("_ledger"):
             ledger.touch(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """What `to_json` gave, also in a version with other attributes."""
+        return cls(**{one.name: saved[one.name] for one in fields(cls) if one.name in saved})
 
     def to_json(self) -> dict[str, Any]:
         return {one.name: getattr(self, one.name) for one in fields(self)}

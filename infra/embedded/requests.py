@@ -92,7 +92,7 @@ class Request:
 
 
 def body_of(environ: Environ, size: int = _PIECE) -> Iterable[bytes]:
-    """The body in pieces of at most that `size`: as long as its header says or, where it comes in chunks, to its end."""
+    """The body in pieces of at most `size`: as long as its header says or, where it comes in chunks, to its end."""
     length = environ.get("CONTENT_LENGTH")
     left = int(length) if length else None if environ.get("wsgi.input_terminated") else 0
     while left is None or left > 0:

@@ -147,7 +147,7 @@ class TuningJobs:
         """Take over the jobs of an earlier run; those that were not over have been cut off, and fail."""
         with self._changed:
             for one in saved:
-                job = TuningJob(**one)
+                job = TuningJob.from_json(one)
                 job.join(self._changed)
                 if not job.is_over:
                     job.failure_reason = _INTERNAL
