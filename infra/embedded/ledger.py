@@ -86,8 +86,10 @@ class Ledger(threading.Condition):
         return super().wait(timeout)
 
     def __exit__(self, *error: Any) -> None:
-        self._flush()
-        super().__exit__(*error)
+        try:
+            self._flush()
+        finally:
+            super().__exit__(*error)
 
     def _flush(self) -> None:
         if not self._touched:
