@@ -35,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--region", default="us-east-1", help="The region that is printed to be exported. (us-east-1)")
     parser.add_argument("--state", metavar="DIR", help="Keep everything in this folder, and go on from what it holds.")
+    parser.add_argument(
+        "--durable", action="store_true", help="With --state: what has been answered survives a loss of power too."
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--image", metavar="IMAGE", help="Run jobs as containers of this image, whatever they ask for.")
     kind.add_argument("--process", action="store_true", help="Run jobs as processes, even where Docker is to be had.")
@@ -93,6 +96,8 @@ def _serve(args: argparse.Namespace) -> int:
     from infra.embedded.runners import choose
     from infra.embedded.server import EmbeddedAws
 
+    if args.durable and args.state is None:
+        raise InputError("--durable: needs a folder; add --state DIR")
     runners = choose(args.image, args.process or args.instant is not None)
     aws = EmbeddedAws(
         args.port,
@@ -101,6 +106,7 @@ def _serve(args: argparse.Namespace) -> int:
         quotas=_quotas(args.quota),
         instant=args.instant,
         state=args.state,
+        durable=args.durable,
     )
     with aws:
         for variable, value in aws.environment.items():

@@ -28,6 +28,15 @@ STAND_IN = (
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/ahx:1"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the key is that signs kept state: not the user's own."""
+    home = tmp_path_factory.mktemp("state-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home))
+        yield home
+
+
 @pytest.fixture(scope="session")
 def embedded_aws() -> "Iterator[EmbeddedAws]":
     from infra.embedded.runners import Runners

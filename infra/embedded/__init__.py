@@ -9,7 +9,9 @@ execution    one job's way through its statuses; cluster: its hosts; channels, a
 tuning       tuning jobs over training jobs
 policy       IAM's evaluation of policies; simulation: the operations that show it
 faults       calls that fail on demand
-state        what survives a restart
+state        what survives a restart: journal (of requests, and of what jobs have become), snapshot (pickles, signed)
+repeatable   how a request to moto is made again with the same outcome
+ledger       the lock under which jobs change, with which changes are kept
 moto_side    the few places where we look inside moto
 """
 

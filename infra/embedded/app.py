@@ -1,14 +1,16 @@
 """One request to the embedded AWS: control, then faults, then our own operations, and everything else is moto's."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from infra.embedded import control, registry
 from infra.embedded.faults import Dropped, Faults
+from infra.embedded.journal import IMAGE, REQUEST
+from infra.embedded.keeping import Keeping
 from infra.embedded.own_clients import OwnClients
+from infra.embedded.repeatable import outside
 from infra.embedded.simulation import NAMESPACE
 from infra.embedded.wire import (
     AwsError,
@@ -31,7 +33,7 @@ class Application:
     """The WSGI application.
 
     `operations` maps (signing name of the service, operation) to what answers it from its JSON, or IAM's form; None
-    from one of them leaves the request to moto. `writing` wraps what changes moto's state.
+    from one of them leaves the request to moto. `keeping` is told of all changes before they are answered.
     """
 
     def __init__(
@@ -41,19 +43,19 @@ class Application:
         images: registry.Registry,
         faults: Faults,
         clients: OwnClients,
-        writing: Callable[[str], AbstractContextManager[None]],
+        keeping: Keeping,
     ) -> None:
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
-        self._registry, self._writing = images, writing
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._registry, self._keeping = images, keeping
+        self._moto = DomainDispatcherApplication(outside()(create_backend_app))
+        self.kept = {REQUEST: self._moto, IMAGE: images.answer}  # what answers a request that is made again
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
         path = environ.get("PATH_INFO", "")
         if path.startswith(control.PREFIX):
             return self._control(environ, start)
         if path.startswith(registry.PREFIX):
-            with self._writing("ecr"):
-                return self._registry(environ, start)
+            return self._registry(environ, start)
         call = read_call(environ)
         try:
             if not self._clients.made(environ):
@@ -63,12 +65,14 @@ class Application:
                 answer = operation(read_form(environ), call.region)
                 return answer_xml(start, call.operation, answer or {}, NAMESPACE)
             if operation and (answer := operation(read_json(environ), call.region)) is not None:
+                if not reads(call, environ):
+                    self._keeping.settle()
                 return answer_json(start, answer)
+            if reads(call, environ):
+                answered: Body = self._moto(environ, start)
+                return answered
+            return self._keeping.perform(REQUEST, environ, start, self._moto)
         except AwsError as error:
             return answer_error(start, environ, call, error)
         except Dropped:
             raise ConnectionResetError("dropped on demand") from None
-        kept = nullcontext() if reads(call, environ["REQUEST_METHOD"]) else self._writing(call.service)
-        with kept:
-            answered: Body = self._moto(environ, start)
-        return answered

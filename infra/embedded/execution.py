@@ -32,7 +32,7 @@ from infra.local.runner import Runner
 
 _INSIDE = OptMl()
 _POLL_SECONDS = 0.05
-_CHECKPOINT_SECONDS = 1.0
+_CHECKPOINT_SECONDS = _METRICS_SECONDS = 1.0
 _DAY = 86_400
 
 
@@ -56,7 +56,7 @@ class Execution:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._capacity_back: float | None = None  # when spot capacity returns, once it has been taken away
-        self._training_seconds = 0.0
+        self._training_seconds = self._metrics_kept = 0.0
         self._cluster: Cluster | None = None
         self.thread = threading.Thread(target=self._run, name=f"job {job.name}", daemon=True)
 
@@ -228,6 +228,9 @@ class Execution:
     def _report(self, name: str, value: float, when: float) -> None:
         with self._jobs.changed:
             self.job.metrics[name] = (value, when)
+            if when >= self._metrics_kept + _METRICS_SECONDS:
+                self._metrics_kept = when
+                self.job.touch()
 
     def _environment(self) -> dict[str, str]:
         region = self.job.region

@@ -2,8 +2,10 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from infra.embedded.ledger import Kept
 
 from infra.embedded.members import shared
 from infra.embedded.uris import joined
@@ -33,12 +35,9 @@ _ECHOED = shared("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 
 
 @dataclass
-class TrainingJob:
+class TrainingJob(Kept):
     """Times are seconds since 1970, UTC. Changed only under the lock of the store that holds it."""
 
-    request: dict[str, Any]
-    region: str
-    arn: str
     created: float
     status: str = "InProgress"
     secondary: str = "Starting"
@@ -55,6 +54,8 @@ class TrainingJob:
     pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of when somebody looked last
     retries: int = 0
     over_since: float = 0.0  # by the clock that nobody sets
+
+    section: ClassVar[str] = "training_jobs"
 
     @property
     def name(self) -> str:
@@ -154,9 +155,6 @@ class TrainingJob:
                 told["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
         return told
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> "TrainingJob":
-        return cls(**saved | {"metrics": {name: (value, when) for name, (value, when) in saved["metrics"].items()}})
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return super().from_json(saved | {"metrics": {name: tuple(told) for name, told in saved["metrics"].items()}})

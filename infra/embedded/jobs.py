@@ -1,26 +1,25 @@
 """All training jobs, by region and name, under one lock, with the quotas that a new one must fit in."""
 
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from infra.embedded import warm_pools
 from infra.embedded.job import TrainingJob
+from infra.embedded.ledger import Ledger
 from infra.embedded.quotas import Quotas
 from infra.embedded.wire import ACCOUNT, AwsError
 
 
 class Jobs:
-    """The jobs that there are. `changed` is notified at every change of any of them."""
+    """The jobs that there are. `changed` is notified at every change of any of them, and keeps it."""
 
-    def __init__(self, quotas: Quotas) -> None:
-        self.quotas = quotas
-        self.changed = threading.Condition(threading.RLock())
+    def __init__(self, quotas: Quotas, changed: Ledger) -> None:
+        self.quotas, self.changed = quotas, changed
         self._held: dict[tuple[str, str], TrainingJob] = {}
 
     def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
-        """A new job, Starting. Raises AwsError when its name is taken or the quota of its instance type used up."""
+        """A new job, Starting. Raises AwsError when its name is taken, the quota used up, or it cannot be kept."""
         name = request["TrainingJobName"]
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name.lower()}"
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
@@ -39,6 +38,8 @@ class Jobs:
             if pool:
                 pool.pool |= {"Status": "Reused", "ReusedByJob": job.name}
             job.enter("Starting", "InProgress")
+            self.changed.record(job)
+            job.join(self.changed)
             self._held[region, name.lower()] = job
             warm_pools.settle([job])
             self.changed.notify_all()
@@ -58,8 +59,9 @@ class Jobs:
             return next((job for job in self._held.values() if job.arn == arn.lower()), None)
 
     def remove(self, job: TrainingJob) -> None:
-        """Forget a job; its name is free again."""
+        """Forget a job; its name is free again. Raises AwsError where that cannot be kept."""
         with self.changed:
+            self.changed.record(job, gone=True)
             del self._held[job.region, job.name.lower()]
             self.changed.notify_all()
 
@@ -76,6 +78,7 @@ class Jobs:
         with self.changed:
             warm_pools.terminate(jobs)
             for job in jobs:
+                job.join(self.changed)
                 if not job.is_over:
                     job.internal_error()
                 self._held[job.region, job.name.lower()] = job

@@ -5,7 +5,6 @@ effect at once here; AWS's support decides on that within days.
 """
 
 import hashlib
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import Any
 import botocore.session
 
 from infra.embedded.job import TrainingJob
+from infra.embedded.ledger import Ledger
 from infra.embedded.wire import ACCOUNT, AwsError
 
 DEFAULT = 20
@@ -29,14 +29,14 @@ _NAME = "Amazon SageMaker"
 class Quotas:
     """The quotas, and the ones that were changed."""
 
-    def __init__(self, changed: dict[str, float] | None = None) -> None:
-        self._lock = threading.Lock()
-        self.changed: dict[str, float] = dict(changed or {})  # quota's name -> value
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.changed: dict[str, float] = {}  # quota's name -> value
 
     def set(self, instance_type: str, value: float) -> None:
         """Both quotas of an instance type, on demand and spot. Raises KeyError for a type that does not exist."""
         names = [f"{instance_type} {_SUFFIX}", f"{instance_type} {_SPOT}"]
-        with self._lock:
+        with self._ledger:
             for name in names:
                 if name not in defaults():
                     raise KeyError(instance_type)
@@ -90,10 +90,11 @@ class Quotas:
 
     def _increase(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         name, desired = _named(request), float(request["DesiredValue"])
-        with self._lock:
+        with self._ledger:
             if desired <= self.value(name):
                 message = f"The desired value {desired:g} must be greater than the current value {self.value(name):g}."
                 raise AwsError("IllegalArgumentException", message)
+            self._ledger.keep("quotas", name, desired)
             self.changed[name] = desired
         asked = {"Id": uuid.uuid4().hex, "DesiredValue": desired, "Status": "APPROVED", "Created": time.time()}
         return {"RequestedQuota": self._shown(name, region, current=True) | asked}

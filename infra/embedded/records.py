@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.embedded.constraints import check
+from infra.embedded.job import TrainingJob
 from infra.embedded.search import search
 from infra.embedded.training_jobs import TrainingJobs
 from infra.embedded.tuning import TuningJobs
+from infra.embedded.tuning_job import TuningJob
 from infra.embedded.wire import AwsError
 
 Request = dict[str, Any]
@@ -26,27 +28,29 @@ class Records:
         }
 
     def add_tags(self, request: Request, region: str) -> dict[str, Any] | None:
-        tags = self._tags(request)
-        if tags is None:
+        job = self._job(request)
+        if job is None:
             return None
         check("AddTags", request)
-        added = tags | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        added = job.tags | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
         if len(added) > _MOST_TAGS:
             raise AwsError("ResourceLimitExceeded", f"A resource can have at most {_MOST_TAGS} tags.")
-        tags.update(added)
-        return {"Tags": _shown(tags)}
+        with self._training.jobs.changed.changing(job):
+            job.tags.update(added)
+        return {"Tags": _shown(job.tags)}
 
     def list_tags(self, request: Request, region: str) -> dict[str, Any] | None:
-        tags = self._tags(request)
-        return None if tags is None else {"Tags": _shown(tags)}
+        job = self._job(request)
+        return None if job is None else {"Tags": _shown(job.tags)}
 
     def delete_tags(self, request: Request, region: str) -> dict[str, Any] | None:
-        tags = self._tags(request)
-        if tags is None:
+        job = self._job(request)
+        if job is None:
             return None
         check("DeleteTags", request)
-        for key in request["TagKeys"]:
-            tags.pop(key, None)
+        with self._training.jobs.changed.changing(job):
+            for key in request["TagKeys"]:
+                job.tags.pop(key, None)
         return {}
 
     def search(self, request: Request, region: str) -> dict[str, Any] | None:
@@ -61,15 +65,15 @@ class Records:
             return search(records, request, "HyperParameterTuningJobName")
         return None
 
-    def _tags(self, request: Request) -> dict[str, str] | None:
-        """The tags of a job; None for other resources, which are moto's."""
+    def _job(self, request: Request) -> TrainingJob | TuningJob | None:
+        """The job that has the tags; None for other resources, which are moto's."""
         arn = str(request.get("ResourceArn", ""))
         if ":training-job/" not in arn and ":hyper-parameter-tuning-job/" not in arn:
             return None
         job = self._training.jobs.with_arn(arn) or self._tuning.with_arn(arn)
         if job is None:
             raise AwsError("ValidationException", "Requested resource not found.")
-        return job.tags
+        return job
 
 
 def _shown(tags: dict[str, str]) -> list[dict[str, str]]:

@@ -15,22 +15,27 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs
 
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
-from infra.embedded.wire import ACCOUNT, Body, Environ, StartResponse
+from infra.embedded.journal import IMAGE
+from infra.embedded.keeping import Keeping
+from infra.embedded.requests import body_of
+from infra.embedded.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
 
 PREFIX = "/v2/"
 
 _USER = "AWS"
 _TOKEN_SECONDS = 12 * 3600
+_IDLE_SECONDS = 24 * 3600
 _PATH = re.compile(r"/v2/(?P<name>[a-z0-9._/-]+?)/(?P<kind>blobs|manifests)/(?P<rest>.*)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK = 1 << 20
 _LARGEST_MANIFEST = 4 << 20
+_REGION = "ahx.region"
 _OCTETS = "application/octet-stream"
 
 
@@ -45,11 +50,12 @@ class _Refusal(Exception):
 class Registry:
     """The WSGI application below /v2/, and the operation that hands out its password."""
 
-    def __init__(self, folder: Path) -> None:
-        self._blobs, self._uploads = folder / "blobs", folder / "uploads"
+    def __init__(self, folder: Path, keeping: Keeping) -> None:
+        self._blobs, self._uploads, self._keeping = folder / "blobs", folder / "uploads", keeping
 
     def tidy(self) -> None:
-        """Remove what no image needs: layers of images that were deleted, and uploads that were cut short."""
+        """Remove what no image has needed for a day: layers of deleted images, and uploads that were cut short."""
+        old = time.time() - _IDLE_SECONDS
         images = [
             image
             for backend in ecr_backends[ACCOUNT].values()
@@ -62,7 +68,7 @@ class Registry:
                 needed |= set(_needs(image.image_manifest.encode()))
         for folder in (self._blobs, self._uploads):
             for file in folder.iterdir() if folder.is_dir() else ():
-                if file.name not in needed:
+                if file.name not in needed and file.stat().st_mtime < old:
                     file.unlink()
 
     def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
@@ -73,14 +79,27 @@ class Registry:
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
         try:
-            return self._answer(environ, start)
+            environ[_REGION] = _region(environ)
+            if environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]:
+                return self._keeping.perform(IMAGE, environ, start, self.answer)
         except _Refusal as refusal:
-            body = json.dumps({"errors": [{"code": refusal.code, "message": refusal.message}]}).encode()
-            headers = [("WWW-Authenticate", 'Basic realm="ECR"')] if refusal.status == 401 else []
-            return _send(start, refusal.status, headers, body, "application/json")
+            return _refuse(start, refusal)
+        except AwsError as error:
+            return _refuse(start, _Refusal(error.status, "UNKNOWN", error.message))
+        return self.answer(environ, start)
+
+    def answer(self, environ: Environ, start: StartResponse) -> Body:
+        """A request of somebody who was let in. What changes moto's images has been kept before."""
+        try:
+            return self._answer(environ, start)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            return _refuse(start, _Refusal(500, "UNKNOWN", f"the layer cannot be kept: {reason}"))
+        except _Refusal as refusal:
+            return _refuse(start, refusal)
 
     def _answer(self, environ: Environ, start: StartResponse) -> Body:
-        region = _region(environ)
+        region = environ[_REGION]
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path == PREFIX:
             return _send(start, 200, [], b"{}", "application/json")
@@ -118,14 +137,20 @@ class Registry:
         method = environ["REQUEST_METHOD"]
         if method == "POST":
             upload = uuid.uuid4().hex
-            self._uploads.mkdir(parents=True, exist_ok=True)
-            (self._uploads / upload).touch()
+            self._uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._uploads / upload).touch(mode=0o600)
         file = self._uploads / upload
         if not re.fullmatch(r"[0-9a-f]{32}", upload) or not file.is_file():
             raise _Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload")
         if method in ("PATCH", "PUT"):
-            with open(file, "ab") as out:
-                out.writelines(_body(environ))
+            with open(file, "ab", buffering=0) as out:
+                before = out.tell()
+                try:
+                    for piece in _body(environ):
+                        _write(out, piece)
+                except OSError:
+                    out.truncate(before)  # the client may send it again
+                    raise
         place = ("Location", f"{PREFIX}{name}/blobs/uploads/{upload}")
         if method != "PUT":
             size = file.stat().st_size
@@ -135,8 +160,10 @@ class Registry:
         with open(file, "rb") as held:
             if hashlib.file_digest(held, "sha256").hexdigest() != digest.partition(":")[2]:
                 raise _Refusal(400, "DIGEST_INVALID", f"the layer is not {digest}")
-        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._keeping.keep_file(file)
         os.replace(file, self._blobs / digest)
+        self._keeping.keep_file(self._blobs)
         location = ("Location", f"{PREFIX}{name}/blobs/{digest}")
         return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
 
@@ -203,17 +230,21 @@ def _checked(digest: str) -> str:
 
 
 def _body(environ: Environ, most: int | None = None) -> Iterable[bytes]:
-    """The body in pieces: as long as its header says or, where it comes in chunks, to its end."""
-    length = environ.get("CONTENT_LENGTH")
-    left = int(length) if length else None if environ.get("wsgi.input_terminated") else 0
-    if most is not None and (left is None or left > most):
+    if most is not None and not 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
         raise _Refusal(413, "SIZE_INVALID", f"a manifest has at most {most} bytes, and says how many")
-    while left is None or left > 0:
-        piece = environ["wsgi.input"].read(_CHUNK if left is None else min(_CHUNK, left))
-        if not piece:
-            return
-        left = None if left is None else left - len(piece)
-        yield piece
+    return body_of(environ)
+
+
+def _write(out: IO[bytes], piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[out.write(rest) :]
+
+
+def _refuse(start: StartResponse, refusal: _Refusal) -> Body:
+    body = json.dumps({"errors": [{"code": refusal.code, "message": refusal.message}]}).encode()
+    headers = [("WWW-Authenticate", 'Basic realm="ECR"')] if refusal.status == 401 else []
+    return _send(start, refusal.status, headers, body, "application/json")
 
 
 def _pieces(file: Path) -> Iterable[bytes]:

@@ -1,14 +1,11 @@
 """The embedded AWS as a whole: makes its parts, listens, and stops."""
 
 import errno
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -23,11 +20,14 @@ from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
+from infra.embedded.keeping import Forgetting, Keeping
+from infra.embedded.ledger import Ledger
 from infra.embedded.own_clients import CREDENTIALS, OwnClients
 from infra.embedded.quotas import Quotas
 from infra.embedded.records import Records
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
+from infra.embedded.scratch import Scratch
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
 from infra.embedded.state import State
 from infra.embedded.training_jobs import TrainingJobs
@@ -42,7 +42,8 @@ class EmbeddedAws:
     """An AWS at http://127.0.0.1:PORT; port 0 takes a free one. Use it in a `with`, or call `start` and `stop`.
 
     One process can hold one, because moto's state is one for a process. `quotas` are instances by instance type. With
-    `instant`, jobs run nothing and are over after that many seconds. `state` is a folder to go on from, and to keep.
+    `instant`, jobs run nothing and are over after that many seconds. `state` is a folder to go on from, and to keep;
+    if `durable`, what has been answered survives a loss of power.
     """
 
     def __init__(
@@ -54,30 +55,34 @@ class EmbeddedAws:
         quotas: Mapping[str, float] | None = None,
         instant: float | None = None,
         state: str | None = None,
+        durable: bool = False,
         grace_seconds: float = 120.0,
     ) -> None:
         self.region, self._stopped = region, False
-        values = Quotas()
+        self._state = State(state, durable) if state is not None else None
+        keeping: Keeping = self._state or Forgetting()
+        ledger = Ledger(keeping.keep)
+        values = Quotas(ledger)
         for instance_type, value in (quotas or {}).items():
             try:
                 values.set(instance_type, value)
             except KeyError:
                 raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
-        self._state = State(state, self._own_state) if state is not None else None
         self._runners = runners or Runners()
-        self._folder = Path(tempfile.mkdtemp(prefix="ahx-aws-"))
+        self._scratch = Scratch()
+        self._folder = self._scratch.folder
         self._servers = [_listen(HOST, port, self._answer)]
         self.endpoint = f"http://{HOST}:{self._servers[0].port}"
         clients = OwnClients(self.endpoint)
         reach = self._reach_of_jobs()
         settings = Settings(self._runners.of, self._runners.close, reach, self._folder, grace_seconds)
-        self.training = TrainingJobs(Jobs(values), clients, settings, instant)
+        self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)
-        images = self._registry = Registry((self._state.folder if self._state else self._folder) / "registry")
-        writing = self._state.writing if self._state else lambda service: nullcontext()
+        folder = self._state.folder if self._state else self._folder
+        images = self._registry = Registry(folder / "registry", keeping)
         self._app = Application(
-            self._operations(images), Control(self.faults, self.training), images, self.faults, clients, writing
+            self._operations(images), Control(self.faults, self.training), images, self.faults, clients, keeping
         )
 
     def _operations(self, images: Registry) -> dict[tuple[str, str], Any]:
@@ -95,21 +100,20 @@ class EmbeddedAws:
         return operations
 
     def _own_state(self) -> dict[str, Any]:
-        with self.training.jobs.changed:
-            return {
-                "quotas": self.training.jobs.quotas.changed,
-                "training_jobs": [job.to_json() for job in self.training.jobs.all()],
-                "tuning_jobs": [job.to_json() for job in self.tuning.all()],
-            }
+        return {
+            "quotas": self.training.jobs.quotas.changed,
+            "training_jobs": {job.arn: job.to_json() for job in self.training.jobs.all()},
+            "tuning_jobs": {job.arn: job.to_json() for job in self.tuning.all()},
+        }
 
     def _restore(self, state: State) -> None:
-        saved = state.load()
-        self._registry.tidy()
+        saved = state.load(self._app.kept, self._own_state, self.training.jobs.changed)
         quotas = self.training.jobs.quotas
         quotas.changed = saved.get("quotas", {}) | quotas.changed
-        self.training.jobs.restore(map(TrainingJob.from_json, saved.get("training_jobs", [])))
-        self.tuning.restore(saved.get("tuning_jobs", []))
+        self.training.jobs.restore(map(TrainingJob.from_json, saved.get("training_jobs", {}).values()))
+        self.tuning.restore(saved.get("tuning_jobs", {}).values())
         state.start()
+        self._registry.tidy()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -157,7 +161,7 @@ class EmbeddedAws:
     def _close(self) -> None:
         for server in self._servers:
             server.server_close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     def __enter__(self) -> "EmbeddedAws":
         return self.start()

@@ -98,6 +98,9 @@ class TrainingJobs:
             if job.is_over:
                 message = f"The request was rejected because the training job is in status {job.status}."
                 raise AwsError("ValidationException", message)
+            if job.status != "Stopping":
+                with self.jobs.changed.changing(job):
+                    job.enter("Stopping", "Stopping")
             self._stop(job)
         return {}
 
@@ -111,9 +114,10 @@ class TrainingJobs:
                 raise AwsError("ValidationException", message)
             resources = job.request["ResourceConfig"] | request.get("ResourceConfig", {})
             check_warm_pool(job.request | {"ResourceConfig": resources})
-            job.request["ResourceConfig"] = resources
-            warm_pools.settle([job])
-            job.modified = time.time()
+            with self.jobs.changed.changing(job):
+                job.request["ResourceConfig"] = resources
+                warm_pools.settle([job])
+                job.modified = time.time()
         return {"TrainingJobArn": job.arn}
 
     def delete(self, request: Request, region: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from infra.embedded.constraints import check
@@ -53,6 +54,8 @@ class TuningJobs:
                     "Hyperparameter tuning job names must be unique within an AWS account and region, and a "
                     f"hyperparameter tuning job with this name already exists ({arn})",
                 )
+            self._changed.record(job)
+            job.join(self._changed)
             self._held[region, name.lower()] = job
         thread = threading.Thread(target=self._tune, args=(job, chosen), name=f"tuning {name}", daemon=True)
         self._threads.append(thread)
@@ -112,6 +115,8 @@ class TuningJobs:
             if job.is_over:
                 message = f"The request was rejected because the hyperparameter tuning job is in status {job.status}."
                 raise AwsError("ValidationException", message)
+            with self._changed.changing(job):
+                job.status = "Stopping"
             self._stop(job)
         return {}
 
@@ -122,6 +127,7 @@ class TuningJobs:
             if job and not job.is_over:
                 raise AwsError("ResourceInUse", f"The tuning job {job.arn} is in status {job.status}; stop it first.")
             if job:
+                self._changed.record(job, gone=True)
                 del self._held[region, job.name.lower()]
         return {}
 
@@ -141,12 +147,14 @@ class TuningJobs:
 
     def restore(self, saved: Iterable[dict[str, Any]]) -> None:
         """Take over the jobs of an earlier run; those that were not over have been cut off, and fail."""
-        for one in saved:
-            job = TuningJob(**one)
-            if not job.is_over:
-                job.failure_reason = _INTERNAL
-                self._end(job, "Failed")
-            self._held[job.region, job.name.lower()] = job
+        with self._changed:
+            for one in saved:
+                job = TuningJob.from_json(one)
+                job.join(self._changed)
+                if not job.is_over:
+                    job.failure_reason = _INTERNAL
+                    self._end(job, "Failed")
+                self._held[job.region, job.name.lower()] = job
 
     def close(self) -> None:
         """Stop all tuning jobs, so that they start nothing more."""
@@ -207,7 +215,7 @@ class TuningJobs:
             self._training.create(request, job.region, tuning_arn=job.arn)
         except AwsError as error:
             del job.children[name]
-            if error.code == "ResourceLimitExceeded":
+            if error.code == "ResourceLimitExceeded" or error.status >= 500:
                 return False
             job.failure_reason = error.message
             self._stop_children(self._children(job))
@@ -231,7 +239,8 @@ class TuningJobs:
     def _stop_children(self, children: list[TrainingJob]) -> None:
         for child in children:
             if not child.is_over and child.status != "Stopping":
-                self._training.stop({"TrainingJobName": child.name}, child.region)
+                with suppress(AwsError):  # it cannot be kept now; it is asked for again
+                    self._training.stop({"TrainingJobName": child.name}, child.region)
 
     def _end(self, job: TuningJob, status: str) -> None:
         job.status, job.modified = status, time.time()

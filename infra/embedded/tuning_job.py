@@ -1,20 +1,18 @@
 """A hyperparameter tuning job as SageMaker keeps it, and what it tells of its training jobs."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from infra.embedded.job import TrainingJob
+from infra.embedded.ledger import Kept
 
 ALL_FAILED = "All training jobs failed. Please take a look at the training job failures to get more details."
 
 
 @dataclass
-class TuningJob:
+class TuningJob(Kept):
     """`children` are the names of its training jobs with the hyperparameters that were chosen for each."""
 
-    request: dict[str, Any]
-    region: str
-    arn: str
     created: float
     total: int
     status: str = "InProgress"
@@ -23,6 +21,8 @@ class TuningJob:
     failure_reason: str = ""
     children: dict[str, dict[str, str]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+
+    section: ClassVar[str] = "tuning_jobs"
 
     @property
     def name(self) -> str:
@@ -123,6 +123,3 @@ class TuningJob:
     def _objectives(self, jobs: list[TrainingJob]) -> dict[str, int]:
         statuses = [self._objective_status(job) for job in jobs]
         return {name: statuses.count(name) for name in ("Succeeded", "Pending", "Failed")}
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

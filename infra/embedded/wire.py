@@ -55,11 +55,15 @@ def read_call(environ: Environ) -> Call:
 
 
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Query", "Search", "Filter", "Lookup")
+_WAITS = ("ReceiveMessage", "Invoke")  # may take long; of what they change, nothing was promised
 
 
-def reads(call: Call, method: str) -> bool:
-    """Whether a call changes nothing, as far as its name or method says."""
-    return method in ("GET", "HEAD") if call.service == "s3" else call.operation.startswith(_READS)
+def reads(call: Call, environ: Environ) -> bool:
+    """Whether a call changes nothing that is to be kept, as far as its name or method says."""
+    if call.operation and call.service != "s3":
+        return call.operation.startswith((*_READS, *_WAITS))
+    invokes = call.service in ("lambda", "sagemaker") and environ["PATH_INFO"].endswith("/invocations")
+    return invokes or environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS")
 
 
 def read_body(environ: Environ) -> bytes:
@@ -113,6 +117,7 @@ def answer_error(start: StartResponse, environ: Environ, call: Call, error: AwsE
         return _send(start, error.status, "application/cbor", body, [("smithy-protocol", "rpc-v2-cbor")])
     code, message = escape(error.code), escape(error.message)
     if call.service == "s3":
+        code = "InternalError" if code == "InternalFailure" else code
         return _send(start, error.status, "application/xml", _s3_error(code, message).encode())
     if environ.get("HTTP_X_AMZ_TARGET") or environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json"):
         body = json.dumps({"__type": error.code, "message": error.message}).encode()

@@ -138,9 +138,6 @@ def test_state_survives(crash: bool, job_request: Make, tmp_path: Path) -> None:
         asked = {"ServiceCode": "sagemaker", "QuotaCode": quota["QuotaCode"]}
         quotas.request_service_quota_increase(**asked, DesiredValue=30)
         until(lambda: described(server, name)["SecondaryStatus"] == "Training")
-        if crash:
-            ours, images = Path(state) / "sagemaker.json", Path(state) / "ecr.pickle"
-            until(lambda: images.exists() and ours.exists() and '"secondary": "Training"' in ours.read_text())
         server.end(signal.SIGKILL if crash else signal.SIGTERM)
     with serving("--process", "--state", state) as server:
         s3 = server.client("s3")
@@ -157,13 +154,6 @@ def test_state_survives(crash: bool, job_request: Make, tmp_path: Path) -> None:
             )
         else:
             assert job["TrainingJobStatus"] == "Stopped"
-        command = [sys.executable, "-m", "entrypoints.main", "aws", "--port", "0", "--process", "--state", state]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert "in use by another `ahx aws`" in second.stderr
-    (Path(state) / "s3.pickle").write_bytes(b"garbage")
-    third = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert third.returncode == 1
-    assert re.fullmatch(r"ahx: error: .* holds no state that can be read .*\n", third.stderr)
 
 
 def test_instant_jobs_run_nothing_and_hold_their_quota(job_request: Make) -> None:

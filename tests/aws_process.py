@@ -1,0 +1,63 @@
+"""`ahx aws` as a process of its own, which can be killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+COMMAND = [sys.executable, "-m", "entrypoints.main", "aws", "--port", "0"]
+
+
+class AwsProcess:
+    """A server that listens; clients of it do not try again."""
+
+    def __init__(self, *options: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.process = subprocess.Popen(
+            [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert self.process.stdout
+        exports: dict[str, str] = {}
+        for line in self.process.stdout:
+            exports |= dict(re.findall(r"export (\w+)=(\S+)", line))
+            if line.startswith("# Jobs"):
+                break
+        else:
+            raise AssertionError(self.process.communicate()[1])
+        self.endpoint = exports["AWS_ENDPOINT_URL"]
+        self._session = boto3.Session(
+            aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        """A client."""
+        if service not in self._made:
+            config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+            self._made[service] = self._session.client(service, endpoint_url=self.endpoint, config=config)
+        return self._made[service]
+
+    def end(self, number: int = signal.SIGKILL) -> str:
+        """Send a signal and wait; what it said on stderr."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=60)[1]
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[AwsProcess]:
+    """A server that is killed in the end, if it still runs."""
+    server = AwsProcess(*options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end()
