@@ -270,9 +270,8 @@ def embedded(*options: str) -> Iterator[Clients]:
     command = [sys.executable, "-m", "entrypoints.main", "aws", "--port", "0", *(options or ("--process",))]
     with _process(command, subprocess.PIPE) as process:
         assert process.stdout
-        exported = re.search(r"AWS_ENDPOINT_URL=(\S+)", process.stdout.readline().decode())
-        assert exported
-        yield _clients(exported[1])
+        told = dict(re.findall(r"export (\w+)=(\S+)", "".join(process.stdout.readline().decode() for _ in range(3))))
+        yield _clients(told["AWS_ENDPOINT_URL"], told["AWS_ACCESS_KEY_ID"], told["AWS_SECRET_ACCESS_KEY"])
 
 
 def instant() -> Any:
@@ -289,14 +288,15 @@ def _process(command: list[str], out: int) -> "Iterator[subprocess.Popen[bytes]]
         process.communicate(timeout=60)
 
 
-def _clients(endpoint: str) -> Clients:
+def _clients(endpoint: str, key: str = "test", secret: str = "test") -> Clients:
     made: dict[str, Any] = {}
-    secret = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     config = Config(retries={"total_max_attempts": 1})
 
     def client(service: str) -> Any:
         if service not in made:
-            made[service] = boto3.client(service, endpoint_url=endpoint, config=config, **secret)
+            made[service] = boto3.Session(key, secret, region_name="us-east-1").client(
+                service, endpoint_url=endpoint, config=config
+            )
         return made[service]
 
     return client

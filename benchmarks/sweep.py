@@ -24,6 +24,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from served import AHX, served
 
 THREADS = 8
@@ -44,8 +47,6 @@ def summaries(sweep: str) -> list[dict[str, Any]]:
 
 
 def chaos(n_jobs: int, kills: int) -> None:
-    import boto3
-
     from infra.embedded import remote
 
     remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
@@ -115,20 +116,19 @@ def speed(n_jobs: int) -> None:
 
 
 def ceiling(requests: Sequence[dict[str, Any]]) -> float:
-    """CreateTrainingJob requests a second that the server answers, from bytes that are ready."""
+    """CreateTrainingJob requests a second that the server answers, from bytes that are ready and signed."""
     host = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
-    headers = {
-        "X-Amz-Target": "SageMaker.CreateTrainingJob",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sagemaker/aws4_request, "
-        "SignedHeaders=host;x-amz-date, Signature=0",
-        "X-Amz-Date": "20260101T000000Z",
-    }
-    bodies = [json.dumps(request).encode() for request in requests]
+    names = {"X-Amz-Target": "SageMaker.CreateTrainingJob", "Content-Type": "application/x-amz-json-1.1"}
+    signer = SigV4Auth(boto3.Session().get_credentials(), "sagemaker", "us-east-1")
+    ready = []
+    for request in requests:
+        signed = AWSRequest("POST", f"http://{host}/", names, json.dumps(request).encode())
+        signer.add_auth(signed)
+        ready.append((signed.data, dict(signed.headers)))
 
-    def send(some: Sequence[bytes]) -> None:
+    def send(some: Sequence[tuple[bytes, dict[str, str]]]) -> None:
         connection = HTTPConnection(host)
-        for body in some:
+        for body, headers in some:
             connection.request("POST", "/", body, headers)
             answer = connection.getresponse()
             text = answer.read()
@@ -137,8 +137,8 @@ def ceiling(requests: Sequence[dict[str, Any]]) -> float:
 
     begun = time.monotonic()
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(send, [bodies[n::THREADS] for n in range(THREADS)]))
-    return len(bodies) / (time.monotonic() - begun)
+        list(pool.map(send, [ready[n::THREADS] for n in range(THREADS)]))
+    return len(ready) / (time.monotonic() - begun)
 
 
 def main() -> None:

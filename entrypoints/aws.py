@@ -10,6 +10,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ahx.counting import counted
 from ahx.errors import InputError
@@ -37,6 +38,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="DIR", help="Keep everything in this folder, and go on from what it holds.")
     parser.add_argument(
         "--durable", action="store_true", help="With --state: what has been answered survives a loss of power too."
+    )
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        help="Take requests that are not signed: every program of every user of this machine may then run jobs as you. "
+        "Pages of other origins are kept out all the same.",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="Let pages of an origin, such as http://localhost:8080, use it; may be given several times.",
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--image", metavar="IMAGE", help="Run jobs as containers of this image, whatever they ask for.")
@@ -107,10 +121,14 @@ def _serve(args: argparse.Namespace) -> int:
         instant=args.instant,
         state=args.state,
         durable=args.durable,
+        unlocked=args.open,
+        origins=[_origin(origin) for origin in args.allow_origin],
     )
     with aws:
         for variable, value in aws.environment.items():
             print(f"export {variable}={value}")
+        if args.open:
+            print("# Open: every program of every user of this machine may use it, and run jobs as you.")
         how = "run nothing" if args.instant is not None else runners.told
         print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.", flush=True)
         return _run_command(args.run, aws) if args.run else _until_stopped(aws)
@@ -170,6 +188,13 @@ def _line(rule: dict[str, Any]) -> str:
         f"{rule['kind']} {rule['service']}:{rule['operation']}, rate {rule['rate']:g}{extra}, "
         f"{rule['hits']:,} of at most {rule['count']:,} strikes"
     )
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or text != f"{parts.scheme}://{parts.netloc}" or not parts.netloc:
+        raise InputError(f"--allow-origin: must be an origin, such as http://localhost:8080 (got {text!r})")
+    return text
 
 
 def _quotas(words: list[str]) -> dict[str, float]:

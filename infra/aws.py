@@ -66,6 +66,13 @@ def client(service: str, region: str | None = None) -> Any:
         return _session(settings).client(service, region_name=region, config=_CONFIG)
 
 
+def credentials() -> Any | None:
+    """The credentials in use, as botocore signs with; None where there are none. Raises ServiceError."""
+    settings = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    with sentences("find credentials"):
+        return _session(settings).get_credentials()
+
+
 @lru_cache(maxsize=1)
 def _session(settings: tuple[tuple[str, str], ...]) -> Any:
     """One session for all clients, which halves the time that they take to make, until the settings change."""

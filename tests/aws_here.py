@@ -13,7 +13,7 @@ REGION = "eu-west-1"
 @contextmanager
 def serving(instant: float = 0, **options: Any) -> Iterator[str]:
     """Its address. Jobs run nothing, and are over after `instant` seconds. It stops when the context ends."""
-    with EmbeddedAws(port=0, region=REGION, instant=instant, **options) as embedded:
+    with EmbeddedAws(port=0, region=REGION, instant=instant, unlocked=True, **options) as embedded:
         yield embedded.endpoint
 
 

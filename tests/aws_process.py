@@ -32,11 +32,8 @@ class AwsProcess:
         else:
             raise AssertionError(self.process.communicate()[1])
         self.endpoint = exports["AWS_ENDPOINT_URL"]
-        self._session = boto3.Session(
-            aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-        )
+        self.keys = exports["AWS_ACCESS_KEY_ID"], exports["AWS_SECRET_ACCESS_KEY"]
+        self._session = boto3.Session(*self.keys, region_name="us-east-1")
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:

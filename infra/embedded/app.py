@@ -1,24 +1,30 @@
-"""One request to the embedded AWS: control, then faults, then our own operations, and everything else is moto's."""
+"""One request to the embedded AWS: the gate, control, faults, our own operations; and everything else is moto's."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from infra.embedded import control, registry
 from infra.embedded.faults import Dropped, Faults
+from infra.embedded.form_upload import check_form
+from infra.embedded.gate import Gate, in_words_of, is_form
 from infra.embedded.journal import IMAGE, REQUEST
 from infra.embedded.keeping import Keeping
 from infra.embedded.own_clients import OwnClients
+from infra.embedded.payload import Payload
 from infra.embedded.repeatable import outside
 from infra.embedded.simulation import NAMESPACE
 from infra.embedded.wire import (
     AwsError,
     Body,
+    Call,
     Environ,
     StartResponse,
     answer_error,
     answer_json,
+    answer_text,
     answer_xml,
     read_call,
     read_form,
@@ -26,11 +32,14 @@ from infra.embedded.wire import (
     reads,
 )
 
+# The XML namespaces of services whose requests are forms.
+_QUERY = {"iam": NAMESPACE, "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
+
 Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
 
 
 class Application:
-    """The WSGI application.
+    """The WSGI application. `gate` says who may come in; large bodies are kept in `folder` meanwhile.
 
     `operations` maps (signing name of the service, operation) to what answers it from its JSON, or IAM's form; None
     from one of them leaves the request to moto. `keeping` is told of all changes before they are answered.
@@ -38,6 +47,8 @@ class Application:
 
     def __init__(
         self,
+        gate: Gate,
+        folder: Path,
         operations: dict[tuple[str, str], Operation],
         control_api: control.Control,
         images: registry.Registry,
@@ -45,34 +56,62 @@ class Application:
         clients: OwnClients,
         keeping: Keeping,
     ) -> None:
+        self._gate, self._folder = gate, folder
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
         self._registry, self._keeping = images, keeping
         self._moto = DomainDispatcherApplication(outside()(create_backend_app))
         self.kept = {REQUEST: self._moto, IMAGE: images.answer}  # what answers a request that is made again
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
-        path = environ.get("PATH_INFO", "")
-        if path.startswith(control.PREFIX):
-            return self._control(environ, start)
-        if path.startswith(registry.PREFIX):
+        if why := self._gate.stranger(environ):
+            return answer_text(start, 403, why)
+        start = self._gate.answering(environ, start)
+        if self._gate.is_preflight(environ):
+            start("204 No Content", [])
+            return []
+        if environ.get("PATH_INFO", "").startswith(registry.PREFIX):  # it has a login of its own
             return self._registry(environ, start)
-        call = read_call(environ)
+        payload = Payload(environ, self._folder)
         try:
+            return self._answer(environ, start, read_call(environ), payload)
+        except Dropped:
+            raise ConnectionResetError("dropped on demand") from None
+        finally:
+            payload.close()
+
+    def _answer(self, environ: Environ, start: StartResponse, call: Call, payload: Payload) -> Body:
+        path = environ.get("PATH_INFO", "")
+        try:
+            self._admit(environ, call, payload)
+            if path.startswith(control.PREFIX):
+                return self._control(environ, start)
             if not self._clients.made(environ):
                 self._faults.apply(call)
             operation = self._operations.get((call.service, call.operation))
-            if operation and call.service == "iam":
+            if operation and call.service in _QUERY:
                 answer = operation(read_form(environ), call.region)
-                return answer_xml(start, call.operation, answer or {}, NAMESPACE)
+                return answer_xml(start, call.operation, answer or {}, _QUERY[call.service])
             if operation and (answer := operation(read_json(environ), call.region)) is not None:
                 if not reads(call, environ):
                     self._keeping.settle()
                 return answer_json(start, answer)
+            if (environ["REQUEST_METHOD"], path.rstrip("/")) == ("POST", "/moto-api/reset"):
+                self._control.reset()
             if reads(call, environ):
                 answered: Body = self._moto(environ, start)
                 return answered
             return self._keeping.perform(REQUEST, environ, start, self._moto)
         except AwsError as error:
+            if path.startswith(control.PREFIX):
+                return control.refuse(start, error)
             return answer_error(start, environ, call, error)
-        except Dropped:
-            raise ConnectionResetError("dropped on demand") from None
+
+    def _admit(self, environ: Environ, call: Call, payload: Payload) -> None:
+        """Raises AwsError unless the request is signed, and its body is what it says."""
+        try:
+            signed = self._gate.admit(environ, payload.sha256)
+            payload.check(signed)
+            if self._gate.key_of and is_form(environ):
+                check_form(environ, environ["PATH_INFO"].strip("/"), self._gate.key_of)
+        except AwsError as error:
+            raise in_words_of(call, error) from None

@@ -9,6 +9,7 @@ POST   /_ahx/interrupt  {"TrainingJobName": ..., "Seconds": 5, "Region": "us-eas
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from infra.embedded.faults import Fault, Faults
@@ -19,21 +20,16 @@ PREFIX = "/_ahx/"
 
 
 class Control:
-    """Answers what comes below /_ahx/."""
+    """Answers what comes below /_ahx/. `reset` forgets everything that is not moto's."""
 
-    def __init__(self, faults: Faults, training: TrainingJobs) -> None:
-        self._faults, self._training = faults, training
+    def __init__(self, faults: Faults, training: TrainingJobs, reset: Callable[[], None]) -> None:
+        self._faults, self._training, self.reset = faults, training, reset
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
         try:
-            status, answer = 200, self._answer(environ)
-        except AwsError as error:
-            status, answer = error.status, {"error": error.message}
+            return _send(start, 200, self._answer(environ))
         except (ValueError, TypeError, KeyError) as error:
-            status, answer = 400, {"error": str(error)}
-        body = json.dumps(answer, indent=1).encode() + b"\n"
-        start(f"{status} {'OK' if status == 200 else 'Error'}", [("Content-Type", "application/json")])
-        return [body]
+            raise AwsError("BadRequest", str(error)) from error
 
     def _answer(self, environ: Environ) -> dict[str, Any]:
         what = environ["PATH_INFO"].removeprefix(PREFIX).strip("/")
@@ -53,3 +49,13 @@ class Control:
             self._training.interrupt(region, request["TrainingJobName"], seconds)
             return {}
         raise AwsError("NotFound", f"there is no {method} {environ['PATH_INFO']}", 404)
+
+
+def refuse(start: StartResponse, error: AwsError) -> Body:
+    """An error, as a request below /_ahx/ is told."""
+    return _send(start, error.status, {"error": error.message})
+
+
+def _send(start: StartResponse, status: int, answer: dict[str, Any]) -> Body:
+    start(f"{status} {'OK' if status == 200 else 'Error'}", [("Content-Type", "application/json")])
+    return [json.dumps(answer, indent=1).encode() + b"\n"]

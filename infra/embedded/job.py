@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from infra.embedded.ledger import Kept
-
 from infra.embedded.members import shared
 from infra.embedded.uris import joined
 

@@ -11,14 +11,15 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-
 
 class OwnClients:
-    """Clients of the server at `endpoint`, one for each service and region, made when first needed."""
+    """Clients of the server at `endpoint`, one for each service and region, made when first needed.
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    `key` is an access key id and its secret.
+    """
+
+    def __init__(self, endpoint: str, key: tuple[str, str]) -> None:
+        self.endpoint, self._key = endpoint, key
         self.mark = f"ahx-own/{secrets.token_hex(8)}"
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str], Any] = {}
@@ -35,8 +36,8 @@ class OwnClients:
                 self._made[service, region] = boto3.Session(region_name=region).client(
                     service,
                     endpoint_url=self.endpoint,
-                    aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-                    aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                    aws_access_key_id=self._key[0],
+                    aws_secret_access_key=self._key[1],
                     config=config,
                 )
             return self._made[service, region]

@@ -65,6 +65,13 @@ class Quotas:
                     "to request an increase for this quota.",
                 )
 
+    def forget(self) -> None:
+        """Undo all increases."""
+        with self._ledger:
+            for name in self.changed:
+                self._ledger.keep("quotas", name, None)
+            self.changed.clear()
+
     @property
     def operations(self) -> dict[str, Callable[[dict[str, Any], str], dict[str, Any] | None]]:
         """The operations of Service Quotas on ServiceCode "sagemaker"; other services' are left to moto."""

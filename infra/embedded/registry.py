@@ -7,6 +7,7 @@ in a folder; manifests are moto's images, so that DescribeImages knows what was 
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -47,10 +48,14 @@ class _Refusal(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class Registry:
-    """The WSGI application below /v2/, and the operation that hands out its password."""
+_DENIED = _Refusal(401, "UNAUTHORIZED", "authentication required")
 
-    def __init__(self, folder: Path, keeping: Keeping) -> None:
+
+class Registry:
+    """The WSGI application below /v2/, and the operation that hands out its passwords, signed with `secret`."""
+
+    def __init__(self, folder: Path, keeping: Keeping, secret: str) -> None:
+        self._secret = secret.encode()
         self._blobs, self._uploads, self._keeping = folder / "blobs", folder / "uploads", keeping
 
     def tidy(self) -> None:
@@ -73,13 +78,15 @@ class Registry:
 
     def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
         """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""
-        token = base64.b64encode(f"{_USER}:{region}".encode()).decode()
-        data = {"authorizationToken": token, "expiresAt": time.time() + _TOKEN_SECONDS, "proxyEndpoint": address}
+        until = int(time.time()) + _TOKEN_SECONDS
+        password = f"{region}.{until}.{self._signature(region, until)}"
+        token = base64.b64encode(f"{_USER}:{password}".encode()).decode()
+        data = {"authorizationToken": token, "expiresAt": until, "proxyEndpoint": address}
         return {"authorizationData": [data]}
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
         try:
-            environ[_REGION] = _region(environ)
+            environ[_REGION] = self._region(environ)
             if environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]:
                 return self._keeping.perform(IMAGE, environ, start, self.answer)
         except _Refusal as refusal:
@@ -121,6 +128,22 @@ class Registry:
         if method in ("GET", "HEAD"):
             return self._blob(start, method, rest)
         raise _Refusal(405, "UNSUPPORTED", f"{method} {path} is not supported")
+
+    def _region(self, environ: Environ) -> str:
+        """Where the caller has logged in."""
+        kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        try:
+            user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+            region, until, signature = password.split(".")
+            right = hmac.compare_digest(self._signature(region, int(until)).encode(), signature.encode())
+        except ValueError:
+            raise _DENIED from None
+        if kind != "Basic" or user != _USER or not right or int(until) < time.time():
+            raise _DENIED
+        return region
+
+    def _signature(self, region: str, until: int) -> str:
+        return hmac.digest(self._secret, f"registry {region} {until}".encode(), "sha256").hex()
 
     # Layers.
 
@@ -199,18 +222,6 @@ class Registry:
                 raise _Refusal(400, "TAG_INVALID", str(error.message)) from error
         location = ("Location", f"{PREFIX}{repository.name}/manifests/{digest}")
         return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
-
-
-def _region(environ: Environ) -> str:
-    """Where the caller has logged in."""
-    kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    try:
-        user, _, region = base64.b64decode(token).decode().partition(":")
-    except ValueError:
-        user, region = "", ""
-    if kind != "Basic" or user != _USER or not region:
-        raise _Refusal(401, "UNAUTHORIZED", "authentication required")
-    return region
 
 
 def _needs(manifest: bytes) -> list[str]:

@@ -1,9 +1,10 @@
 """The embedded AWS as a whole: makes its parts, listens, and stops."""
 
 import errno
+import secrets
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -18,16 +19,19 @@ from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
+from infra.embedded.gate import Gate
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.keeping import Forgetting, Keeping
+from infra.embedded.keys import Keys
 from infra.embedded.ledger import Ledger
-from infra.embedded.own_clients import CREDENTIALS, OwnClients
+from infra.embedded.own_clients import OwnClients
 from infra.embedded.quotas import Quotas
 from infra.embedded.records import Records
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners
 from infra.embedded.scratch import Scratch
+from infra.embedded.signatures import HEADERS, TARGET
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
 from infra.embedded.state import State
 from infra.embedded.training_jobs import TrainingJobs
@@ -36,6 +40,7 @@ from infra.embedded.tuning import TuningJobs
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"
 _BACKLOG = 512
+_PATIENCE_SECONDS = 300.0  # with a connection on which nothing comes
 
 
 class EmbeddedAws:
@@ -43,7 +48,8 @@ class EmbeddedAws:
 
     One process can hold one, because moto's state is one for a process. `quotas` are instances by instance type. With
     `instant`, jobs run nothing and are over after that many seconds. `state` is a folder to go on from, and to keep;
-    if `durable`, what has been answered survives a loss of power.
+    if `durable`, what has been answered survives a loss of power. Requests must be signed with the key in
+    `environment`, unless `unlocked`; pages of `origins` may send them too.
     """
 
     def __init__(
@@ -56,6 +62,8 @@ class EmbeddedAws:
         instant: float | None = None,
         state: str | None = None,
         durable: bool = False,
+        unlocked: bool = False,
+        origins: Collection[str] = (),
         grace_seconds: float = 120.0,
     ) -> None:
         self.region, self._stopped = region, False
@@ -73,16 +81,20 @@ class EmbeddedAws:
         self._folder = self._scratch.folder
         self._servers = [_listen(HOST, port, self._answer)]
         self.endpoint = f"http://{HOST}:{self._servers[0].port}"
-        clients = OwnClients(self.endpoint)
+        self._keys = Keys(None if unlocked else self._state.seed() if self._state else secrets.token_bytes())
+        clients = OwnClients(self.endpoint, self._keys.own)
         reach = self._reach_of_jobs()
         settings = Settings(self._runners.of, self._runners.close, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)
         folder = self._state.folder if self._state else self._folder
-        images = self._registry = Registry(folder / "registry", keeping)
+        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
+        names = {"127.0.0.1", "localhost", *filter(None, (self._runners.gateway, self._runners.host_name_inside))}
+        gate = Gate(names, self._servers[0].port, origins, None if unlocked else self._keys.find)
+        control = Control(self.faults, self.training, self._reset)
         self._app = Application(
-            self._operations(images), Control(self.faults, self.training), images, self.faults, clients, keeping
+            gate, self._folder, self._operations(images), control, images, self.faults, clients, keeping
         )
 
     def _operations(self, images: Registry) -> dict[tuple[str, str], Any]:
@@ -95,6 +107,7 @@ class EmbeddedAws:
         }
         operations |= {("servicequotas", name): operation for name, operation in quotas.operations.items()}
         operations["ecr", "GetAuthorizationToken"] = partial(images.authorization_token, address=self.endpoint)
+        operations["sts", "GetSessionToken"] = self._keys.session_token
         operations["iam", "SimulatePrincipalPolicy"] = simulate_principal_policy
         operations["iam", "SimulateCustomPolicy"] = simulate_custom_policy
         return operations
@@ -118,7 +131,7 @@ class EmbeddedAws:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs in its environment to use this AWS."""
-        return {"AWS_ENDPOINT_URL": self.endpoint, **CREDENTIALS, "AWS_DEFAULT_REGION": self.region}
+        return {"AWS_ENDPOINT_URL": self.endpoint, **self._keys.environment, "AWS_DEFAULT_REGION": self.region}
 
     @property
     def running(self) -> int:
@@ -128,6 +141,15 @@ class EmbeddedAws:
     def hurry(self) -> None:
         """Kill the jobs that `stop` waits for."""
         self.training.kill()
+
+    def _reset(self) -> None:
+        """Forget all jobs, faults and changed quotas, as moto forgets everything else."""
+        self.faults.clear()
+        self.tuning.close()
+        self.training.kill()
+        self.training.close()
+        self.tuning.forget()
+        self.training.forget()
 
     def start(self) -> "EmbeddedAws":
         moto_side.obey_bucket_policies()
@@ -180,7 +202,7 @@ class EmbeddedAws:
         if bind := self._runners.gateway:
             self._servers.append(_listen(bind, port, self._answer))
         endpoint = f"http://{self._runners.host_name_inside or HOST}:{port}"
-        return {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}
+        return {"AWS_ENDPOINT_URL": endpoint, **self._keys.environment}
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug are not typed
@@ -190,6 +212,11 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug a
     """
 
     disable_nagle_algorithm = True
+    timeout = _PATIENCE_SECONDS
+
+    def make_environ(self) -> dict[str, Any]:
+        made: dict[str, Any] = super().make_environ()
+        return made | {HEADERS: self.headers, TARGET: self.path}
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing."""

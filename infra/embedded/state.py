@@ -12,6 +12,7 @@ state is small, and written down as it has become. A server that is killed at an
 
 import errno
 import fcntl
+import hmac
 import json
 import os
 import pickle
@@ -255,6 +256,10 @@ class State:
                 contents.unlink()
 
     # The folder.
+
+    def seed(self) -> bytes:
+        """A secret of this user's for this folder. Raises StorageError."""
+        return hmac.digest(snapshot.key_of_user(), os.fsencode(self.folder.resolve()), "sha256")
 
     def _take(self) -> None:
         """It is the user's alone, and no other server's."""

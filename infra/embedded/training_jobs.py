@@ -158,6 +158,14 @@ class TrainingJobs:
         for execution in list(self._executions.values()):
             execution.thread.join(self._settings.grace_seconds + 60)
 
+    def forget(self) -> None:
+        """Remove all jobs, which are over, and changes of quotas."""
+        with self.jobs.changed:
+            for job in self.jobs.all():
+                self.jobs.remove(job)
+            self._executions.clear()
+            self.jobs.quotas.forget()
+
     def kill(self) -> None:
         """End all jobs at once."""
         for execution in list(self._executions.values()):

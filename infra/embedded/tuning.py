@@ -163,6 +163,15 @@ class TuningJobs:
                 if not job.is_over:
                     self._stop(job)
 
+    def forget(self) -> None:
+        """Remove all tuning jobs, as soon as none starts anything more."""
+        for thread in self._threads:
+            thread.join()
+        with self._changed:
+            for job in self.all():
+                self._changed.record(job, gone=True)
+            self._held.clear()
+
     def _find(self, region: str, name: str) -> TuningJob:
         if job := self._held.get((region, name.lower())):
             return job

@@ -30,28 +30,27 @@ class AwsError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One request: the service by its signing name, the region, the operation ("" where it cannot be told)."""
+    """One request: the service by its signing name, the region, the operation ("" where that cannot be told)."""
 
     service: str
     region: str
     operation: str
+    protocol: str  # json, cbor, rest (S3) or query
 
 
 def read_call(environ: Environ) -> Call:
-    """Which operation `environ` calls, from its signature, its target header, its form or its path."""
+    """Which operation `environ` calls: from its signature, and from where its protocol, told by headers, says it."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or _CREDENTIAL.search(
         "Credential=" + _query(environ).get("X-Amz-Credential", "")
     )
     region, service = (signed[2], signed[3]) if signed else ("us-east-1", "s3")
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        operation = target.rpartition(".")[2]
-    elif service == "s3":
-        operation = _s3_operation(environ)
-    elif "/operation/" in environ.get("PATH_INFO", ""):  # rpc-v2-cbor
-        operation = environ["PATH_INFO"].rpartition("/")[2]
-    else:
-        operation = read_form(environ).get("Action", "")
-    return Call(service, region, operation)
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json"):
+        return Call(service, region, environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2], "json")
+    if service == "s3":
+        return Call(service, region, _s3_operation(environ), "rest")
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        return Call(service, region, environ.get("PATH_INFO", "").rpartition("/")[2], "cbor")
+    return Call(service, region, read_form(environ).get("Action", ""), "query")
 
 
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Query", "Search", "Filter", "Lookup")
@@ -99,6 +98,13 @@ def answer_json(start: StartResponse, result: dict[str, Any]) -> Body:
     return _send(start, 200, "application/x-amz-json-1.1", json.dumps(result).encode())
 
 
+def answer_text(start: StartResponse, status: int, text: str) -> Body:
+    """A sentence for whoever is no client of AWS."""
+    return _send(
+        start, status, "text/plain; charset=utf-8", text.encode() + b"\n", [("X-Content-Type-Options", "nosniff")]
+    )
+
+
 def answer_xml(start: StartResponse, operation: str, result: dict[str, Any], namespace: str) -> Body:
     """A result of a query protocol."""
     text = (
@@ -112,14 +118,14 @@ def answer_error(start: StartResponse, environ: Environ, call: Call, error: AwsE
     """`error` as the protocol of `call` writes it."""
     if environ.get("REQUEST_METHOD") == "HEAD":
         return _send(start, error.status, "text/plain", b"")
-    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+    if call.protocol == "cbor":
         body = _cbor_map({"__type": error.code, "message": error.message})
         return _send(start, error.status, "application/cbor", body, [("smithy-protocol", "rpc-v2-cbor")])
     code, message = escape(error.code), escape(error.message)
     if call.service == "s3":
         code = "InternalError" if code == "InternalFailure" else code
         return _send(start, error.status, "application/xml", _s3_error(code, message).encode())
-    if environ.get("HTTP_X_AMZ_TARGET") or environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json"):
+    if call.protocol == "json":
         body = json.dumps({"__type": error.code, "message": error.message}).encode()
         return _send(start, error.status, "application/x-amz-json-1.1", body, [("x-amzn-ErrorType", error.code)])
     kind = "Sender" if error.status < 500 else "Receiver"

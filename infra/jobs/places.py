@@ -49,7 +49,7 @@ def find_place(sweep: str | None, folder: Path = FOLDER, prefix: str = DEFAULT_P
 
 
 def _lead_to_the_embedded_aws() -> None:
-    """Point this process to it, with the credentials that it takes from anybody."""
+    """Point this process to it. The credentials are those of the environment, or what `ahx aws --open` takes."""
     for variable, value in {
         "AWS_ENDPOINT_URL": _EMBEDDED,
         "AWS_ACCESS_KEY_ID": "test",

@@ -22,7 +22,7 @@ def test_somebody_has_thought_of_every_member(members: Members, record_property:
     assert not unknown, "a newer botocore: say in the table what becomes of these"
     gone = [entry for entry in members.table if not any(_is_within(path, entry) for path in paths)]
     assert not gone, "the model has these members no more"
-    record_property("classes", Counter(type(members.of(path)).__name__ for path in paths))
+    record_property("classes", dict(Counter(type(members.of(path)).__name__ for path in paths)))
 
 
 def _is_within(path: str, entry: str) -> bool:

@@ -33,7 +33,8 @@ class Server:
         self.endpoint, self.exports = exports["AWS_ENDPOINT_URL"], exports
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.endpoint)
+        keys = self.exports["AWS_ACCESS_KEY_ID"], self.exports["AWS_SECRET_ACCESS_KEY"]
+        return boto3.client(service, self.exports["AWS_DEFAULT_REGION"], None, True, None, self.endpoint, *keys)
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         """Send a signal and wait: the exit code, and what was printed since the start."""
