@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ahx.errors import InputError, ServiceError
 
@@ -223,9 +223,10 @@ def _print(lines: "Iterable[Line]") -> None:
         for text, _ in lines:
             print(text)
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console: Any = Console(highlight=False, soft_wrap=True)
+    from ahx.printing import console, printable
+
+    screen = console(soft_wrap=True)
     for text, style in lines:
-        console.print(Text(text, style=style))
+        screen.print(Text(printable(text), style=style))

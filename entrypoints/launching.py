@@ -85,8 +85,8 @@ def show_result(state: "State", place: "Place", as_json: bool) -> int:
         console.print(board.leaderboard(state, place.costs))
         for row in state.rows:
             if row.job is not None and row.job.status == "Failed":
-                console.print(f"{row.name} failed: {board.first_line(row.job.reason)}", markup=False, highlight=False)
-        console.print(board.summary(state, place.costs), markup=False, highlight=False)
+                console.print(f"{row.name} failed: {board.first_line(row.job.reason)}")
+        console.print(board.summary(state, place.costs))
     return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
 
 
@@ -136,13 +136,14 @@ def confirm(place: "Place", yes: bool) -> None:
 def _print_jobs(planned: "Planned", names: list[str]) -> None:
     from rich.table import Table
 
+    from ahx.printing import one_line
     from infra.jobs.board import console
     from infra.sweep import shown, varied
 
     columns = varied(planned.configs)
     table = Table("job", *columns, box=None)
     for name, config in zip(names, planned.configs, strict=True):
-        table.add_row(name, *[shown(config, column) for column in columns])
+        table.add_row(name, *[one_line(shown(config, column)) for column in columns])
     console().print(table)
 
 
