@@ -61,11 +61,6 @@ class Guarded:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
-    @property
-    def rich_proxied_file(self) -> Any:
-        """Where rich's consoles write: they look for this name (rich.console.Console.file)."""
-        return raw(self)
-
     def write(self, text: str) -> int:
         self.stream.write(printable(text))
         return len(text)
@@ -76,8 +71,8 @@ class Guarded:
 
 
 def raw(stream: Any) -> Any:
-    """The stream below the guards, of ours and of rich's progress lines."""
-    while hasattr(type(stream), "rich_proxied_file"):
+    """The stream below the guards, and below what rich puts over it while it draws a progress line."""
+    while isinstance(stream, Guarded) or hasattr(type(stream), "rich_proxied_file"):
         stream = stream.stream if isinstance(stream, Guarded) else stream.rich_proxied_file
     return stream
 
@@ -112,6 +107,14 @@ def console(**settings: Any) -> "Console":
     from rich.segment import Segment
 
     class Plain(Console):
+        @property
+        def file(self) -> Any:
+            return raw(super().file)
+
+        @file.setter
+        def file(self, file: Any) -> None:
+            self._file = file
+
         def render(self, *args: Any, **more: Any) -> Iterator[Segment]:
             for segment in super().render(*args, **more):
                 text = segment.text if segment.control else printable(segment.text)

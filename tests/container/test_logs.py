@@ -17,6 +17,7 @@ from log_site import AWS, GROUP, STREAM, Ended, Site, program
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
+from ahx.printing import raw
 from container.logs import open_log
 from infra.local.tree import build, reason
 
@@ -263,7 +264,7 @@ def test_inside_sagemaker_it_is_off(tmp_path):
 def test_a_line_is_kept_as_a_terminal_would_show_it(tmp_path, capsys):
     with open_log({"AHX_LOG_FILE": str(tmp_path / "log")}, "train"):
         for text in ("\r\x1b[2Kstep 1", "\r\x1b[2Kstep 2", "\r\x1b[2K", "\x1b[31mred\x1b[0m\r\n", "1 %\r2 %\n", "\n"):
-            sys.stdout.write(text)
+            raw(sys.stdout).write(text)  # as a progress line does
     lines = [json.loads(line)["message"] for line in (tmp_path / "log").read_text().splitlines()]
     assert lines == ["red", "2 %", ""]
     assert capsys.readouterr().err == f"logs: 3 lines in {tmp_path / 'log'}\n"

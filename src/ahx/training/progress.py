@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from ahx.printing import console, guard, printable
+from ahx.printing import console, guard, one_line
 from ahx.training.metrics import metric_line
 
 _NOTE_EVERY_S = 5.0
@@ -25,6 +25,7 @@ class Example(NamedTuple):
 
 def short(text: str, most: int = 60) -> str:
     """`text` for one line of output; an empty string is shown as quotes."""
+    text = one_line(text)
     return (text if len(text) <= most else text[: most - 3] + "...") or "''"
 
 
@@ -106,7 +107,7 @@ class Live(Silent):
         self.say(metric_line(metrics))
         for example in examples:
             style = None if example.output == example.expected else "red"
-            self.progress.console.print(printable(str(example)), style=style)
+            self.progress.console.print(str(example), style=style)
 
     def close(self) -> None:
         self.progress.stop()
