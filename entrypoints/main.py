@@ -51,7 +51,7 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shel
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [_typed(word) for word in (sys.argv[1:] if argv is None else argv)]
     _standard_streams()
     with guarded():
         try:
@@ -136,8 +136,17 @@ def _run(argv: list[str]) -> int:
         args = parser.parse_args(argv[1:])
     except SystemExit as stop:  # argparse's --help
         return int(stop.code or 0)
+    os.getcwd()  # raises where the current folder is gone: torch's libraries would end the process without a word
     code: int = verb_module(verb).run(args)
     return code
+
+
+def _typed(word: str) -> str:
+    """A word as it was typed, in UTF-8, also where the locale knows ASCII only and Python made surrogates of it."""
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        return word
 
 
 def _asks_for_usage(verb: str, options: list[str]) -> bool:

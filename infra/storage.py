@@ -201,7 +201,7 @@ def _has_size(path: Path, size: int) -> bool:
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else fetches `folder` meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+    with open(folder.with_name(f".{folder.name}.lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -180,7 +180,7 @@ def test_a_symbol_that_the_terminal_lacks_is_written_as_its_number() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_output_onto_a_full_disk() -> None:
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = ahx("-m", "entrypoints.main", "train", "--help", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "ahx: error: the disk is full; free some space and run the command again\n"
