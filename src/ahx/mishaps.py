@@ -1,8 +1,10 @@
 """What goes wrong around the program, not in it: the machine, its limits and its locale, a broken installation."""
 
 import errno
+import linecache
 import os
 import re
+import sys
 import traceback
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -91,16 +93,25 @@ def _in_chain(error: BaseException | None, number: int, told: str) -> bool:
 
 def _broken_package(error: BaseException) -> str | None:
     """The package of others that could not be imported, where that is why there is an error."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    own = max((at for at, frame in enumerate(frames) if _package(frame) in OWN), default=-1)
-    below = frames[own + 1] if own + 1 < len(frames) else None
-    if below is not None and below.f_code.co_name == "<module>":  # it fell in the midst of its own modules
-        return _package(below)
+    steps = list(traceback.walk_tb(error.__traceback__))
+    own = max((at for at, (frame, _) in enumerate(steps) if _package(frame) in OWN), default=-1)
+    below = [frame for frame, _ in steps[own + 1 :]]
+    others = [name for frame in below if (name := _package(frame)) and name not in sys.stdlib_module_names]
+    if below and below[0].f_code.co_name == "<module>":  # it fell in the midst of the package's own modules
+        return (others or [_package(below[0])])[-1]
+    if not others and own >= 0:  # at an import of ours: the first file of it cannot be read, or not be compiled
+        frame, line = steps[own]
+        found = re.match(r"\s*(?:from|import) (\w+)", linecache.getline(frame.f_code.co_filename, line))
+        if found and _outside(found[1]):
+            return found[1]
     if isinstance(error, ImportError):
-        name = (error.name or "").partition(".")[0]
-        if name not in OWN:
-            return name or (_package(below) if below is not None else None)
+        return _outside(error.name or "") or (others[-1] if others else None)
     return None
+
+
+def _outside(module: str) -> str | None:
+    package = module.partition(".")[0]
+    return package if package and package not in OWN else None
 
 
 def _package(frame: FrameType) -> str:

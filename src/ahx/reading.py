@@ -18,7 +18,9 @@ def text_of(path: str | os.PathLike[str], what: str = "") -> str:
         raise StorageError(f"cannot read {what}{path}: {reason}; check the path") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{what}{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except ValueError:  # a NUL in the name
+    except UnicodeEncodeError:  # the locale has no way to write the name
+        raise
+    except ValueError:  # a NUL in it
         raise InputError(f"{os.fspath(path)!r} is no file's name; check the path") from None
 
 
