@@ -4,11 +4,15 @@ Each test runs a small program in a process of its own: what it printed must be 
 would have without any log.
 """
 
+import itertools
 import json
 import logging
+import queue
 import re
 import signal
 import sys
+import time
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -18,6 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
 from ahx.printing import raw
+from container import cloudwatch, courier
 from container.logs import open_log
 from infra.local.tree import build, reason
 
@@ -252,6 +257,17 @@ for i in range(100): print('line', i)
 def test_what_a_log_cannot_be(environ, sentence):
     with pytest.raises(AhxError, match=re.escape(sentence)):
         open_log(environ, "train")
+
+
+def test_a_batch_is_due_however_the_clock_is_set_meanwhile(monkeypatch):
+    clock = itertools.count(time.time(), -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    stream = SimpleNamespace(group="g", name="s", client=boto3.client("logs", region_name="us-east-1"))
+    sent = queue.Queue()
+    batcher = courier._Batcher(stream, sent.put)
+    batcher.put(next(cloudwatch.pieces("a line")), 1_700_000_000_000)
+    assert [event["message"] for event in sent.get(timeout=20)] == ["a line"]
+    batcher.drain(5)
 
 
 def test_inside_sagemaker_it_is_off(tmp_path):
