@@ -25,6 +25,8 @@ _UNSEEN = re.compile(
 
 def printable(text: str) -> str:
     r"""`text` with everything that is not seen, or moves a cursor, as Python would write it: \x1b, \u202e."""
+    if text == "\n" or (text.isascii() and text.isprintable()):
+        return text
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 

@@ -3,11 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.lock import FolderLock
 from entrypoints import main as cli
 
 Verb = Callable[[Callable[..., int]], None]
@@ -130,6 +132,15 @@ def test_what_is_typed_reaches_training(
     rule = [] if name == "rule" else ["--rule", "copy"]
     assert cli.main(["train", *rule, *options]) == 0
     assert getattr(trained[0], name) == value
+
+
+def test_a_folder_in_training_is_refused_before_torch_is_imported(
+    trained: list[Hyperparameters], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FolderLock(tmp_path):
+        assert cli.main(["train", "--rule", "copy", "--model_out", str(tmp_path), "--resume"]) == 1
+    assert trained == []
+    assert f"{tmp_path} is being trained into by process {os.getpid()} on" in capsys.readouterr().err
 
 
 def test_a_sagemaker_container_needs_no_options(

@@ -78,6 +78,11 @@ def ahx(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         ("tree hyperparameters \"$(cat deep.json)\"", 2, "hyperparameters.json is not valid JSON: it is nested too"),
         ("tree hyperparameters '[]'", 2, "hyperparameters.json must hold one JSON object"),
         ("tree resourceconfig '{\"hosts\": 5}'", 2, "resourceconfig.json must list `hosts`"),
+        (
+            "mkdir -p opt/checkpoints; exec 9>opt/checkpoints/.training.lock; flock 9; "
+            'tree resourceconfig \'{"hosts": ["algo-1"], "current_host": "algo-1"}\'',
+            1, "checkpoints is being trained into by another process; wait for it, stop it, or choose another place",
+        ),
         ("mkdir -p opt/input/config/inputdataconfig.json; tree", 1, "config.json: is a directory; check the path"),
     ],
 )  # fmt: skip

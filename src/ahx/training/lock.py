@@ -28,6 +28,12 @@ class FolderLock:
         self.path = folder / NAME
         self._file = -1
 
+    def check(self) -> None:
+        """Raises StorageError where another training holds it: better before the seconds that torch takes."""
+        if self.path.exists():
+            with self:
+                pass
+
     def __enter__(self) -> Self:
         """Raises StorageError where the folder is taken, or cannot be written."""
         try:
