@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ahx.counting import counted
 from ahx.errors import InputError
+from ahx.printing import data
 
 if TYPE_CHECKING:
     from infra.jobs.engine import State
@@ -79,7 +80,7 @@ def show_result(state: "State", place: "Place", as_json: bool) -> int:
     if as_json:
         rows = [board.as_json(row) for row in board.ranked(state.rows)]
         rest = [board.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
-        print(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
+        data(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
     else:
         console = board.console()
         console.print(board.leaderboard(state, place.costs))
@@ -101,12 +102,12 @@ def show_plan(place: "Place", planned: "Planned", as_json: bool, requests: bool)
     made = [training_job(setting, config) for config in planned.configs]
     if as_json:
         about = {"place": place.title, "quota": told.quota, "hours": round(told.hours, 3), "usd": told.usd}
-        print(json.dumps({"sweep": setting.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
+        data(json.dumps({"sweep": setting.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
         return
     if requests:
         _print_jobs(planned, [job_name(setting, config) for config in planned.configs])
         for request in made:
-            print(json.dumps(request, indent=1))
+            data(json.dumps(request, indent=1))
     kind = f" of {setting.instance_type}" if place.costs else ""
     print(
         f"{counted(told.n_jobs, 'job')} on {place.title}, {told.parallel} at a time; the quota{kind} is {told.quota:,}."

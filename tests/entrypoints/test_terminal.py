@@ -1,5 +1,6 @@
 """What was read cannot steer a terminal: all that is printed is shown, and a pipe gets exactly what was asked for."""
 
+import json
 import os
 import pty
 import subprocess
@@ -119,7 +120,9 @@ def test_columns_of_wide_signs_are_aligned() -> None:
 
 
 def test_data_is_exact_where_it_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.dumps({"line": f"{EVIL}\x7f"})  # DEL is a control character that JSON leaves as it is
     with guarded():
         data(EVIL)
         print(EVIL)
-    assert capsys.readouterr().out == f"{EVIL}\n{printable(EVIL)}\n"
+        data(told)
+    assert capsys.readouterr().out == f"{EVIL}\n{printable(EVIL)}\n{told}\n"
