@@ -40,7 +40,7 @@ def cpu_seconds(who: int) -> float:
 
 def megabytes() -> float:
     """Memory that is in use now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

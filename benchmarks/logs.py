@@ -133,11 +133,13 @@ def run(case: Case, epochs: int, log_to: str | None, stream: str) -> Run:
         log, times = Path(folder, "log"), Path(folder, "times.json")
         errors = stderr.splitlines()
         conclusion = errors.pop() if errors and errors[-1].startswith("logs: ") else ""
-        wall, cpu, closing = json.loads(times.read_text()) if times.exists() else (float("nan"),) * 3
+        wall, cpu, closing = json.loads(times.read_text(encoding="utf-8")) if times.exists() else (float("nan"),) * 3
         return Run(
             code=process.returncode,
             printed=read + len(stdout.splitlines()) + len(errors),
-            kept=len([json.loads(line) for line in log.read_text().splitlines()]) if log.exists() else None,
+            kept=len([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
+            if log.exists()
+            else None,
             wall=wall,
             cpu=cpu,
             closing=closing,

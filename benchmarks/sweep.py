@@ -55,7 +55,7 @@ def chaos(n_jobs: int, kills: int) -> None:
     seeds = ",".join(map(str, range(n_jobs)))
     command = [*AHX, "sweep", "--name", "chaos", "--on", "embedded", *words, "--grid", f"seed={seeds}", "--json"]
     begun = time.monotonic()
-    with open("launcher.json", "w") as out:
+    with open("launcher.json", "w", encoding="utf-8") as out:
         for kill in range(kills):
             launcher = subprocess.Popen(command, stdout=out)
             while len(summaries("chaos")) < n_jobs * (kill + 1) / (kills + 1) and launcher.poll() is None:

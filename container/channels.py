@@ -1,6 +1,5 @@
 """The input channels of a job: their files for training and for validation, and a model to start from."""
 
-import json
 import os
 import shutil
 import tarfile
@@ -12,6 +11,7 @@ from typing import Any
 
 from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
 from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.reading import json_of, text_of
 from ahx.suggest import did_you_mean
 from ahx.training.opt_ml import OptMl
 
@@ -145,16 +145,11 @@ def copied(source: Path, folder: Path, again: bool = True) -> Path:
 
 def read_json(path: Path) -> dict[str, Any]:
     """One of SageMaker's configuration files. Raises InputError when it is missing or is no JSON object."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"{path} is missing; SageMaker writes it, and under docker run it must be mounted (see docs/container.md)"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from None
+        )
+    data = json_of(text_of(path), path)
     if not isinstance(data, dict):
         raise InputError(f"{path} must hold one JSON object")
     return data

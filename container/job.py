@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.lock import FolderLock
 from ahx.training.opt_ml import OptMl
 from ahx.training.places import Places
 from ahx.training.settings import from_sources
@@ -34,6 +35,7 @@ class Job:
         """Train, from the newest checkpoint if there is one, and write the model. Raises AhxError."""
         if self.hosts.first and not self.helper:
             check_writable(self.tree)
+            FolderLock(self.tree.checkpoints).check()
         scratch = _scratch(self.tree)
         places = Places(
             run=self.tree.base,

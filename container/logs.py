@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Self, TextIO, cast
 
 from ahx.errors import InputError
+from ahx.printing import guard, raw
 from container.delivery import Delivery
 from container.logfile import LogFile, Tee
 
@@ -29,6 +30,7 @@ GROUP, STREAM, FILE = "AHX_LOG_GROUP", "AHX_LOG_STREAM", "AHX_LOG_FILE"
 DELIVERED_BY = "AHX_LOG_DELIVERED_BY"
 #: Seconds that the end of a command may wait for its last lines to be delivered.
 CLOSING_SECONDS = 5.0
+_SOURCES = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Recording:
 
     def __enter__(self) -> Self:
         settings = self._settings
-        self._stdout, self._stderr = (
-            Tee(stream, self._file, source) for stream, source in ((sys.stdout, "stdout"), (sys.stderr, "stderr"))
-        )
-        sys.stdout, sys.stderr = cast(TextIO, self._stdout), cast(TextIO, self._stderr)
+        self._streams = sys.stdout, sys.stderr
+        self._tees = [Tee(raw(stream), self._file, name) for stream, name in zip(self._streams, _SOURCES, strict=True)]
+        sys.stdout, sys.stderr = (cast(TextIO, tee) for tee in self._tees)
+        guard()
         self._process, self._open = os.getpid(), True
         self._delivery = None
         if settings.group:
@@ -113,9 +115,9 @@ class Recording:
     def _close(self) -> None:
         """Deliver what is left and say how that went, once."""
         self._open = False
-        for tee in (self._stdout, self._stderr):
+        for tee in self._tees:
             tee.finish()
-        sys.stdout, sys.stderr = self._stdout.stream, self._stderr.stream
+        sys.stdout, sys.stderr = self._streams
         produced = self._file.count()
         ended = self._delivery is None
         if self._delivery is not None:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.errors import AhxError, StorageError, is_out_of_memory, storage_sentence
+from ahx.errors import AhxError, StorageError
+from ahx.mishaps import is_out_of_memory, mishap
+from ahx.printing import printable
 
 #: SageMaker shows so many characters of the failure file.
 SHOWN = 1024
@@ -40,8 +42,8 @@ def judged(failure: Path | None, work: Callable[[], None]) -> int:
 def report(failure: Path | None, error: BaseException) -> int:
     """Tell how the job failed, on standard error and in the failure file; the exit code."""
     code, sentence = verdict(error)
-    details = "".join(traceback.format_exception(error))
-    if not isinstance(error, AhxError):
+    details = printable("".join(traceback.format_exception(error)))
+    if not isinstance(error, AhxError) and mishap(error) is None:
         print(details, end="", file=sys.stderr)
     print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
     if failure is not None:
@@ -66,10 +68,10 @@ def verdict(error: BaseException) -> tuple[int, str]:
     code = 1
     if isinstance(error, AhxError):
         code, sentence = error.exit_code, str(error)
-    elif isinstance(error, OSError) and (known := storage_sentence(error)):
-        sentence = known
     elif is_out_of_memory(error):
         sentence = "memory ran out; use a smaller batch_size or model, or an instance with more memory"
+    elif known := mishap(error):
+        sentence = known
     elif isinstance(error, SystemExit):
         sentence = f"training called exit({error.code!r}), a bug in ahx; please report it with the lines below"
     else:
@@ -80,7 +82,8 @@ def verdict(error: BaseException) -> tuple[int, str]:
 
 def one_line(text: str) -> str:
     """`text` as one line that SageMaker shows whole."""
-    line = "; ".join(part.strip().removeprefix("- ") for part in text.splitlines() if part.strip()).replace(":;", ":")
+    parts = printable(text).splitlines()
+    line = "; ".join(part.strip().removeprefix("- ") for part in parts if part.strip()).replace(":;", ":")
     return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
 
 

@@ -16,6 +16,7 @@ def train(with_toolkit: bool = True) -> int:
     """Run the job. Returns the exit code."""
     # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
+        from ahx.printing import guarded
         from ahx.training.opt_ml import OptMl
         from container import hosts, job, outcome, parent
         from container.logs import open_log
@@ -35,8 +36,9 @@ def train(with_toolkit: bool = True) -> int:
         try:
             log = open_log(os.environ, "train", tree.output_data / "log.jsonl")
         except AhxError as error:
-            return outcome.judged(failure, partial(_refuse, error))
-        with log:
+            with guarded():
+                return outcome.judged(failure, partial(_refuse, error))
+        with guarded(), log:
             return outcome.judged(failure, work)
 
 

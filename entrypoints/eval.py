@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError
+from ahx.printing import data
 from entrypoints import eval_steps
 from infra import locations
 
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         import json
 
-        print(json.dumps(as_json(about, report, groups, args.decode, leak)))
+        data(json.dumps(as_json(about, report, groups, args.decode, leak)))
     else:
         print(as_text(f"{trained.folder} on {source}", report, groups, args.decode, leak))
     return int(args.require_exact and report.total.exact < report.total.samples)

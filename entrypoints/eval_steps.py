@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ahx.errors import InputError
+from ahx.printing import data
 
 if TYPE_CHECKING:
     from ahx.evaluation.samples import Series
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace, trained: "Trained") -> int:
         import json
 
         about: dict[str, Any] = {"model": str(trained.folder), "rule": rule.spec, "data": None, "steps_per_run": steps}
-        print(json.dumps(steps_as_json(about | spans, groups, args.decode)))
+        data(json.dumps(steps_as_json(about | spans, groups, args.decode)))
     else:
         of = " and ".join(f"{'-'.join(map(str, dict.fromkeys(span)))} {name}" for name, span in spans.items())
         what = f"random {rule.programs} of {of}, four runs of at most {steps} steps each"

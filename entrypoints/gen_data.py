@@ -73,9 +73,11 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     if total < _WORTH_A_BAR or not sys.stderr.isatty():
         yield lambda lines: None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    from ahx.printing import console, guard
+
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        guard()
         task = bar.add_task("writing lines", total=total)
         yield lambda lines: bar.advance(task, lines)

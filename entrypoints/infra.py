@@ -9,9 +9,10 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ahx.errors import InputError, ServiceError
+from ahx.printing import data
 
 if TYPE_CHECKING:
     from infra.names import Names
@@ -98,7 +99,7 @@ def _plan(args: argparse.Namespace) -> int:
 
     names, plans = _plans(args)
     if args.json:
-        print(json.dumps(show.as_json(names, aws.endpoint(), plans), indent=2))
+        data(json.dumps(show.as_json(names, aws.endpoint(), plans), indent=2))
     else:
         _print(show.where(names, aws.endpoint()))
         _print(show.lines(plans))
@@ -167,14 +168,14 @@ def _doctor(args: argparse.Namespace) -> int:
             if finding.next_step:
                 _print([(f"        -> {finding.next_step}", "bold")])
     if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        data(json.dumps([asdict(finding) for finding in findings], indent=2))
     return int(any(finding.level == "problem" for finding in findings))
 
 
 def _policy(args: argparse.Namespace) -> int:
     from infra import policies
 
-    print(json.dumps(getattr(policies, args.of)(_names(args)), indent=2))
+    data(json.dumps(getattr(policies, args.of)(_names(args)), indent=2))
     return 0
 
 
@@ -223,9 +224,10 @@ def _print(lines: "Iterable[Line]") -> None:
         for text, _ in lines:
             print(text)
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console: Any = Console(highlight=False, soft_wrap=True)
+    from ahx.printing import console, printable
+
+    screen = console(soft_wrap=True)
     for text, style in lines:
-        console.print(Text(text, style=style))
+        screen.print(Text(printable(text), style=style))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ahx.counting import counted
 from ahx.errors import InputError
+from ahx.printing import data
 from entrypoints import launching
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
         place = _place(args, None)
         states = [_observed(place, sweep) for sweep in place.sweeps()]
         if args.json:
-            print(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.rows)} for s in states]}))
+            data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.rows)} for s in states]}))
         for state in states if not args.json else ():
             print(summary(state, place.costs))
         if not states and not args.json:
@@ -74,7 +75,7 @@ def _list(args: argparse.Namespace) -> int:
     place = _place(args, args.what)
     state = _observed(place, args.what)
     if args.json:
-        print(json.dumps({"sweep": state.sweep, "jobs": [as_json(row) for row in state.rows]}))
+        data(json.dumps({"sweep": state.sweep, "jobs": [as_json(row) for row in state.rows]}))
     else:
         console().print(table(state, place.costs))
     return 0
@@ -85,7 +86,7 @@ def _logs(args: argparse.Namespace) -> int:
     lines, cursor = place.log(job, None)
     sweep = _sweep_of(job, place)
     if args.json:
-        print(json.dumps({"job": job, "lines": lines}))
+        data(json.dumps({"job": job, "lines": lines}))
         return 0
     while True:
         for line in lines:
@@ -115,7 +116,7 @@ def _stop(args: argparse.Namespace) -> int:
     for row in rows:
         place.stop(row.name)
     if args.json:
-        print(json.dumps({"stopped": [row.name for row in rows]}))
+        data(json.dumps({"stopped": [row.name for row in rows]}))
     else:
         print(f"asked {counted(len(rows), 'job')} to stop; each keeps its model so far")
     return 0
@@ -143,7 +144,7 @@ def _collect(args: argparse.Namespace) -> int:
         raise InputError(f"--best: must be at least 1 (got {args.best})")
     fetched = collect(place, state.rows, folder, args.best)
     if args.json:
-        print(json.dumps({"sweep": args.what, "jobs": fetched}))
+        data(json.dumps({"sweep": args.what, "jobs": fetched}))
         return 0
     for one in fetched:
         print(f"{one['metrics']['val_exact']:.2%} exact  {one['model']}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ahx.counting import counted
 from ahx.errors import InputError
+from ahx.printing import data
 
 if TYPE_CHECKING:
     from infra.jobs.engine import State
@@ -79,14 +80,14 @@ def show_result(state: "State", place: "Place", as_json: bool) -> int:
     if as_json:
         rows = [board.as_json(row) for row in board.ranked(state.rows)]
         rest = [board.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
-        print(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
+        data(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
     else:
         console = board.console()
         console.print(board.leaderboard(state, place.costs))
         for row in state.rows:
             if row.job is not None and row.job.status == "Failed":
-                console.print(f"{row.name} failed: {board.first_line(row.job.reason)}", markup=False, highlight=False)
-        console.print(board.summary(state, place.costs), markup=False, highlight=False)
+                console.print(f"{row.name} failed: {board.first_line(row.job.reason)}")
+        console.print(board.summary(state, place.costs))
     return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
 
 
@@ -101,12 +102,12 @@ def show_plan(place: "Place", planned: "Planned", as_json: bool, requests: bool)
     made = [training_job(setting, config) for config in planned.configs]
     if as_json:
         about = {"place": place.title, "quota": told.quota, "hours": round(told.hours, 3), "usd": told.usd}
-        print(json.dumps({"sweep": setting.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
+        data(json.dumps({"sweep": setting.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
         return
     if requests:
         _print_jobs(planned, [job_name(setting, config) for config in planned.configs])
         for request in made:
-            print(json.dumps(request, indent=1))
+            data(json.dumps(request, indent=1))
     kind = f" of {setting.instance_type}" if place.costs else ""
     print(
         f"{counted(told.n_jobs, 'job')} on {place.title}, {told.parallel} at a time; the quota{kind} is {told.quota:,}."
@@ -136,13 +137,14 @@ def confirm(place: "Place", yes: bool) -> None:
 def _print_jobs(planned: "Planned", names: list[str]) -> None:
     from rich.table import Table
 
+    from ahx.printing import one_line
     from infra.jobs.board import console
     from infra.sweep import shown, varied
 
     columns = varied(planned.configs)
     table = Table("job", *columns, box=None)
     for name, config in zip(names, planned.configs, strict=True):
-        table.add_row(name, *[shown(config, column) for column in columns])
+        table.add_row(name, *[one_line(shown(config, column)) for column in columns])
     console().print(table)
 
 

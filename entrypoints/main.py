@@ -9,12 +9,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
-from ahx.errors import AhxError, InputError, StorageError, is_out_of_memory, storage_sentence
+from ahx.errors import AhxError, InputError
+from ahx.mishaps import mishap
+from ahx.printing import guarded
 from ahx.suggest import did_you_mean
 from entrypoints.arguments import Parser
 
@@ -49,15 +51,15 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shel
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a symbol must not end a run
-    try:
-        recording = _recording(words)
-    except AhxError as error:
-        return _fail(str(error), error.exit_code)
-    with recording:
-        return _guarded(words)
+    words = [_typed(word) for word in (sys.argv[1:] if argv is None else argv)]
+    _standard_streams()
+    with guarded():
+        try:
+            recording = _recording(words)
+        except AhxError as error:
+            return _fail(str(error), error.exit_code)
+        with recording:
+            return _sentences(words)
 
 
 def _recording(words: list[str]) -> AbstractContextManager[object]:
@@ -69,10 +71,10 @@ def _recording(words: list[str]) -> AbstractContextManager[object]:
     return open_log(os.environ, words[0])
 
 
-def _guarded(words: list[str]) -> int:
+def _sentences(words: list[str]) -> int:
     try:
         code = _run(words)
-        print(end="", flush=True)  # so that a reader that has gone away, or a full disk, is noticed here
+        sys.stdout.flush()  # so that a reader that has gone away, or a full disk, is noticed here
         return code
     except AhxError as error:
         return _fail(str(error), error.exit_code)
@@ -81,17 +83,9 @@ def _guarded(words: list[str]) -> int:
     except BrokenPipeError:  # `ahx rules | head`: the reader has enough
         _drop_output()
         return _BROKEN_PIPE
-    except OSError as error:
-        sentence = storage_sentence(error)
-        if sentence is None:
-            return _bug()
-        if error.filename is None:
-            _drop_output()
-        return _fail(sentence, StorageError.exit_code)
     except Exception as error:
-        if is_out_of_memory(error):
-            return _fail("memory ran out; use a smaller model, smaller batches or shorter strings", 1)
-        return _bug()
+        sentence = mishap(error)
+        return _bug() if sentence is None else _fail(sentence, 1)
 
 
 def verb_module(verb: str) -> ModuleType:
@@ -142,8 +136,17 @@ def _run(argv: list[str]) -> int:
         args = parser.parse_args(argv[1:])
     except SystemExit as stop:  # argparse's --help
         return int(stop.code or 0)
+    os.getcwd()  # raises where the current folder is gone: torch's libraries would end the process without a word
     code: int = verb_module(verb).run(args)
     return code
+
+
+def _typed(word: str) -> str:
+    """A word as it was typed, in UTF-8, also where the locale knows ASCII only and Python made surrogates of it."""
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        return word
 
 
 def _asks_for_usage(verb: str, options: list[str]) -> bool:
@@ -161,18 +164,37 @@ def _examples(lines: Sequence[str]) -> str:
     return "examples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def _standard_streams() -> None:
+    """Something to read from and write to, whatever the starter has closed; a terminal that lacks a symbol, or a
+    locale without it, must not end a run."""
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # it may well get the number
+            if nowhere != number:
+                os.dup2(nowhere, number)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _fail(sentence: str, code: int) -> int:
-    print(f"ahx: error: {sentence}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it
+        print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
+    _drop_output()
     return code
 
 
 def _drop_output() -> None:
-    """Send what is still to be printed nowhere, or Python would complain again about it when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Send what can no longer be printed nowhere, or Python would complain again about it when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug() -> int:
-    traceback.print_exc()
+    with suppress(OSError):
+        traceback.print_exc()
     return _fail("this is a bug in ahx, not in what you typed; please report it with the lines above", 1)
 
 

@@ -8,6 +8,7 @@ import argparse
 import json
 
 from ahx.errors import InputError, ServiceError
+from ahx.printing import data
 
 EXAMPLES = ["ahx push --image ahx-transformer:dev", "ahx push --image ahx-transformer:dev --json"]
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         raise ServiceError(f"ECR does not know {image.tag} although Docker has pushed it; run the command again")
     address = f"{names.image}@{there.digest}"
     if args.json:
-        print(json.dumps({"image": address, "digest": there.digest, "tag": image.tag, "pushed": is_new}))
+        data(json.dumps({"image": address, "digest": there.digest, "tag": image.tag, "pushed": is_new}))
     else:
         print(f"{'Pushed' if is_new else 'Already there:'} {args.image} as {image.tag}, {there.size / 1e6:,.0f} MB.")
         print(address)

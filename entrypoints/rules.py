@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ahx.errors import InputError, StorageError
+from ahx.printing import data, one_line, padded, width
 
 if TYPE_CHECKING:
     from ahx.rules import Rule, Step
@@ -43,8 +44,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, show or apply. Returns the exit code."""
-    lines = _list() if args.action is None else _show(args.rule) if args.action == "show" else _apply(args)
-    for line in lines:
+    if args.action == "apply":
+        for line in _apply(args):
+            data(line)
+        return 0
+    for line in _show(args.rule) if args.action == "show" else _list():
         print(line)
     return 0
 
@@ -165,12 +169,12 @@ def _with_cells(rule: "Rule", text: str, steps: "list[Step]") -> Iterator[tuple[
 
 def _shown(text: str) -> str:
     """`text`, in quotes where it would not be seen."""
-    return text if text and text.isprintable() and not text.isspace() else f'"{text}"' if not text else repr(text)
+    return text if text and text.isprintable() and not text.isspace() else repr(text) if text else '""'
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """The rows as lines, every column but the last as wide as its widest cell (up to a third of a line)."""
-    widths = [min(32, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+    rows = [tuple(map(one_line, row)) for row in rows]
+    widths = [min(32, max(width(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
     for row in rows:
-        padded = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)]
-        yield "  ".join([*padded, row[-1]]).rstrip()
+        yield "  ".join([*map(padded, row, widths), row[-1]]).rstrip()

@@ -7,6 +7,7 @@ stopped by a signal.
 
 import argparse
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrypoints.arguments import add_hyperparameters
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect the hyperparameters and train. Returns the exit code."""
+    from ahx.training.lock import FolderLock
     from ahx.training.settings import from_sources
 
     typed = vars(args)
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     hyperparameters = from_sources(typed, config, os.environ, sagemaker)
 
     local = _local(hyperparameters)
+    if os.environ.get("RANK", "0") == "0":
+        FolderLock(Path(local.model_out)).check()
 
     from ahx.training.run import train  # torch comes with it, so not before the input is known to be right
 

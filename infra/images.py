@@ -117,7 +117,13 @@ def docker(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     """`docker WORDS`, to its end."""
     plain = {**os.environ, "LC_ALL": "C"}
     return subprocess.run(
-        [docker_command(), *words], input=stdin, capture_output=True, text=True, env=plain, check=False
+        [docker_command(), *words],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=plain,
+        check=False,
     )
 
 

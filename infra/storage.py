@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
+from ahx import printing
 from ahx.errors import InputError, ServiceError, StorageError
 
 SCHEME = "s3://"
@@ -102,7 +103,7 @@ def fetch(client: Any, bucket: str, objects: Sequence[Object], base: str, what: 
     """
     names = {one: _local_name(one.key, base) for one in objects}
     identity = "".join(f"{one.key}\n{one.etag}\n" for one in sorted(objects))
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "ahx" / "s3"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "ahx" / "s3"
     folder = home / hashlib.sha256(f"{bucket}\n{identity}".encode()).hexdigest()[:20]
     with _alone(folder):
         if not all(_has_size(folder / names[one], one.size) for one in objects):
@@ -200,7 +201,7 @@ def _has_size(path: Path, size: int) -> bool:
 def _alone(folder: Path) -> Iterator[None]:
     """Nobody else fetches `folder` meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+    with open(folder.with_name(f".{folder.name}.lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -214,16 +215,21 @@ def _wait(transfers: Iterable[Any]) -> None:
 def _manager(client: Any, doing: str, n_files: int, size: int) -> Iterator[tuple[Any, Callable[[], Any]]]:
     """A manager of transfers, and a maker of subscribers that move the progress line. An error cancels the rest."""
     from boto3.s3.transfer import TransferConfig
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
     from s3transfer.manager import TransferManager
     from s3transfer.subscribers import BaseSubscriber
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), DownloadColumn(), TransferSpeedColumn())
+    console = printing.console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     title = f"{doing}, {n_files:,} files" if n_files > 1 else doing
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(title, total=size)
+        printing.guard()
+        task = bar.add_task(printing.one_line(title), total=size)
 
         class Advance(BaseSubscriber):  # type: ignore[misc]  # s3transfer has no types
             def on_progress(self, future: Any, bytes_transferred: int, **_: object) -> None:

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ahx import printing
 from infra.jobs.engine import Row, State
 from infra.jobs.place import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.sweep import shown, varied
@@ -46,7 +47,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough for a file."""
-    return Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    return printing.console() if sys.stdout.isatty() else printing.console(width=_FILE_WIDTH)
 
 
 def first_line(reason: str) -> str:
@@ -63,14 +64,16 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 def leaderboard(state: State, costs: bool) -> Table:
     """The ranking."""
     names = varied([row.config for row in state.rows])
-    table = Table("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "job", box=None)
+    head = ("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "job")
+    table = Table(*map(printing.one_line, head), box=None)
     for column in table.columns:
         column.no_wrap = True
     for place, row in enumerate(ranked(state.rows), 1):
         values = [shown(row.config, name) for name in names]
         cost = [f"{row.cost(time.time()):.3f}"] if costs else []
         exact, loss = f"{row.metrics['val_exact']:.2%}", f"{row.metrics.get('val_loss', float('nan')):.4g}"
-        table.add_row(str(place), *values, exact, loss, f"{_seconds(row):.1f}", *cost, status(row), row.name)
+        cells = (str(place), *values, exact, loss, f"{_seconds(row):.1f}", *cost, status(row), row.name)
+        table.add_row(*map(printing.one_line, cells))
     return table
 
 
@@ -86,9 +89,8 @@ def table(state: State, costs: bool) -> Group:
         metrics = row.metrics
         word = status(row)
         made.add_row(
-            row.name,
-            *[shown(row.config, name) for name in names],
-            Text(word, style=_COLOURS.get(row.job.status if row.job else "", "")),
+            *map(printing.one_line, (row.name, *(shown(row.config, name) for name in names))),
+            Text(printing.one_line(word), style=_COLOURS.get(row.job.status if row.job else "", "")),
             f"{metrics['step']:.0f}" if "step" in metrics else "",
             f"{metrics['val_loss']:.4g}" if "val_loss" in metrics else "",
             f"{metrics['val_exact']:.2%}" if "val_exact" in metrics else "",
@@ -122,6 +124,7 @@ class View:
         if sys.stdout.isatty() and not self.quiet:
             self._live = Live(get_renderable=self._render, console=console(), refresh_per_second=2)
             self._live.start()
+            printing.guard()
         return self
 
     def __exit__(

@@ -194,7 +194,7 @@ def local_image(name: str) -> Image:
     """An image of this machine's Docker. Raises ServiceError when it is not there."""
     asked = subprocess.run(
         [docker_command(), "image", "inspect", "--format", "{{.Id}}", name],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False,
     )  # fmt: skip
     if asked.returncode != 0:
         reason = asked.stderr.strip().rpartition("\n")[2] or "docker does not answer"
@@ -224,7 +224,7 @@ def hold(path: Path) -> Iterator[bool]:
 
     Who only looks whether it is held (`_held`) has it for an instant, so once is not enough to ask.
     """
-    with open(path, "w") as lock:
+    with open(path, "wb") as lock:
         until = time.monotonic() + _LOCK_PATIENCE_SECONDS
         while True:
             try:
@@ -240,7 +240,7 @@ def hold(path: Path) -> Iterator[bool]:
 
 
 def _held(path: Path) -> bool:
-    with open(path, "a") as lock:
+    with open(path, "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

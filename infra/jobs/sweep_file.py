@@ -14,12 +14,11 @@
 What is typed on the command line counts more.
 """
 
-import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ahx.errors import InputError, StorageError
+from ahx.errors import InputError
+from ahx.reading import toml_of
 from ahx.suggest import did_you_mean
 from infra.sweep import Values, own_name, parse_grid
 
@@ -52,12 +51,7 @@ class SweepFile:
 
 def read_sweep_file(path: str) -> SweepFile:
     """Raises InputError for what cannot be meant, StorageError when the file cannot be read."""
-    try:
-        data = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}; check the path") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+    data = toml_of(path)
     tables = {name: data.pop(name, {}) for name in _TABLES}
     for key, value in data.items():
         if key not in KEYS:

@@ -8,7 +8,6 @@ What a job prints goes to a file beside the tree, so that a slow reader never ho
 kill -9 say, notices the end of its standard input, keeps a checkpoint and the model so far, and ends.
 """
 
-import json
 import os
 import secrets
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
+from ahx.reading import json_of, text_of
 from ahx.training.opt_ml import BASE_VARIABLE, STOP_AT_EOF, OptMl
 from infra.local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
 
@@ -115,4 +115,4 @@ def _mounts(tree: OptMl) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _current_host(tree: OptMl) -> str:
-    return str(json.loads(tree.resource_config.read_text("utf-8"))["current_host"])
+    return str(json_of(text_of(tree.resource_config), tree.resource_config)["current_host"])

@@ -1,12 +1,13 @@
 """What a job prints, for people: coloured and with a progress bar on a terminal, as it is elsewhere."""
 
 import re
-import sys
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from ahx import printing
 
 # What training prints at its start and at each evaluation (ahx.training), and what becomes of its test cases.
 _TOTAL = re.compile(r"([\d,]+) steps of \d+ samples")
@@ -26,11 +27,11 @@ class Screen:
     """Call it with each line."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.console = console or printing.console(soft_wrap=True)
         self.progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
@@ -40,6 +41,7 @@ class Screen:
 
     def __enter__(self) -> Self:
         self.progress.start()
+        printing.guard()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,7 +51,7 @@ class Screen:
         if line.startswith(_SAID_AT_THE_END):
             return
         style = next((style for pattern, style in _STYLES if pattern.search(line)), "")
-        self.console.print(Text(line, style), soft_wrap=True)
+        self.console.print(Text(printing.printable(line), style), soft_wrap=True)
         if total := _TOTAL.search(line):
             self.progress.update(self.task, total=int(total[1].replace(",", "")), visible=True, description="")
         elif step := _STEP.match(line):

@@ -91,7 +91,7 @@ def ensure_network(name: str = NETWORK) -> None:
     """Make the network that the SDK's containers share, once: two first jobs at the same time would make two of it, and
     docker-compose refuses to work with either. Raises ServiceError."""
     lock = Path(tempfile.gettempdir()) / f"ahx-networks-{os.getuid()}.lock"
-    with open(lock, "w") as held:
+    with open(lock, "wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         listed = docker("network", "ls", "--quiet", "--no-trunc", "--filter", f"name=^{name}$")
         if listed.returncode != 0:

@@ -161,4 +161,6 @@ def docker_command() -> str:
 def docker(*words: str) -> "subprocess.CompletedProcess[str]":
     """Call `docker WORDS`; the outcome is the caller's to judge. Raises ServiceError when there is no such command."""
     command = [docker_command(), *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )

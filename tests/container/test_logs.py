@@ -4,11 +4,15 @@ Each test runs a small program in a process of its own: what it printed must be 
 would have without any log.
 """
 
+import itertools
 import json
 import logging
+import queue
 import re
 import signal
 import sys
+import time
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -17,6 +21,8 @@ from log_site import AWS, GROUP, STREAM, Ended, Site, program
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
+from ahx.printing import raw
+from container import cloudwatch, courier
 from container.logs import open_log
 from infra.local.tree import build, reason
 
@@ -253,6 +259,17 @@ def test_what_a_log_cannot_be(environ, sentence):
         open_log(environ, "train")
 
 
+def test_a_batch_is_due_however_the_clock_is_set_meanwhile(monkeypatch):
+    clock = itertools.count(time.time(), -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    stream = SimpleNamespace(group="g", name="s", client=boto3.client("logs", region_name="us-east-1"))
+    sent = queue.Queue()
+    batcher = courier._Batcher(stream, sent.put)
+    batcher.put(next(cloudwatch.pieces("a line")), 1_700_000_000_000)
+    assert [event["message"] for event in sent.get(timeout=20)] == ["a line"]
+    batcher.drain(5)
+
+
 def test_inside_sagemaker_it_is_off(tmp_path):
     environ = {"AHX_LOG_GROUP": "g", "AHX_LOG_FILE": str(tmp_path / "log"), "TRAINING_JOB_ARN": "arn:aws:sagemaker:..."}
     with open_log(environ, "train"):
@@ -263,7 +280,7 @@ def test_inside_sagemaker_it_is_off(tmp_path):
 def test_a_line_is_kept_as_a_terminal_would_show_it(tmp_path, capsys):
     with open_log({"AHX_LOG_FILE": str(tmp_path / "log")}, "train"):
         for text in ("\r\x1b[2Kstep 1", "\r\x1b[2Kstep 2", "\r\x1b[2K", "\x1b[31mred\x1b[0m\r\n", "1 %\r2 %\n", "\n"):
-            sys.stdout.write(text)
+            raw(sys.stdout).write(text)  # as a progress line does
     lines = [json.loads(line)["message"] for line in (tmp_path / "log").read_text().splitlines()]
     assert lines == ["red", "2 %", ""]
     assert capsys.readouterr().err == f"logs: 3 lines in {tmp_path / 'log'}\n"

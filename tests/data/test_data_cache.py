@@ -232,7 +232,7 @@ def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
     fitted = fit([path], None, True)
 
     def append(what: str, done: int, total: int) -> None:
-        with open(path, "a") as file:
+        with open(path, "a", encoding="utf-8") as file:
             file.write("A,A\n")
 
     with pytest.raises(StorageError, match="changed while it was read; start again once it is complete"):

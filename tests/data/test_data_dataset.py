@@ -121,7 +121,7 @@ def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Pa
 
 
 def test_a_symbol_of_the_validation_file_alone_is_in_the_vocabulary(infile: Path) -> None:
-    Path(f"{infile}_val.txt").write_text("AZ,AAZ\nB,B\n")
+    Path(f"{infile}_val.txt").write_text("AZ,AAZ\nB,B\n", encoding="utf-8")
     data = open_files(infile)
     assert data.tokenizer.alphabet == "ABZ"
     assert data.validation(5) == [("AZ", "AAZ"), ("B", "B")]

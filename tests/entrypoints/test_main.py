@@ -3,11 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.lock import FolderLock
 from entrypoints import main as cli
 
 Verb = Callable[[Callable[..., int]], None]
@@ -132,6 +134,15 @@ def test_what_is_typed_reaches_training(
     assert getattr(trained[0], name) == value
 
 
+def test_a_folder_in_training_is_refused_before_torch_is_imported(
+    trained: list[Hyperparameters], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FolderLock(tmp_path):
+        assert cli.main(["train", "--rule", "copy", "--model_out", str(tmp_path), "--resume"]) == 1
+    assert trained == []
+    assert f"{tmp_path} is being trained into by process {os.getpid()} on" in capsys.readouterr().err
+
+
 def test_a_sagemaker_container_needs_no_options(
     trained: list[Hyperparameters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +191,7 @@ def test_a_symbol_that_the_terminal_lacks_is_written_as_its_number() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_output_onto_a_full_disk() -> None:
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = ahx("-m", "entrypoints.main", "train", "--help", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "ahx: error: the disk is full; free some space and run the command again\n"

@@ -86,7 +86,7 @@ def test_eval_of_the_first_lines_of_a_file_without_a_training_file(ahx: Ahx, fol
 def test_require_exact(ahx: Ahx, folder: Path, pair_of_files: Path) -> None:
     words = ["eval", "--model", folder, "--data", f"{pair_of_files}_val.txt"]
     assert ahx(*words, "--require-exact")[0] == 0
-    with open(f"{pair_of_files}_val.txt", "a") as file:
+    with open(f"{pair_of_files}_val.txt", "a", encoding="utf-8") as file:
         file.write("X,X\n")
     assert ahx(*words)[0] == 0
     code, out, _ = ahx(*words, "--require-exact")
@@ -192,7 +192,9 @@ def typed(ahx: Ahx, monkeypatch: pytest.MonkeyPatch) -> Ahx:
     """Runs `ahx interactive` with text on its standard input."""
 
     def run(text: str, *words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape"))))
+        monkeypatch.setattr(
+            sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogateescape")), encoding="utf-8")
+        )
         return ahx("interactive", *words)
 
     return run

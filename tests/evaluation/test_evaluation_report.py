@@ -67,7 +67,7 @@ def test_first_difference(expected: str, got: str, place: int) -> None:
 @pytest.mark.parametrize("at", [0, 5, 59, 60, 61, 100, 199])
 def test_the_caret_stands_under_the_wrong_symbol(at: int) -> None:
     text = "." * at + "X" + "." * (200 - at)
-    assert excerpt(text, at)[caret(at)] == "X"
+    assert excerpt(text, at)[caret(text, at)] == "X"
     assert len(excerpt(text, at)) <= 80
 
 

@@ -261,7 +261,7 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
 
 def test_a_watcher_starts_while_others_look_at_its_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with open(lock, "w") as looking:
+    with open(lock, "w", encoding="utf-8") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
         with hold(lock) as held:

@@ -105,7 +105,10 @@ def test_options_may_stand_anywhere(line: str, capsys: pytest.CaptureFixture[str
         (["apply", "copy", "A", "--max-steps", "-1"], "--max-steps: must be 0 or more (got -1)"),
         (["apply", "copy", "A", "--max-steps", "many"], "--max-steps: must be a whole number (got 'many')"),
         (["apply", "ca: 30; steps=99", "1", "--steps"], "the rule ca: 30; steps=99 has no transducer"),
-        (["apply", "@missing.rule", "1"], "cannot read the rule file 'missing.rule': No such file or directory"),
+        (
+            ["apply", "@missing.rule", "1"],
+            "cannot read the rule file missing.rule: no such file or directory; check the path",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -219,7 +219,10 @@ def test_unusable_files(tmp_path: Path, source: str) -> None:
     assert sentence.startswith(f"{broken} is not valid {kind}: ")
     assert sentence.endswith("; mend it there")
     (tmp_path / "latin").write_bytes(b"rule = '\xe9'")
-    assert problems(**{source: str(tmp_path / "latin")}) == f"{tmp_path / 'latin'} is not UTF-8 text; save it as UTF-8"
+    assert (
+        problems(**{source: str(tmp_path / "latin")})
+        == f"{tmp_path / 'latin'} is not UTF-8 text (byte 8); save it as UTF-8"
+    )
     for missing, why in ((tmp_path / "none", "no such file or directory"), (tmp_path, "is a directory")):
         with pytest.raises(StorageError) as caught:
             from_sources({}, **{source: str(missing)})

@@ -1,5 +1,6 @@
 """Whole runs: what they leave on disk, how they stop, and that a killed one is resumed to the same bits."""
 
+import itertools
 import json
 import os
 import re
@@ -14,8 +15,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from ahx.errors import AhxError, CheckpointError, InputError
+from ahx.errors import AhxError, CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
+from ahx.training import lock
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import METRIC_DEFINITIONS, metric_line
 from ahx.training.run import run
@@ -49,6 +51,37 @@ def test_a_run_leaves_a_model_its_metrics_and_the_last_checkpoints(uninterrupted
     assert [line["step"] for line in lines] == [4, 8, 12]
     assert [folder.name for folder in checkpoint.checkpoints(uninterrupted)][-1] == "step-00000012"
     assert checkpoint.best(uninterrupted) in {folder.name for folder in checkpoint.checkpoints(uninterrupted)}
+
+
+def test_a_folder_that_is_trained_into_is_refused_at_once_and_left_alone(uninterrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    before = sorted(path for path in tmp_path.rglob("*") if path.name != lock.NAME)
+    with lock.FolderLock(tmp_path):
+        for resume in (False, True):
+            with pytest.raises(StorageError, match=f"is being trained into by process {os.getpid()} on"):
+                run(settings(tmp_path, resume=resume))
+        assert checkpoint.load(tmp_path).config["step"] == 12
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != lock.NAME) == before
+    run(settings(tmp_path, resume=True))
+
+
+def test_a_torn_line_of_metrics_is_mended_by_resuming(uninterrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    with open(tmp_path / "metrics.jsonl", "ab") as file:
+        file.write(b'{"step": 16, "epo')
+    run(settings(tmp_path, resume=True, max_steps=16))
+    lines = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [4, 8, 12, 16]
+
+
+def test_a_clock_that_is_set_by_hours_changes_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = itertools.cycle([0, 7200, -86400])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(hours))
+    began = time.monotonic()
+    outcome = run(settings(tmp_path, max_seconds=3600))
+    assert outcome.reason == "reached 12 steps"
+    assert 0 < outcome.metrics["seconds"] <= time.monotonic() - began
 
 
 def test_an_interval_may_be_longer_than_any_run(tmp_path: Path) -> None:

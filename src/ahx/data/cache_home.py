@@ -23,7 +23,7 @@ def cache_homes(path: Path, cache_dir: str | os.PathLike[str] | None = None) -> 
     elsewhere = f"{path.name}-{fingerprint(str(path))}{CACHE_SUFFIX}"
     if cache_dir is not None:
         return [Path(cache_dir) / elsewhere]
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return [path.with_name(path.name + CACHE_SUFFIX), Path(base) / "ahx" / elsewhere]
 
 

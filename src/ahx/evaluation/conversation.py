@@ -10,6 +10,7 @@ from ahx.errors import InputError
 from ahx.evaluation.render import describe
 from ahx.evaluation.report import first_difference
 from ahx.evaluation.rewriter import Rewriter, Rewriting
+from ahx.printing import data, printable, raw
 
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 _HISTORY_LINES = 1000
@@ -23,7 +24,7 @@ def answer_lines(rewriter: Rewriter, lines: Iterable[str]) -> int:
         if number == 1:
             text = text.removeprefix("\ufeff")
         try:
-            print(rewriter(text).output, flush=True)
+            data(rewriter(text).output, flush=True)
         except InputError as error:
             print(f"ahx: error: line {number:,}: {error}", file=sys.stderr, flush=True)
             code = 1
@@ -46,7 +47,7 @@ def converse(rewriter: Rewriter) -> int:
             if text == "quit" and not _is_input(rewriter, text):
                 break
             if text:
-                print(marked(rewriter(text), colour))
+                print(marked(rewriter(text), colour), file=raw(sys.stdout))
         except InputError as error:
             print(error)
         except KeyboardInterrupt:  # gives up the line, or the answer, not the conversation
@@ -61,14 +62,15 @@ def converse(rewriter: Rewriter) -> int:
 def marked(rewriting: Rewriting, colour: bool) -> str:
     """The output and, where the rule is known, whether it is right."""
     output, expected = rewriting
+    shown = printable(output)
     if expected is None:
-        return output
+        return shown
     if output == expected:
         verdict, shade = "right", _GREEN
     else:
         where = describe(expected, output, first_difference(expected, output))
-        verdict, shade = f"wrong, {where}; the rule gives {expected or 'the empty string'}", _RED
-    return f"{output}  {shade}{verdict}{_PLAIN}" if colour else f"{output}  {verdict}"
+        verdict, shade = f"wrong, {where}; the rule gives {printable(expected) or 'the empty string'}", _RED
+    return f"{shown}  {shade}{verdict}{_PLAIN}" if colour else f"{shown}  {verdict}"
 
 
 def _is_input(rewriter: Rewriter, text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ahx.evaluation.judging import REASONS
 from ahx.evaluation.report import Failure, Report, Tally, total
+from ahx.printing import masked, width
 
 _MOST_ROWS = 20
 _WIDTH = 72  # symbols of a string that are shown
@@ -131,7 +132,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A line for each row of a table, its cells flush right in their columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield "  " + "  ".join(cell.rjust(most) for cell, most in zip(row, widths, strict=True)).rstrip()
 
 
 def _fewer(groups: Sequence[Group]) -> Sequence[Group]:
@@ -151,7 +152,7 @@ def _lines_of(failure: Failure) -> Iterator[str]:
         yield f"  got       nothing: {REASONS[failure.reason]}"
         return
     yield f"  got       {excerpt(failure.got, at)}"
-    yield f"            {' ' * caret(at)}^ {describe(failure.expected, failure.got, at)}"
+    yield f"            {' ' * caret(failure.got, at)}^ {describe(failure.expected, failure.got, at)}"
 
 
 def describe(expected: str, got: str, at: int) -> str:
@@ -170,13 +171,13 @@ def excerpt(text: str, at: int) -> str:
     first = _first_shown(at)
     shown = text[first : first + _WIDTH]
     before, after = "..." if first else "", "..." if len(text) > first + _WIDTH else ""
-    return before + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown) + after
+    return before + masked(shown) + after
 
 
-def caret(at: int) -> int:
+def caret(text: str, at: int) -> int:
     """The column of place `at` in `excerpt`, from 0."""
     first = _first_shown(at)
-    return at - first + (3 if first else 0)
+    return width(excerpt(text, at)[: at - first + (3 if first else 0)])
 
 
 def _first_shown(at: int) -> int:

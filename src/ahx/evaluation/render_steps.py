@@ -96,4 +96,4 @@ def _lines_of(mistake: Mistake) -> Iterator[str]:
     yield f"  configuration  {excerpt(mistake.before, min(at, len(mistake.before)))}"
     yield f"  expected       {excerpt(mistake.expected, at)}"
     yield f"  got            {excerpt(mistake.got, at)}"
-    yield f"                 {' ' * caret(at)}^ {describe(mistake.expected, mistake.got, at)}"
+    yield f"                 {' ' * caret(mistake.got, at)}^ {describe(mistake.expected, mistake.got, at)}"

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from ahx.errors import InputError, StorageError
+from ahx.printing import printable
 
 # Colours of symbols, the first for the blank; then the cell under a Turing machine's head.
 _COLOURS = ("#f4f1ea", "#2b4a6f", "#e0a030", "#4f9a6b", "#8d5a97", "#c56a5a", "#7a7a7a", "#6fb3c8")
@@ -74,7 +75,7 @@ class Diagram:
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width * cell}" '
             f'height="{height * cell}" shape-rendering="crispEdges">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{escape(printable(title))}</title>",
         ]
         for colour, runs in _runs(grid).items():
             path = "".join(f"M{x} {y}h{n}v1h-{n}z" for x, y, n in runs)

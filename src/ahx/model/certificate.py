@@ -8,7 +8,6 @@ from its answer.
 import copy
 import hashlib
 import json
-import os
 import platform
 from itertools import islice
 from pathlib import Path
@@ -18,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ahx.data.files import atomic_files
 from ahx.data.queue_samples import Contexts, contexts
 from ahx.data.tokenizer import Tokenizer
-from ahx.errors import CheckpointError, InputError, StorageError
+from ahx.errors import CheckpointError, InputError
 from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
 from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
@@ -107,14 +107,8 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
         "arithmetic": f"float32, torch {torch.__version__} on {model.norm.weight.device.type}, {platform.machine()}",
         "weights_sha256": weights_hash(folder),
     }
-    partial = folder / f".{CERTIFICATE}.partial"
-    try:
-        partial.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
-        os.replace(partial, folder / CERTIFICATE)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {folder / CERTIFICATE}: {error.strerror}; free some space and run it again"
-        ) from error
+    with atomic_files([folder / CERTIFICATE]) as [file]:
+        file.write(json.dumps(certificate, indent=1).encode() + b"\n")
     return check
 
 

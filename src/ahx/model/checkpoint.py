@@ -25,6 +25,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from ahx.data.files import atomic_files
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
 from ahx.model.build import token_features, token_table
@@ -232,14 +233,15 @@ def set_aside(run: Path) -> Path | None:
     aside.mkdir()
     for path in left:
         os.rename(path, aside / path.name)
+    for folder in (aside, run):
+        _flush(folder)
     return aside
 
 
 def mark_best(run: Path, name: str, about: Mapping[str, Any]) -> None:
     """Note which checkpoint validated best."""
-    partial = run / CHECKPOINTS / f".{BEST}.partial"
-    partial.write_text(json.dumps({"checkpoint": name, **about}) + "\n", "utf-8")
-    os.replace(partial, run / CHECKPOINTS / BEST)
+    with atomic_files([run / CHECKPOINTS / BEST]) as [file]:
+        file.write(json.dumps({"checkpoint": name, **about}).encode() + b"\n")
 
 
 def best(run: Path) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ahx.errors import InputError
+from ahx.printing import masked, width
 from ahx.suggest import did_you_mean
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -109,9 +110,10 @@ class Source:
         line = self.text[first:].partition("\n")[0]
         column = at - first
         shift = max(0, column - _SHOWN // 2)
-        shown = re.sub(r"\s", " ", line[shift : shift + _SHOWN])
+        shown = masked(re.sub(r"\s", " ", line[shift : shift + _SHOWN]))
         place = f" (line {self.text.count(chr(10), 0, at) + 1})" if "\n" in self.text.strip() else ""
-        raise InputError(f"cannot read the rule{place}: {message}\n  {shown}\n  {' ' * (column - shift)}^")
+        caret = " " * width(shown[: column - shift]) + "^"
+        raise InputError(f"cannot read the rule{place}: {message}\n  {shown}\n  {caret}")
 
     def symbols(self, words: tuple[Word, ...]) -> str:
         """One side of an entry that is a plain string: at most one word."""

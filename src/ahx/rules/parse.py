@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Callable
 
-from ahx.errors import InputError, StorageError
+from ahx.errors import InputError
+from ahx.reading import text_of
 from ahx.rules.cellular import CellularAutomaton
 from ahx.rules.interpreter import TuringInterpreter
 from ahx.rules.language import Source
@@ -90,13 +91,7 @@ def interpreter_kind(spec: str | None) -> str | None:
 
 
 def _read_file(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-    except OSError as error:
-        raise StorageError(f"cannot read the rule file {path!r}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the rule file {path!r} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    text = text_of(path, "the rule file ")
     # Comments become spaces, so that an error still points at the right column.
     text = _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
     if not text.strip():

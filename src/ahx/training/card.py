@@ -1,11 +1,13 @@
 """The model card: what a trained model is, for whoever finds its folder (Mitchell et al. 2019, arXiv 1810.03993)."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ahx.counting import counted
 from ahx.data.files import atomic_files
+from ahx.printing import one_line
 from ahx.training.hyperparameters import Hyperparameters
 
 NAME = "README.md"
@@ -27,9 +29,9 @@ def write(folder: Path, about: Mapping[str, Any], hp: Hyperparameters) -> None:
 
 def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
     """The card as Markdown."""
-    learnt = f"the rule `{about['rule']}`" if about["rule"] else f"the examples in `{hp.infile}`"
+    learnt = f"the rule {_code(about['rule'])}" if about["rule"] else f"the examples in {_code(hp.infile)}"
     lengths = f" on inputs of {hp.min_len} to {hp.max_len} symbols" if not (hp.infile or hp.certify) else ""
-    chosen = hp.model_dump(mode="json", exclude_unset=True, exclude={"model_out", "model_in", "resume"})
+    chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"model_out", "model_in", "resume"})
     metrics = about["metrics"]
     lines = [
         "# A transformer that rewrites strings",
@@ -48,10 +50,17 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         "```",
         "",
         f"`config.json` holds the architecture, the vocabulary and all hyperparameters; of these were chosen: "
-        f"{', '.join(f'`{name}={value}`' for name, value in chosen.items())}.",
+        f"{', '.join(_code(f'{name}={value}') for name, value in chosen.items())}.",
         f"Made by ahx-transformer {about['version']} with torch {about['torch']}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _code(text: object) -> str:
+    """`text`, whatever stands in it, as one code span (CommonMark 0.31, 6.1): no markup of it counts."""
+    shown = one_line(str(text))
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if shown.strip("` ") != shown or not shown else f"{fence}{shown}{fence}"
 
 
 def _commands(about: Mapping[str, Any], hp: Hyperparameters) -> list[str]:

@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 # Locations are plain text: a Path would turn s3://bucket/key into s3:/bucket/key.
-Location = Annotated[str, Field(min_length=1)]
+Location = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 
 #: Titles of the groups in which help and documentation list the fields, by the first field of each.
 SECTIONS = {
@@ -86,7 +86,7 @@ class Hyperparameters(BaseModel):
         protected_namespaces=(),  # `model_in` and `model_out` are the names people know
     )
 
-    rule: Annotated[Location | None, Field(validation_alias="problem")] = None
+    rule: Annotated[Annotated[str, Field(min_length=1)] | None, Field(validation_alias="problem")] = None
     """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
     infile: Location | None = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""

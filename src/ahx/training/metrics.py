@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ahx.data.files import atomic_files
+
 #: What SageMaker is to read from the log: each name with the pattern that finds its value in an evaluation's line.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 METRIC_DEFINITIONS = [
@@ -19,14 +21,23 @@ def metric_line(metrics: Mapping[str, float | int]) -> str:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one line for each evaluation. A resumed run begins with those of its checkpoint."""
+    """`metrics.jsonl`: one line for each evaluation. A resumed run begins with those of its checkpoint, and so without
+    what a crash may have left of a line.
+    """
 
     def __init__(self, path: Path, history: Sequence[Mapping[str, object]]) -> None:
+        """Raises StorageError when the file cannot be written."""
         self.path = path
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(metrics) + "\n" for metrics in history), "utf-8")
-        os.replace(partial, path)
+        with atomic_files([path]) as [file]:
+            file.writelines(_line(metrics) for metrics in history)
 
     def write(self, metrics: Mapping[str, object]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        """Add a line that survives a loss of power."""
+        with self.path.open("ab") as file:
+            file.write(_line(metrics))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _line(metrics: Mapping[str, object]) -> bytes:
+    return json.dumps(metrics).encode() + b"\n"

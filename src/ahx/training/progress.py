@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from ahx.printing import console, guard, one_line
 from ahx.training.metrics import metric_line
 
 _NOTE_EVERY_S = 5.0
@@ -24,6 +25,7 @@ class Example(NamedTuple):
 
 def short(text: str, most: int = 60) -> str:
     """`text` for one line of output; an empty string is shown as quotes."""
+    text = one_line(text)
     return (text if len(text) <= most else text[: most - 3] + "...") or "''"
 
 
@@ -83,16 +85,18 @@ class Live(Silent):
         self.progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+            console=console(),
             transient=True,
         )
         self.task = self.progress.add_task("", total=total)
         self.progress.start()
+        guard()
 
     def say(self, sentence: str) -> None:
         # Soft: a command that is wrapped by the terminal can still be copied as one line.
-        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(sentence, soft_wrap=True)
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
         text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tok/s"
@@ -103,7 +107,7 @@ class Live(Silent):
         self.say(metric_line(metrics))
         for example in examples:
             style = None if example.output == example.expected else "red"
-            self.progress.console.print(str(example), style=style, markup=False, highlight=False)
+            self.progress.console.print(str(example), style=style)
 
     def close(self) -> None:
         self.progress.stop()

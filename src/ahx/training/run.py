@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 import ahx
 from ahx.counting import counted
+from ahx.data.files import sync_folder
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.model import checkpoint
 from ahx.model.certificate import certify
@@ -21,6 +22,7 @@ from ahx.training import card
 from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.lock import FolderLock
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.places import Places
@@ -56,8 +58,11 @@ def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | N
     """
     places = places or Places.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
+    # Of a group of processes the first one writes: it alone asks, before it meets the others.
+    folder = places.run / checkpoint.CHECKPOINTS if places.unattended else places.run  # jobs may share the former
+    alone = FolderLock(folder) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext()
     keep_memory()
-    with listening as stop, ProcessGroup(choose_device(hp.device).type) as rank:
+    with listening as stop, alone, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         data = prepare(hp, places, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
@@ -91,6 +96,8 @@ def _make_folders(hp: Hyperparameters, places: Places) -> None:
             print(f"ahx: note: what an earlier run left in {places.run} was moved to {aside}", file=sys.stderr)
         for folder in (places.run / checkpoint.CHECKPOINTS, places.model, places.metrics.parent):
             folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # one that may not be listed
+                sync_folder(folder.parent)
     except OSError as error:
         reason = f"cannot make the folder {error.filename or places.run}: {error.strerror}; choose another place"
         raise StorageError(reason) from error

@@ -7,7 +7,6 @@ variables and as options. A misspelt name is an error in every one of these plac
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -15,7 +14,8 @@ from pathlib import PurePath
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
-from ahx.errors import InputError, StorageError
+from ahx.errors import InputError
+from ahx.reading import json_of, text_of, toml_of
 from ahx.suggest import did_you_mean
 from ahx.training.hyperparameters import Hyperparameters, spellings
 from ahx.training.wording import as_list, explain, field_type
@@ -63,7 +63,7 @@ def from_sources(
     """
     places = [
         _command_line(argv_values),
-        _toml(config_file) if config_file is not None else Place(),
+        _file(config_file, toml_of(config_file)) if config_file is not None else Place(),
         _environment(environ or {}),
         _sagemaker(hyperparameters_json) if hyperparameters_json is not None else Place(),
     ]
@@ -114,21 +114,11 @@ def _environment(environ: Mapping[str, str]) -> Place:
 
 def _sagemaker(path: str) -> Place:
     """hyperparameters.json, in which every value is a string."""
-    try:
-        data = json.loads(_text(path))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}; mend it there") from None
+    data = json_of(text_of(path), path)
     if not isinstance(data, dict):
         raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
     values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
     return _file(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
-
-
-def _toml(path: str) -> Place:
-    try:
-        return _file(path, tomllib.loads(_text(path)))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}; mend it there") from None
 
 
 def _file(path: str, values: Mapping[str, object]) -> Place:
@@ -137,16 +127,6 @@ def _file(path: str, values: Mapping[str, object]) -> Place:
         origin = name if typed in Hyperparameters.model_fields else f"{typed} in {name}"
         place.give(typed, value, origin, f"{name}: unknown hyperparameter {typed!r}")
     return place
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}; check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
 
 def _is_sagemakers(name: str) -> bool:
@@ -171,7 +151,7 @@ def decode(typed: str, text: str) -> object:
     """
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _none_or(text, typed)
     if _takes_text(typed) and not (value is None or isinstance(value, str)):
         return text

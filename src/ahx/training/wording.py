@@ -77,7 +77,9 @@ def explain(
         shown = repr(got) if isinstance(got, str) else str(got).lower() if isinstance(got, bool) else str(got)
         choices = get_args(field.annotation) if one["type"] == "literal_error" else ()
         hint = did_you_mean(str(got), choices)
-        sentences.append(f"{name}: must be {accepted(field)} (got {shown[:80]}{source}){hint}")
+        no_text = one["type"] == "string_unicode" or (isinstance(got, str) and "\0" in got)
+        wanted = "text in UTF-8, without NUL" if no_text else accepted(field)
+        sentences.append(f"{name}: must be {wanted} (got {shown[:80]}{source}){hint}")
     return sentences
 
 

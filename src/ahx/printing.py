@@ -1,0 +1,125 @@
+"""The one way to standard output and standard error: what is no text of ours cannot steer the terminal that shows it.
+
+Rules, symbols, names, keys and the lines of a log may hold whatever somebody put into them. While `guarded` is active,
+everything printed goes through `printable`; rich's own colours and cursor movements go past it, through `console`.
+Strings that a program asked for are `data`, exact where they go into a file or a pipe.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# All control characters but tab and newline (C0, DEL, C1: ECMA-48), what has no width or turns the direction of writing
+# (Unicode's Cf without visible signs, and the Hangul fillers), other line separators, surrogates and non-characters.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""`text` with everything that is not seen, or moves a cursor, as Python would write it: \x1b, \u202e."""
+    if text == "\n" or (text.isascii() and text.isprintable()):
+        return text
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def one_line(text: str) -> str:
+    r"""The same for a cell of a table, in which a newline or a tab would be out of place."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def masked(text: str) -> str:
+    """The same with one sign for each such character, newlines too: for lines that have carets under them."""
+    return "".join(c if c.isprintable() and not _UNSEEN.match(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def width(text: str) -> int:
+    """The columns of a terminal that `text`, which is printable, takes: two for most signs of East Asia."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def padded(text: str, columns: int) -> str:
+    """`text` with spaces behind it, to `columns` columns of a terminal."""
+    return text + " " * (columns - width(text))
+
+
+class Guarded:
+    """A text stream that gets nothing but `printable` text. In all else it is the stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        self.stream.write(printable(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+
+def raw(stream: Any) -> Any:
+    """The stream below the guards, and below what rich puts over it while it draws a progress line."""
+    while isinstance(stream, Guarded) or hasattr(type(stream), "rich_proxied_file"):
+        stream = stream.stream if isinstance(stream, Guarded) else stream.rich_proxied_file
+    return stream
+
+
+def guard() -> None:
+    """Guard what is now standard output and standard error: rich puts streams of its own over them."""
+    if not isinstance(sys.stdout, Guarded):
+        sys.stdout = cast(TextIO, Guarded(sys.stdout))
+    if not isinstance(sys.stderr, Guarded):
+        sys.stderr = cast(TextIO, Guarded(sys.stderr))
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Everything that is printed meanwhile goes through a guard."""
+    before = sys.stdout, sys.stderr
+    guard()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def data(line: str, flush: bool = False) -> None:
+    """Print a line that was asked for as it is: a terminal shows what is printable of it, a file gets all of it."""
+    print(line, file=sys.stdout if sys.stdout.isatty() else raw(sys.stdout), flush=flush)
+
+
+def console(**settings: Any) -> "Console":
+    """A console of rich's that takes no markup from what it prints, and prints nothing but printable text."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        @property
+        def file(self) -> Any:
+            return raw(super().file)
+
+        @file.setter
+        def file(self, file: Any) -> None:
+            self._file = file
+
+        def render(self, *args: Any, **more: Any) -> Iterator[Segment]:
+            for segment in super().render(*args, **more):
+                text = segment.text if segment.control else printable(segment.text)
+                yield segment if text == segment.text else Segment(text, segment.style)
+
+    return Plain(markup=False, emoji=False, highlight=False, **settings)
