@@ -39,7 +39,7 @@ class Gate:
 
     def admit(self, environ: Environ, body_hash: Callable[[], str]) -> Signed | None:
         """Raises AwsError unless the request is signed with a known key."""
-        if self._key_of is None or is_form(environ):  # the signature of a form is in its body: see form_upload.py
+        if self._key_of is None or is_form(environ):
             return None
         return verify(environ, self._key_of, body_hash)
 
@@ -79,7 +79,8 @@ class Gate:
 
 
 def is_form(environ: Environ) -> bool:
-    return environ["REQUEST_METHOD"] == "POST" and environ.get("CONTENT_TYPE", "").lower().startswith(_FORMS)
+    """Whether a request is an upload by a form, whose signature stands in its body."""
+    return bool(environ["REQUEST_METHOD"] == "POST") and str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
 
 
 def in_words_of(call: Call, error: AwsError) -> AwsError:
