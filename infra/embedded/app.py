@@ -35,6 +35,8 @@ from infra.embedded.wire import (
 # The XML namespaces of services whose requests are forms.
 _QUERY = {"iam": NAMESPACE, "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
 
+_SEEN = "Signature=" + "0" * 64
+
 Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
 
 
@@ -110,8 +112,12 @@ class Application:
         """Raises AwsError unless the request is signed, and its body is what it says."""
         try:
             signed = self._gate.admit(environ, payload.sha256)
-            payload.check(signed)
-            if self._gate.key_of and is_form(environ):
-                check_form(environ, environ["PATH_INFO"].strip("/"), self._gate.key_of)
+            form_key = self._gate.key_of if is_form(environ) else None
+            payload.check(signed, from_anybody=form_key is not None)
+            credential = signed.credential if signed else ""
+            if form_key:
+                credential = check_form(environ, environ["PATH_INFO"].strip("/"), form_key)
+            if credential:  # moto takes the service from here, or else from what nobody has signed
+                environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, {_SEEN}"
         except AwsError as error:
             raise in_words_of(call, error) from None

@@ -17,15 +17,18 @@ from infra.embedded.wire import AwsError, Environ
 _FREE = {"file", "policy", "x-amz-signature", "awsaccesskeyid", "signature"}
 
 
-def check_form(environ: Environ, bucket: str, key_of: KeyOf) -> None:
-    """Raises AwsError unless the form in the body, which stays readable, is signed and keeps to its policy."""
+def check_form(environ: Environ, bucket: str, key_of: KeyOf) -> str:
+    """The credential that signed the form in the body, which stays readable.
+
+    Raises AwsError unless it is signed and keeps to its policy.
+    """
     body = environ["wsgi.input"]
     _, fields, files = FormDataParser().parse_from_environ(environ)
     body.seek(0)
     environ["wsgi.input"] = body
     form = {name: str(value) for name, value in fields.items()}
     lower = {name.lower(): value for name, value in form.items()}
-    verify_form(form, key_of)
+    credential = verify_form(form, key_of)
     try:
         policy = json.loads(base64.b64decode(form["policy"]))
         until = datetime.fromisoformat(policy["expiration"])
@@ -50,6 +53,7 @@ def check_form(environ: Environ, bucket: str, key_of: KeyOf) -> None:
             raise _breach(f'Policy Condition failed: ["{kind}", "${name}", "{value}"]')
     if extra := sorted(lower.keys() - named - _FREE - {name for name in lower if name.startswith("x-ignore-")}):
         raise _breach(f"Extra input fields: {', '.join(extra)}")
+    return credential
 
 
 def _condition(written: Any) -> tuple[str, str, str]:

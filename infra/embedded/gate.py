@@ -13,6 +13,7 @@ from infra.embedded.wire import AwsError, Call, Environ, StartResponse
 _SITES = {"none", "same-origin"}
 _METHODS = "GET, HEAD, POST, PUT, DELETE, PATCH"
 _FORMS = "multipart/form-data"
+_NO_ORIGIN = ("Content-Security-Policy", "sandbox allow-scripts")
 
 
 class Gate:
@@ -29,7 +30,7 @@ class Gate:
         headers = environ[HEADERS]
         hosts, origins = headers.get_all("Host", []), headers.get_all("Origin", [])
         host = environ.get("HTTP_HOST", "")
-        if len(hosts) > 1 or not self._ours(host):
+        if len(hosts) > 1 or not all(self._ours(name) for name in {host, *hosts}):
             return f"This server is not {_shown(host)}; call it by the address that it printed."
         if any(origin not in self._origins and origin != f"http://{host}" for origin in origins):
             return f"Pages of {_shown(origins[0])} may not use this server; `ahx aws --allow-origin` allows an origin."
@@ -39,9 +40,20 @@ class Gate:
 
     def admit(self, environ: Environ, body_hash: Callable[[], str]) -> Signed | None:
         """Raises AwsError unless the request is signed with a known key."""
-        if self._key_of is None or is_form(environ):
+        if self._key_of is None:
+            self._admit_unsigned(environ)
+            return None
+        if is_form(environ):
             return None
         return verify(environ, self._key_of, body_hash)
+
+    def _admit_unsigned(self, environ: Environ) -> None:
+        """Browsers tell where a GET comes from only to loopback, and old ones not at all; no page can name a key."""
+        name = environ["HTTP_HOST"].partition(":")[0].lower()
+        local = name == "127.0.0.1" or name.rpartition(".")[2] == "localhost"
+        changes = environ["REQUEST_METHOD"] != "POST" and "Action=" in environ.get("QUERY_STRING", "")
+        if (changes or not local) and "Authorization" not in environ[HEADERS]:
+            raise AwsError("AccessDenied", "Access Denied", 403)
 
     @property
     def key_of(self) -> KeyOf | None:
@@ -53,6 +65,8 @@ class Gate:
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+            if not environ.get("PATH_INFO", "").startswith("/moto-api/"):
+                kept.append(_NO_ORIGIN)  # an object may be a page
             if origin in self._origins:
                 kept += [
                     ("Access-Control-Allow-Origin", origin),
@@ -73,14 +87,15 @@ class Gate:
         return asks and headers.get("Origin") in self._origins
 
     def _ours(self, host: str) -> bool:
-        name, _, port = host.rpartition(":")
-        name = name.lower()
-        return port == str(self._port) and (name in self._names or name.endswith(".localhost"))
+        name, _, port = host.lower().partition(":")
+        return (port or "80") == str(self._port) and (name in self._names or name.endswith(".localhost"))
 
 
 def is_form(environ: Environ) -> bool:
-    """Whether a request is an upload by a form, whose signature stands in its body."""
-    return bool(environ["REQUEST_METHOD"] == "POST") and str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
+    """Whether a request is an upload by a form, whose signature stands in its body, and says all that is to be done."""
+    named = environ.get("QUERY_STRING") or any(name in environ[HEADERS] for name in ("Authorization", "X-Amz-Target"))
+    is_form = str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
+    return bool(environ["REQUEST_METHOD"] == "POST" and is_form and not named)
 
 
 def in_words_of(call: Call, error: AwsError) -> AwsError:

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from infra.embedded.signatures import Key
-from infra.embedded.wire import AwsError
+from infra.embedded.wire import ACCOUNT, AwsError
 
 _SESSION_SECONDS = 12 * 3600
 
@@ -48,12 +49,29 @@ class Keys:
 
     def session_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         """GetSessionToken: moto's answer is the same for everybody."""
-        seconds = int(request.get("DurationSeconds", _SESSION_SECONDS))
+        seconds = request.get("DurationSeconds", str(_SESSION_SECONDS))
+        if not re.fullmatch(r"\d{3,6}", seconds) or not 900 <= int(seconds) <= 129_600:
+            raise AwsError("ValidationError", f"DurationSeconds must be from 900 to 129600 (got {seconds})")
         (name, secret), token = _key("ASIA", secrets.token_bytes()), secrets.token_urlsafe(96)
-        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        expires = datetime.now(UTC) + timedelta(seconds=int(seconds))
         self._sessions[name] = token, Key(secret, expires)
         told = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token}
         return {"Credentials": told | {"Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+
+    def federation_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
+        """GetFederationToken, likewise."""
+        name = request.get("Name", "")
+        if not re.fullmatch(r"[\w+=,.@-]{2,32}", name):
+            raise AwsError("ValidationError", "Name must be of 2 to 32 letters, digits, or of the characters _+=,.@-")
+        user = {
+            "FederatedUserId": f"{ACCOUNT}:{name}",
+            "Arn": f"arn:aws:sts::{ACCOUNT}:federated-user/{name}",
+        }
+        return self.session_token(request, region) | {"FederatedUser": user, "PackedPolicySize": 0}
+
+    def forget(self) -> None:
+        """End all sessions but those of roles, which moto knows."""
+        self._sessions.clear()
 
 
 def _of_moto(name: str) -> tuple[str, Key] | None:

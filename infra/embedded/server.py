@@ -108,6 +108,7 @@ class EmbeddedAws:
         operations |= {("servicequotas", name): operation for name, operation in quotas.operations.items()}
         operations["ecr", "GetAuthorizationToken"] = partial(images.authorization_token, address=self.endpoint)
         operations["sts", "GetSessionToken"] = self._keys.session_token
+        operations["sts", "GetFederationToken"] = self._keys.federation_token
         operations["iam", "SimulatePrincipalPolicy"] = simulate_principal_policy
         operations["iam", "SimulateCustomPolicy"] = simulate_custom_policy
         return operations
@@ -145,6 +146,7 @@ class EmbeddedAws:
     def _reset(self) -> None:
         """Forget all jobs, faults and changed quotas, as moto forgets everything else."""
         self.faults.clear()
+        self._keys.forget()
         self.tuning.close()
         self.training.kill()
         self.training.close()

@@ -68,10 +68,11 @@ class Key:
 class Signed:
     """What a right signature says of the body: its SHA-256, or another word of x-amz-content-sha256.
 
-    The rest is what the signatures of the body's chunks go on from.
+    `credential` is KEY/DAY/REGION/SERVICE/aws4_request; the rest is what the signatures of the chunks go on from.
     """
 
     payload: str
+    credential: str
     secret: str = ""
     scope: str = ""
     stamp: str = ""
@@ -123,18 +124,20 @@ def verify(environ: Environ, key_of: KeyOf, body_hash: Callable[[], str]) -> Sig
     return _in_headers(environ, query, authorization[0], key_of, body_hash)
 
 
-def verify_form(form: Mapping[str, str], key_of: KeyOf) -> None:
-    """The signature of the policy in a form that is posted to a bucket. Raises AwsError."""
+def verify_form(form: Mapping[str, str], key_of: KeyOf) -> str:
+    """The credential that signed the policy of a form that is posted to a bucket. Raises AwsError."""
     policy = form.get("policy", "")
     if "x-amz-signature" in form:
         scope = _scope(form.get("x-amz-credential", ""))
-        key = key_of(scope[1], form.get("x-amz-security-token", ""))
+        name, key = scope[1], key_of(scope[1], form.get("x-amz-security-token", ""))
         wanted, signature = _sign(key.secret, scope[2], policy), form["x-amz-signature"]
     else:
-        key = key_of(form.get("AWSAccessKeyId", ""), form.get("x-amz-security-token", ""))
+        name = form.get("AWSAccessKeyId", "")
+        key = key_of(name, form.get("x-amz-security-token", ""))
         wanted, signature = _sign_2(key.secret, policy.encode()), form.get("signature", "")
     if not policy or not _equal(wanted, signature):
         raise _mismatch()
+    return s3_credential(name)
 
 
 def _in_headers(
@@ -157,7 +160,7 @@ def _in_headers(
         )
     payload = headers.get("X-Amz-Content-Sha256") or body_hash()
     _compare(key, scope, stamp, _canonical(environ, query, found[2], payload, scope[4]), found[3])
-    return Signed(payload, key.secret, scope[2], stamp, found[3])
+    return Signed(payload, scope[0], key.secret, scope[2], stamp, found[3])
 
 
 def _presigned(environ: Environ, query: Query, given: Mapping[str, str], key_of: KeyOf) -> Signed:
@@ -182,7 +185,7 @@ def _presigned(environ: Environ, query: Query, given: Mapping[str, str], key_of:
         raise _refusal("AccessDenied", "Request is not valid yet")
     if now > sent + timedelta(seconds=int(lasts)):
         raise _refusal("AccessDenied", "Request has expired")
-    return Signed(payload)
+    return Signed(payload, scope[0])
 
 
 def _version_2(
@@ -221,7 +224,12 @@ def _version_2(
         raise _refusal(
             "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
         )
-    return Signed(UNSIGNED)
+    return Signed(UNSIGNED, s3_credential(name.decode("latin-1")))
+
+
+def s3_credential(name: str) -> str:
+    """The credential of a signature that names no service, and so can only be S3's."""
+    return f"{name}/20060301/us-east-1/s3/aws4_request"
 
 
 def _canonical(environ: Environ, query: Query, signed: str, payload: str, service: str) -> Iterator[bytes]:
@@ -320,7 +328,7 @@ def _stamp_of(date: str) -> str:
         return date
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
 
 
