@@ -73,7 +73,7 @@ def test_slow_and_hanging_calls(aws: EmbeddedAws) -> None:
 
 
 def test_a_rate_strikes_alike_for_the_same_seed() -> None:
-    call = Call("s3", "us-east-1", "GetObject")
+    call = Call("s3", "us-east-1", "GetObject", "rest")
 
     def strikes(seed: int) -> list[bool]:
         rule = Fault("error", "s3", "Get*", rate=0.3, seed=seed)
