@@ -6,7 +6,7 @@ wire         which operation a request calls; answers and errors of each protoco
 constraints  what AWS publishes of its API: lengths, patterns, ranges; checks: what it refuses besides
 job, jobs    a training job's record; all of them, with names and quotas
 execution    one job's way through its statuses; cluster: its hosts; channels, artifacts, shipping: what goes in and out
-tuning       tuning jobs over training jobs
+tuning       tuning jobs over training jobs: tuning_run runs one, tuning_search chooses its points
 policy       IAM's evaluation of policies; simulation: the operations that show it
 faults       calls that fail on demand
 state        what survives a restart: journal (of requests, and of what jobs have become), snapshot (pickles, signed)

@@ -58,9 +58,10 @@ def _any(shape: Any, value: Any, path: str) -> Iterator[str]:
 
 
 def _is_a(kind: str, value: Any) -> bool:
-    return isinstance(value, _TYPES.get(kind, object)) and not (kind in ("integer", "long") and isinstance(value, bool))
+    return isinstance(value, _TYPES.get(kind, object)) and not (kind in _NUMBERS and isinstance(value, bool))
 
 
+_NUMBERS = ("integer", "long", "float", "double")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "structure": dict,
     "map": dict,
@@ -68,6 +69,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
     "long": int,
+    "float": (int, float),
+    "double": (int, float),
     "boolean": bool,
 }
 
@@ -75,7 +78,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 def _broken(shape: Any, value: Any) -> Iterator[str]:
     """The rules of `shape` that `value` itself breaks."""
     rules = shape.metadata
-    sized, what = (value, "value") if shape.type_name in ("integer", "long", "float", "double") else (None, "length")
+    sized, what = (value, "value") if shape.type_name in _NUMBERS else (None, "length")
     if sized is None and hasattr(value, "__len__"):
         sized = len(value)
     if sized is not None and shape.type_name != "structure":

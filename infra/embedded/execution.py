@@ -227,7 +227,7 @@ class Execution:
 
     def _report(self, name: str, value: float, when: float) -> None:
         with self._jobs.changed:
-            self.job.metrics[name] = (value, when)
+            self.job.measure(name, value, when)
             if when >= self._metrics_kept + _METRICS_SECONDS:
                 self._metrics_kept = when
                 self.job.touch()

@@ -50,6 +50,8 @@ class TrainingJob(Kept):
     has_model: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
+    watched: str = ""  # the metric whose values, as they come, decide whether its tuning job stops it early
+    curve: list[float] = field(default_factory=list)
     pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of when somebody looked last
     retries: int = 0
     over_since: float = 0.0  # by the clock that nobody sets
@@ -114,6 +116,12 @@ class TrainingJob(Kept):
         """End as Failed; FailureReason holds 1,024 characters."""
         self.failure_reason = reason[:1024]
         self.enter("Failed", "Failed")
+
+    def measure(self, name: str, value: float, when: float) -> None:
+        """Take note of a metric's value."""
+        self.metrics[name] = (value, when)
+        if name == self.watched:
+            self.curve.append(value)
 
     def summary(self) -> dict[str, Any]:
         """A row of ListTrainingJobs."""

@@ -13,8 +13,11 @@ Key = Callable[[Item], Any]
 
 
 def seconds(value: Any) -> float:
-    """A timestamp of a request, which JSON carries as seconds or as text."""
-    return float(value) if isinstance(value, (int, float)) else datetime.fromisoformat(str(value)).timestamp()
+    """A timestamp of a request, which JSON carries as seconds or as text. Raises AwsError for what is none."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else datetime.fromisoformat(str(value)).timestamp()
+    except (ValueError, OverflowError):
+        raise AwsError("SerializationException", f"{value} cannot be converted to a timestamp") from None
 
 
 def within(request: dict[str, Any], name: str, when: float) -> bool:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
@@ -74,14 +74,23 @@ def read_body(environ: Environ) -> bytes:
 
 
 def read_json(environ: Environ) -> dict[str, Any]:
-    """The body of a JSON protocol. Raises AwsError where it is not an object."""
+    """The body of a JSON protocol, in which null is the same as nothing. Raises AwsError where it is not an object."""
     try:
-        request = json.loads(read_body(environ) or b"{}")
-    except ValueError:
+        text = read_body(environ) or b"{}"
+        request = json.loads(text, parse_constant=_no_number, object_pairs_hook=_without_nulls)
+    except (ValueError, RecursionError):
         raise AwsError("SerializationException", "The request body is not valid JSON.") from None
     if not isinstance(request, dict):
         raise AwsError("SerializationException", "Start of structure or map found where not expected.")
     return request
+
+
+def _without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def read_form(environ: Environ) -> dict[str, str]:

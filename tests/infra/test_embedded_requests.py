@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from infra.embedded.listing import seconds
 from infra.embedded.server import EmbeddedAws
+from infra.embedded.wire import AwsError, read_json
 
 Make = Callable[..., dict[str, Any]]
 When = Callable[..., dict[str, Any]]
@@ -296,3 +299,16 @@ def test_a_bucket_that_takes_tls_only_works_over_the_embedded_http(bucket: str) 
     s3.put_object(Bucket=bucket, Key="secret/k", Body=b"v")
     with pytest.raises(ClientError, match=r"Forbidden|AccessDenied"):
         s3.get_object(Bucket=bucket, Key="secret/k")
+
+
+def test_null_is_the_same_as_nothing_and_what_is_no_json_is_said() -> None:
+    def read(body: bytes) -> dict[str, Any]:
+        return read_json({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+
+    assert read(b'{"a": null, "b": [{"c": null, "d": 0}]}') == {"b": [{"d": 0}]}
+    for body in (b"{", b'{"a": NaN}', b'{"a": -Infinity}', b"[" * 100_000, b"\xff"):
+        with pytest.raises(AwsError, match="SerializationException"):
+            read(body)
+    for value in ("tomorrow", "", 10**400):
+        with pytest.raises(AwsError, match="SerializationException"):
+            seconds(value)

@@ -1,4 +1,4 @@
-"""Tuning jobs of the embedded AWS: Grid and Random, their training jobs, the best of them, limits and stops."""
+"""Tuning jobs of the embedded AWS: their training jobs, the best of them, what ends them."""
 
 import time
 from collections.abc import Callable
@@ -8,78 +8,20 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.tuning_space import points
+from infra.embedded import tuning_run
+from infra.embedded.server import EmbeddedAws
 
 Make = Callable[..., dict[str, Any]]
-RANDOM = {
-    "Strategy": "Random",
-    "RandomSeed": 7,
-    "ResourceLimits": {"MaxNumberOfTrainingJobs": 200, "MaxParallelTrainingJobs": 2},
-    "ParameterRanges": {
-        "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}],
-        "IntegerParameterRanges": [{"Name": "layers", "MinValue": "1", "MaxValue": "3"}],
-        "ContinuousParameterRanges": [
-            {"Name": "rate", "MinValue": "0.0001", "MaxValue": "1", "ScalingType": "Logarithmic"},
-            {"Name": "keep", "MinValue": "0.5", "MaxValue": "0.999", "ScalingType": "ReverseLogarithmic"},
-            {"Name": "whole", "MinValue": "0", "MaxValue": "1"},
-        ],
-    },
-}
-
-
-def test_random_points_come_from_the_ranges_and_from_the_seed() -> None:
-    count, chosen = points(RANDOM, "t")
-    tried = list(chosen)
-    assert count == len(tried) == 200
-    assert {point["kind"] for point in tried} == {"a", "b"}
-    assert {point["layers"] for point in tried} == {"1", "2", "3"}
-    rates = sorted(float(point["rate"]) for point in tried)
-    assert 0.0001 <= rates[0] <= rates[100] < 0.1  # half of them below a hundredth, or near it
-    keeps = sorted(float(point["keep"]) for point in tried)
-    assert 0.5 <= keeps[0] < 0.9 < keeps[100] <= keeps[-1] <= 0.999
-    assert all(0 < float(point["whole"]) < 1 for point in tried)
-    assert tried == list(points(RANDOM, "other")[1])
-    assert tried != list(points(RANDOM | {"RandomSeed": 8}, "t")[1])
-
-
-@pytest.fixture
-def tuning_request(job_request: Make, unique: Callable[[str], str]) -> Make:
-    """A request for a Grid of a (1, 2) and b (x, y); its program reports a as `score`."""
-
-    def make(program: str, **config: Any) -> dict[str, Any]:
-        job = job_request(
-            f"""
-import json
-given = json.loads((base / 'input/config/hyperparameters.json').read_text())
-print('score=' + given['a'] + ';', flush=True)
-{program}
-"""
-        )
-        del job["TrainingJobName"]
-        (_, source) = job["AlgorithmSpecification"].pop("ContainerEntrypoint")
-        job["Environment"] = {"PROGRAM": source}
-        job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "score", "Regex": "score=([0-9]+);"}]
-        values = [{"Name": "a", "Values": ["1", "2"]}, {"Name": "b", "Values": ["x", "y"]}]
-        return {
-            "HyperParameterTuningJobName": unique("tune"),
-            "HyperParameterTuningJobConfig": {
-                "Strategy": "Grid",
-                "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "score"},
-                "ResourceLimits": {"MaxParallelTrainingJobs": 2},
-                "ParameterRanges": {"CategoricalParameterRanges": values},
-            }
-            | config,
-            "TrainingJobDefinition": job | {"StaticHyperParameters": {"c": "fixed"}},
-        }
-
-    return make
 
 
 def tuned(request: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
     """Create the tuning job and wait for its end."""
-    client, name = boto3.client("sagemaker"), request["HyperParameterTuningJobName"]
-    client.create_hyper_parameter_tuning_job(**request)
-    until = time.monotonic() + seconds
+    boto3.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    return ended(request["HyperParameterTuningJobName"], seconds)
+
+
+def ended(name: str, seconds: float = 60) -> dict[str, Any]:
+    client, until = boto3.client("sagemaker"), time.monotonic() + seconds
     while time.monotonic() < until:
         job: dict[str, Any] = client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
         if job["HyperParameterTuningJobStatus"] in ("Completed", "Failed", "Stopped"):
@@ -158,16 +100,179 @@ def test_a_tuning_job_fails_when_all_its_training_jobs_do(tuning_request: Make) 
     assert job["FailureReason"].startswith("All training jobs failed.")
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"Strategy": "Bayesian"}, "strategies Grid and Random"),
-        ({"Strategy": "Random"}, "MaxNumberOfTrainingJobs is required"),
-        ({"ParameterRanges": RANDOM["ParameterRanges"]}, "supports categorical hyperparameters only"),
-        ({"ResourceLimits": {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 1}}, "must be 4"),
-        ({"HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"}}, "The objective metric loss"),
-    ],
-)
-def test_what_cannot_be_tuned_is_refused(tuning_request: Make, config: dict[str, Any], message: str) -> None:
-    with pytest.raises(ClientError, match=message):
-        boto3.client("sagemaker").create_hyper_parameter_tuning_job(**tuning_request("", **config))
+SEEKING = {
+    "Strategy": "Bayesian",
+    "RandomSeed": 1,
+    "ResourceLimits": {"MaxNumberOfTrainingJobs": 6, "MaxParallelTrainingJobs": 2},
+    "ParameterRanges": {"IntegerParameterRanges": [{"Name": "a", "MinValue": "0", "MaxValue": "40"}]},
+}
+
+
+def test_bayesian_tuning_and_warm_starts(tuning_request: Make) -> None:
+    parent = tuning_request("", **SEEKING)
+    first = tuned(parent)
+    assert first["TrainingJobStatusCounters"]["Completed"] == 6
+    assert first["TuningJobCompletionDetails"]["NumberOfTrainingJobsObjectiveNotImproving"] in range(6)
+    assert first["ConsumedResources"]["RuntimeInSeconds"] >= 0
+    assert "OverallBestTrainingJob" not in first
+    parents = [{"HyperParameterTuningJobName": parent["HyperParameterTuningJobName"]}]
+    again = tuning_request(
+        "", **SEEKING | {"ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1}}
+    )
+    again["TrainingJobDefinition"] |= {name: parent["TrainingJobDefinition"][name] for name in ("RoleArn",)}
+    again["WarmStartConfig"] = {
+        "ParentHyperParameterTuningJobs": parents,
+        "WarmStartType": "IdenticalDataAndAlgorithm",
+    }
+    job = tuned(again)
+    assert job["WarmStartConfig"] == again["WarmStartConfig"]
+    rows = [job["BestTrainingJob"], first["BestTrainingJob"]]
+    best = max(rows, key=lambda row: row["FinalHyperParameterTuningJobObjectiveMetric"]["Value"])
+    assert job["OverallBestTrainingJob"] == best
+    assert job["BestTrainingJob"]["TuningJobName"] == again["HyperParameterTuningJobName"]
+
+    client = boto3.client("sagemaker")
+    for change, message in [
+        ({"StaticHyperParameters": {}}, "has 2 hyperparameters, static and tunable ones together"),
+        ({"AlgorithmSpecification": {"TrainingImage": "other"}}, "IdenticalDataAndAlgorithm needs the same"),
+    ]:
+        request = again | {"HyperParameterTuningJobName": "never"}
+        definition = dict(request["TrainingJobDefinition"])
+        for name, value in change.items():
+            definition[name] = definition[name] | value if value else value
+        with pytest.raises(ClientError, match=message):
+            client.create_hyper_parameter_tuning_job(**request | {"TrainingJobDefinition": definition})
+    again["WarmStartConfig"]["ParentHyperParameterTuningJobs"] = [{"HyperParameterTuningJobName": "nobody"}]
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.create_hyper_parameter_tuning_job(**again | {"HyperParameterTuningJobName": "never"})
+
+
+def test_tuning_ends_when_the_best_does_not_improve(tuning_request: Make) -> None:
+    criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
+    values = [{"Name": "a", "Values": ["9", "1", "2", "3", "4", "5", "6"]}]
+    config = {
+        "TuningJobCompletionCriteria": criteria,
+        "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+        "ParameterRanges": {"CategoricalParameterRanges": values},
+    }
+    job = tuned(tuning_request("", **config))
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert job["TrainingJobStatusCounters"]["Completed"] == 4
+    assert job["TuningJobCompletionDetails"]["NumberOfTrainingJobsObjectiveNotImproving"] == 3
+
+
+def test_a_training_job_that_falls_behind_is_stopped_early(tuning_request: Make) -> None:
+    program = "import time\ntime.sleep(60 if given['a'] == '1' else 0)"
+    values = [{"Name": "a", "Values": ["7", "8", "9", "1"]}]
+    config = {
+        "TrainingJobEarlyStoppingType": "Auto",
+        "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+        "ParameterRanges": {"CategoricalParameterRanges": values},
+    }
+    job = tuned(tuning_request(program, **config), seconds=40)
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    counters = job["TrainingJobStatusCounters"]
+    assert (counters["Completed"], counters["Stopped"]) == (3, 1)
+
+
+def test_several_definitions_have_turns(tuning_request: Make) -> None:
+    request = tuning_request("", Strategy="Random", RandomSeed=1)
+    config = request["HyperParameterTuningJobConfig"]
+    config["ResourceLimits"] = {"MaxNumberOfTrainingJobs": 4, "MaxParallelTrainingJobs": 2}
+    objective, ranges = config.pop("HyperParameterTuningJobObjective"), config.pop("ParameterRanges")
+    own = {"TuningObjective": objective, "HyperParameterRanges": ranges}
+    one = request.pop("TrainingJobDefinition") | own
+    two = one | {"DefinitionName": "two", "StaticHyperParameters": {"d": "2"}}
+    request["TrainingJobDefinitions"] = [one | {"DefinitionName": "one"}, two]
+    job, client = tuned(request), boto3.client("sagemaker")
+    assert job["HyperParameterTuningJobStatus"] == "Completed"
+    assert [shown["StaticHyperParameters"] for shown in job["TrainingJobDefinitions"]] == [
+        {"c": "fixed", "_tuning_objective_metric": "score"},
+        {"d": "2", "_tuning_objective_metric": "score"},
+    ]
+    asked = {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"]}
+    rows = client.list_training_jobs_for_hyper_parameter_tuning_job(**asked)["TrainingJobSummaries"]
+    assert [row["TrainingJobDefinitionName"] for row in rows] == ["one", "two", "one", "two"]
+    trained = client.describe_training_job(TrainingJobName=rows[1]["TrainingJobName"])
+    assert trained["HyperParameters"]["d"] == "2"
+
+
+def test_training_jobs_run_on_the_first_instances_that_are_free(tuning_request: Make, aws: EmbeddedAws) -> None:
+    request = tuning_request("")
+    definition = request["TrainingJobDefinition"]
+    del definition["ResourceConfig"]
+    scarce = {"InstanceType": "ml.c5.9xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    definition["HyperParameterTuningResourceConfig"] = {
+        "AllocationStrategy": "Prioritized",
+        "InstanceConfigs": [scarce | {"InstanceCount": 50}, scarce, scarce | {"InstanceType": "ml.m5.xlarge"}],
+    }
+    aws.training.jobs.quotas.set("ml.c5.9xlarge", 1)
+    job = tuned(request)
+    assert job["TrainingJobStatusCounters"]["Completed"] == 4
+    jobs = aws.training.jobs.all()
+    children = [one for one in jobs if one.tuning_arn == job["HyperParameterTuningJobArn"]]
+    types = {one.request["ResourceConfig"]["InstanceType"] for one in children}
+    assert types == {"ml.c5.9xlarge", "ml.m5.xlarge"}
+
+
+def test_a_bug_ends_the_tuning_job_and_nothing_else(tuning_request: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tuning_run.TuningRun, "_choose", fails)
+    request, client = tuning_request(""), boto3.client("sagemaker")
+    job = tuned(request)
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("InternalServerError")
+    client.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName=request["HyperParameterTuningJobName"])
+
+
+def test_what_was_there_at_create_and_is_gone_ends_the_tuning(tuning_request: Make) -> None:
+    iam = boto3.client("iam")
+    request = tuning_request("import time\ntime.sleep(1)", ResourceLimits={"MaxParallelTrainingJobs": 1})
+    boto3.client("sagemaker").create_hyper_parameter_tuning_job(**request)
+    iam.delete_role(RoleName=request["TrainingJobDefinition"]["RoleArn"].rpartition("/")[2])
+    job = ended(request["HyperParameterTuningJobName"])
+    assert job["HyperParameterTuningJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("Could not assume role")
+
+
+def test_a_tuning_job_that_waits_for_a_quota_can_be_stopped_and_deleted(
+    tuning_request: Make, job_request: Make, aws: EmbeddedAws
+) -> None:
+    request, client = tuning_request(""), boto3.client("sagemaker")
+    kind = {"InstanceType": "ml.c5.18xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    request["TrainingJobDefinition"]["ResourceConfig"] = kind
+    aws.training.jobs.quotas.set("ml.c5.18xlarge", 1)
+    other = job_request("import time\ntime.sleep(60)", ResourceConfig=kind)
+    client.create_training_job(**other)
+    client.create_hyper_parameter_tuning_job(**request)
+    asked = {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"]}
+    with pytest.raises(client.exceptions.ResourceInUse):
+        client.delete_hyper_parameter_tuning_job(**asked)
+    client.stop_hyper_parameter_tuning_job(**asked)
+    job = ended(request["HyperParameterTuningJobName"])
+    assert job["HyperParameterTuningJobStatus"] == "Stopped"
+    assert sum(job["TrainingJobStatusCounters"].values()) == 0
+    client.delete_hyper_parameter_tuning_job(**asked)
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.describe_hyper_parameter_tuning_job(**asked)
+    client.stop_training_job(TrainingJobName=other["TrainingJobName"])
+
+
+def test_lists_of_tuning_jobs_and_of_their_training_jobs_have_pages(tuning_request: Make) -> None:
+    client, request = boto3.client("sagemaker"), tuning_request("")
+    tuned(request)
+    asked = {"HyperParameterTuningJobName": request["HyperParameterTuningJobName"], "MaxResults": 3}
+    first = client.list_training_jobs_for_hyper_parameter_tuning_job(**asked)
+    rest = client.list_training_jobs_for_hyper_parameter_tuning_job(NextToken=first["NextToken"], **asked)
+    names = [row["TrainingJobName"] for page in (first, rest) for row in page["TrainingJobSummaries"]]
+    assert len(first["TrainingJobSummaries"]) == 3
+    assert len(names) == 4
+    assert names == sorted(names)
+    asked["StatusEquals"] = "Failed"
+    assert client.list_training_jobs_for_hyper_parameter_tuning_job(**asked)["TrainingJobSummaries"] == []
+    listed = {"NameContains": request["HyperParameterTuningJobName"]}
+    for status, count in {"Completed": 1, "Stopped": 0}.items():
+        found = client.list_hyper_parameter_tuning_jobs(StatusEquals=status, **listed)
+        assert len(found["HyperParameterTuningJobSummaries"]) == count
