@@ -67,7 +67,7 @@ def test_what_does_not_need_its_rule_does_not_run_it(
     (model.parent / "data.txt").write_text("AB,AB\n")
     (model.parent / "run" / "checkpoints").mkdir(parents=True)
     (model.parent / "run" / "checkpoints" / "step-00000003").symlink_to(model)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"AB\n")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"AB\n"), encoding="utf-8"))
     main(words.split())  # an untrained model of another rule: some of these end with a sentence about that
     said = capsys.readouterr().err
     assert "not run unasked" not in said
