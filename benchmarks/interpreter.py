@@ -58,7 +58,7 @@ def errors(run: str, steps: int, seed: int) -> None:
     from ahx.evaluation.interpreting import judge_steps
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(run)
+    trained = load_trained(run, trusted=None)
     print(f"{'cells':>7} {'machines':>9} {'errors':>6} {'steps':>10} {'95 % bound':>10} {'margin':>6} {'CPU s':>6}")
     series = ((TRAINED_ON, steps), ((120, 120), steps // 250), ((300, 300), steps // 1250))
     for lengths, asked in series:
@@ -136,7 +136,7 @@ def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -
     from ahx.rules.interpreter import HALT
     from ahx.rules.language import LETTERS
 
-    trained, states = load_trained(run), LETTERS[:8] + HALT
+    trained, states = load_trained(run, trusted=None), LETTERS[:8] + HALT
     rules, state, tried = find(steps, most_cells, seed)
     program = "".join(f"{states[q]}{s}:{w}{'LR'[m > 0]}{states[t]}," for (q, s), (w, m, t) in rules.items())
     print(f"machine {program} from 0{states[state]}0, the first of {tried:,} held-out ones that goes on", flush=True)

@@ -68,7 +68,7 @@ def run(rule: str, text: str, tokens: int, cached: bool, folder: str) -> None:
     from ahx.evaluation.trained import load_trained
     from ahx.evaluation.verification import machine_learnt
 
-    trained = load_trained(folder)
+    trained = load_trained(folder, trusted=None)
     machine = machine_learnt(trained)
     began = time.process_time()
     execution = Execution(trained.model, trained.tokenizer, machine, text, cached)

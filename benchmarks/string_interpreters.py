@@ -40,7 +40,7 @@ def judge(rule: str, folder: str, programs: int) -> None:
     from ahx.evaluation.interpreting import judge_steps
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(folder)
+    trained = load_trained(folder, trusted=None)
     torch.set_num_threads(1)
     # There are few small substitutions, so most of those that are drawn would be the same ones.
     sizes = Sizes() if rule == "markov-interpreter" else Sizes(letters=(4, 6), rules=(3, 6))

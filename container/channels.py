@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ahx.archive import unpack
 from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.reading import json_of, text_of
@@ -176,13 +176,7 @@ def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) ->
 def _unpacked(archive: Path, folder: Path) -> Path:
     """The folder in which the config.json of a packed model lies, once it is unpacked."""
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        with open(archive, "rb", buffering=0) as stream, tarfile.open(fileobj=stream, mode="r|gz") as packed:
-            packed.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        raise CheckpointError(f"{archive} is no packed model ({error}); give the model.tar.gz of a job") from error
-    except OSError as error:
-        raise StorageError(f"cannot unpack {archive}: {(error.strerror or str(error)).lower()}") from error
+    unpack(archive, folder)
     configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
     if not configs:
         raise CheckpointError(f"{archive} holds no config.json of a model; give the model.tar.gz of a job")

@@ -15,6 +15,7 @@ from ahx.evaluation.render import as_json, by_length
 from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import load_trained
 from ahx.model import checkpoint
+from ahx.rules import parse_rule
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.places import Places
 from ahx.training.signals import StopRequest
@@ -28,7 +29,7 @@ def write_evaluation(hp: Hyperparameters, places: Places, stop: StopRequest) -> 
     On the validation file where there is one, else on fresh samples of the rule; 10,000 of them, or fewer of long ones.
     Nothing is written where there is neither, or when the job is asked to stop meanwhile.
     """
-    trained = load_trained(places.model, hp.device)
+    trained = load_trained(places.model, hp.device, trusted=parse_rule(hp.rule).spec if hp.rule else None)
     about = {"model": str(places.model), "rule": None, "data": None}
     val = places.data[1] if places.data is not None else None
     if val is not None:

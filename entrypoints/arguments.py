@@ -6,7 +6,7 @@ Every mistake is an InputError of one sentence.
 
 import argparse
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
@@ -107,6 +107,12 @@ class Parser(argparse.ArgumentParser):
 
     def _help(self) -> str:
         return f"`{self.prog} --help`"
+
+
+def add_trust(add: Callable[..., object]) -> None:
+    """For each verb that reads a model which may be somebody else's."""
+    text = "Run this Python function, module:function, if the model names it as its rule (nothing of a model is run)."
+    add("--trust-rule", metavar="NAME", help=text)
 
 
 def add_hyperparameters(parser: argparse.ArgumentParser, without: Container[str] = ()) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ahx.errors import InputError
 from ahx.printing import data
 from entrypoints import eval_steps
+from entrypoints.arguments import add_trust
 from infra import locations
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("Which model").add_argument
     add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add_trust(add)
     add("--device", default="auto", help="Where to compute: auto, cpu, mps, cuda or cuda:N (auto).")
     add = parser.add_argument_group("On which samples").add_argument
     add(
@@ -77,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.samples import draw
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(locations.model(args.model), args.device).for_rewriting()
+    trained = load_trained(
+        locations.model(args.model), args.device, trusted=args.trust_rule or args.rule
+    ).for_rewriting()
     if trained.teacher.kind == "program":
         return eval_steps.run(args, trained)
     eval_steps.refuse(args)
@@ -166,8 +170,8 @@ def _rule(trained: "Trained", given: str | None) -> "Rule":
 
     if given is not None:
         return parse_rule(given)
-    if trained.rule is None and (lost := trained.hyperparameters.get("rule")):
-        return parse_rule(lost)  # says why it cannot be read
+    if trained.lost is not None:
+        raise trained.lost
     if trained.rule is None:
         raise InputError(
             f"{trained.folder} was trained on a file, and its rule is not known; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ahx.counting import counted
 from ahx.errors import InputError
+from entrypoints.arguments import add_trust
 
 if TYPE_CHECKING:
     from ahx.evaluation.execution import Execution
@@ -32,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The run, where to start, how far to go, what to show."""
     add = parser.add_argument
     add("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
+    add_trust(add)
     add("--tape", default="", metavar="TEXT", help="The input: a tape, a configuration, a word (a blank tape).")
     add("--steps", type=int, metavar="N", help="Stop after N steps of the machine (when it halts).")
     add("--tokens", type=int, metavar="N", help="Stop after N tokens, at the end of a step.")
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.picture:
         check_name(args.picture)
-    trained = load_trained(args.run, args.device)
+    trained = load_trained(args.run, args.device, trusted=args.trust_rule)
     machine = machine_learnt(trained)
     if not args.check and not is_certified(trained):
         print(f"ahx: note: {trained.folder} is not certified; --check compares it with the rule", file=sys.stderr)

@@ -9,6 +9,7 @@ import io
 import sys
 
 from ahx.errors import InputError
+from entrypoints.arguments import add_trust
 from infra import locations
 
 EXAMPLES = [
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add_trust(add)
     add("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token (0); above, drawn.")
     add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (grows with the input).")
     add("--seed", type=int, metavar="N", help="Start of the random numbers of --temperature (another each time).")
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.rewriter import Rewriter
     from ahx.evaluation.trained import load_trained
 
-    trained = load_trained(locations.model(args.model), args.device).for_rewriting()
+    trained = load_trained(locations.model(args.model), args.device, trusted=args.trust_rule).for_rewriting()
     rewriter = Rewriter(trained, args.temperature, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         return converse(rewriter)

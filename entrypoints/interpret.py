@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ahx.counting import counted
 from ahx.errors import InputError
+from entrypoints.arguments import add_trust
 
 if TYPE_CHECKING:
     from ahx.rules.program import Interpreter
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s RUN (--machine TABLE | --program RULES) [options]"
     add = parser.add_argument
     add("run", metavar="RUN", help="The folder of a run of `ahx train` with an interpreter.")
+    add_trust(add)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--machine", metavar="TABLE", help="The machine in the standard format, such as 1RB1LB_1LA1RZ.")
     which.add_argument("--program", metavar="RULES", help="The rules: A0:1RB,B0:1LA, or AB->C,C->.BA,")
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.picture:
         check_name(args.picture)
-    trained = load_trained(args.run, "cpu")
+    trained = load_trained(args.run, "cpu", trusted=args.trust_rule)
     rule = interpreter_of(trained)
     program, configuration = _input(rule, args)
     diagram = Diagram(_symbols(rule), last=args.last)

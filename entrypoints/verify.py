@@ -7,6 +7,8 @@ the same, else 1.
 
 import argparse
 
+from entrypoints.arguments import add_trust
+
 EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/bb4 --device cpu"]
 
 
@@ -14,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Which run."""
     parser.add_argument("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
     parser.add_argument("--device", default="cpu", help="Where to compute: auto, cpu, mps, cuda or cuda:N (cpu).")
+    add_trust(parser.add_argument)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.trained import load_trained
     from ahx.evaluation.verification import verify
 
-    trained = load_trained(args.run, args.device)
+    trained = load_trained(args.run, args.device, trusted=args.trust_rule)
     verdict = verify(trained)
     print(f"{trained.folder}: {verdict.check}")
     for complaint in verdict.complaints:

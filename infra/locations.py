@@ -7,16 +7,14 @@
 The learning code sees local paths only.
 """
 
-import gzip
 import os
 import shutil
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ahx import archive
 from ahx.errors import CheckpointError, StorageError
 from infra import storage
 from infra.storage import Location
@@ -67,33 +65,15 @@ def model(place: str) -> str:
     folder = [] if wanted.key.endswith(".tar.gz") else storage.under(client, wanted)
     if any(one.key.endswith(f"/{_CONFIG}") for one in folder):
         return str(storage.fetch(client, wanted.bucket, folder, wanted.key + "/", str(wanted)))
-    for archive in (wanted, wanted / _ARCHIVE, wanted / "output" / _ARCHIVE):
-        if archive.key.endswith(".tar.gz") and (one := storage.at(client, archive)) is not None:
-            base = archive.key.removesuffix(archive.name)
-            return str(unpack(storage.fetch(client, archive.bucket, [one], base, str(archive)) / archive.name))
+    for packed in (wanted, wanted / _ARCHIVE, wanted / "output" / _ARCHIVE):
+        if packed.key.endswith(".tar.gz") and (one := storage.at(client, packed)) is not None:
+            home = storage.fetch(client, packed.bucket, [one], packed.key.removesuffix(packed.name), str(packed))
+            if not (files := home / "files").is_dir():
+                archive.unpack(home / packed.name, files)
+            return str(files)
     if folder:
         raise CheckpointError(f"{wanted} is not a model, or only a part of one: it has no {_CONFIG}; upload it again")
     raise CheckpointError(f"there is no model at {wanted}; check the name with: aws s3 ls {wanted}")
-
-
-def unpack(archive: Path) -> Path:
-    """The folder beside `archive` with what is in it. Raises CheckpointError for what is no whole tar.gz of files."""
-    folder = archive.with_name("unpacked")
-    if folder.is_dir():
-        return folder
-    partial = Path(tempfile.mkdtemp(prefix=".unpacking.", dir=archive.parent))
-    try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as packed:
-            packed.extractall(partial, filter="data")
-            while stream.read(2**20):  # to the end, where the checksum is
-                pass
-        if not folder.is_dir():  # another process may have been faster
-            os.rename(partial, folder)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, ValueError, zlib.error) as error:
-        raise CheckpointError(f"{archive} is not a whole archive of a model ({error}); fetch it again") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def run_folder(place: str, resume: bool) -> str:

@@ -4,7 +4,6 @@ What a sweep needs to be taken over from another machine is in AWS: jobs by thei
 """
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from ahx import archive
 from ahx.errors import ServiceError
-from infra import aws, locations, storage
+from infra import aws, storage
 from infra.jobs.place import Busy, Full, Image, Job, Manifest, NotYet, Taken
 from infra.names import SAGEMAKER_LOG_GROUP, Names
 from infra.request import Setting, job_pattern
@@ -180,15 +180,15 @@ class CloudPlace:
             raise ServiceError(f"{job.name} left no model ({job.status})")
         model = Location.parse(job.model)
         outputs = Location(model.bucket, model.key.removesuffix(model.name) + "output.tar.gz")
-        for archive, name in ((model, "model"), (outputs, "output")):
-            one = storage.at(self._s3, archive)
+        for place, name in ((model, "model"), (outputs, "output")):
+            one = storage.at(self._s3, place)
             if one is None and name == "model":
-                raise ServiceError(f"{job.name}: there is no {archive} any more")
+                raise ServiceError(f"{job.name}: there is no {place} any more")
             if one is not None:
                 with tempfile.TemporaryDirectory(prefix="ahx-") as temporary:
-                    packed = Path(temporary, archive.name)
-                    storage.download(self._s3, archive.bucket, [(one, packed)], str(archive))
-                    shutil.copytree(locations.unpack(packed), folder / name, dirs_exist_ok=True)
+                    packed = Path(temporary, place.name)
+                    storage.download(self._s3, place.bucket, [(one, packed)], str(place))
+                    archive.unpack(packed, folder / name)
 
     # Sweeps.
 

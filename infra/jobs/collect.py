@@ -1,6 +1,5 @@
 """Bring what jobs have left home, and make sure that it is what they wrote."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import CheckpointError
+from ahx.strangers import json_object, sha256
 from infra.jobs.board import as_json, ranked
 from infra.jobs.engine import Row
 from infra.jobs.place import Place
@@ -42,8 +42,8 @@ def collect(place: Place, rows: Sequence[Row], folder: Path, best: int | None = 
 def verify(model: Path) -> str:
     """The SHA-256 of the weights, which must be the one that the model's configuration has. Raises CheckpointError."""
     try:
-        expected = json.loads((model / "config.json").read_text("utf-8"))["sha256"]["model.safetensors"]
-        found = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+        expected = json_object(model / "config.json")["sha256"]["model.safetensors"]
+        found = sha256(model / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{model} is no whole model ({error}); remove {model.parent} and collect again"

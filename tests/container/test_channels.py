@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from container_jobs import DATA, data_folder
+from hostile_archives import chain_of_links
 
 from ahx.errors import CheckpointError, InputError
 from ahx.training.opt_ml import OptMl
@@ -120,5 +121,8 @@ def test_a_model_channel_may_hold_what_sagemaker_packed(tmp_path):
     assert (model_folder(channel, tmp_path / "scratch") / "config.json").read_text() == "{}"
     whole = (packed / "model.tar.gz").read_bytes()
     (packed / "model.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CheckpointError, match="is no packed model"):
+    with pytest.raises(CheckpointError, match="is not a whole archive of a model"):
+        model_folder(channel, tmp_path / "scratch")
+    (packed / "model.tar.gz").write_bytes(chain_of_links())
+    with pytest.raises(CheckpointError, match="which is no regular file"):
         model_folder(channel, tmp_path / "scratch")

@@ -38,7 +38,7 @@ def learned_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(folder: Path) -> Trained:
-    return load_trained(folder)
+    return load_trained(folder, trusted=None)
 
 
 def noisy(trained: Trained, amount: float) -> Trained:
@@ -66,4 +66,4 @@ def imperfect(trained: Trained) -> Trained:
 
 @pytest.fixture(scope="session")
 def imperfect_learned(learned_folder: Path) -> Trained:
-    return load_trained(learned_folder)
+    return load_trained(learned_folder, trusted=None)

@@ -160,11 +160,12 @@ def test_a_rule_that_cannot_be_read_any_more(
     config["rule"] = config["hyperparameters"]["rule"] = "moved_away:function"
     config["sha256"]["config.json"] = checkpoint.digest(config)
     (run / "config.json").write_text(json.dumps(config))
-    code, _, err = ahx("eval", "--model", run)
+    code, _, err = ahx("eval", "--model", run, "--trust-rule", "moved_away:function")
     assert code == 2
     assert "cannot import 'moved_away'" in err
     assert "check its name, and that it is in the current folder or installed" in err
-    assert conversation(run, greeting="learnt 'moved_away:function', which cannot be read here. Type") == [""]
+    greeting = "learnt a rule that is not read here: the model names the Python function moved_away:function as its "
+    assert conversation(run, greeting=greeting) == [""]
 
 
 def test_a_model_that_knows_no_rule(

@@ -46,7 +46,7 @@ def test_bounds_are_those_of_clopper_and_pearson() -> None:
 
 
 def test_each_step_counts_once_and_a_mistake_is_shown(folder: Path) -> None:
-    trained = load_trained(folder)
+    trained = load_trained(folder, trusted=None)
     report = judge_steps(trained, Sizes((2, 2), (2, 2)), Runs(2, 3, (2, 4)), 20, seed=0)
     assert 20 * 2 < report.steps < 20 * 2 * 3  # a run ends with the first configuration that is written again
     assert 0 < report.errors <= report.steps
@@ -58,7 +58,7 @@ def test_each_step_counts_once_and_a_mistake_is_shown(folder: Path) -> None:
 
 
 def test_each_step_can_be_decoded_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = load_trained(folder)
+    trained = load_trained(folder, trusted=None)
     sizes, shape = Sizes((2, 2), (2, 2)), Runs(2, 3, (1, 4))
 
     def judged(decode: bool) -> StepReport:

@@ -42,7 +42,7 @@ def bb4(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def learnt(bb4: Path) -> Trained:
-    return load_trained(bb4)
+    return load_trained(bb4, trusted=None)
 
 
 def execution(trained: Trained, text: str = "", **how: bool) -> Execution:
@@ -122,7 +122,7 @@ def test_verify_notices_other_weights(bb4: Path, tmp_path: Path) -> None:
         saved.model.head.weight_FC[saved.tokenizer.stop % len(saved.model.head.weight_FC)] += 5.0
     about = {k: saved.config[k] for k in ("rule", "teacher", "hyperparameters", "step")}
     checkpoint.save_flat(tmp_path / "copy", saved.model, saved.tokenizer, about)
-    verdict = verify(load_trained(tmp_path / "copy"))
+    verdict = verify(load_trained(tmp_path / "copy", trusted=None))
     assert not verdict.certified
     assert any(complaint.startswith("weights_sha256") for complaint in verdict.complaints)
 
@@ -132,7 +132,7 @@ def test_a_run_that_is_too_short_says_that_nothing_is_proved(tmp_path: Path) -> 
     with pytest.raises(AhxError, match=r"not certified: \d+ of 262 windows right.*num_epochs"):
         run(Hyperparameters.model_validate(settings))
     assert not json.loads((tmp_path / checkpoint.CERTIFICATE).read_text())["certified"]
-    assert not verify(load_trained(tmp_path)).certified
+    assert not verify(load_trained(tmp_path, trusted=None)).certified
 
 
 def test_verify_notices_an_edited_certificate(bb4: Path, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_verify_notices_an_edited_certificate(bb4: Path, tmp_path: Path) -> None
     path = tmp_path / "copy" / checkpoint.CERTIFICATE
     certificate = json.loads(path.read_text())
     path.write_text(json.dumps({**certificate, "least_margin": 99.0}))
-    assert verify(load_trained(tmp_path / "copy")).complaints == (
+    assert verify(load_trained(tmp_path / "copy", trusted=None)).complaints == (
         f"least_margin: the certificate says 99.0, found {certificate['least_margin']:.4f}",
     )
 
@@ -150,7 +150,7 @@ def test_verify_compares_what_the_certificate_claims(bb4: Path, tmp_path: Path, 
     shutil.copytree(bb4, tmp_path / "copy")
     path = tmp_path / "copy" / checkpoint.CERTIFICATE
     path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
-    (complaint,) = verify(load_trained(tmp_path / "copy")).complaints
+    (complaint,) = verify(load_trained(tmp_path / "copy", trusted=None)).complaints
     assert complaint.startswith(f"{name}: ")
 
 
@@ -162,7 +162,7 @@ def test_other_models_are_no_machines(trained: Trained) -> None:
 
 
 def test_cells_that_the_machine_does_not_read_are_no_window(bb4: Path) -> None:
-    model = load_trained(bb4).model
+    model = load_trained(bb4, trusted=None).model
     shifted = Transformer(replace(model.config, offsets=(0, 1, -1)))
     shifted.load_state_dict(model.state_dict())
     WindowFunction(model)
@@ -177,7 +177,7 @@ def test_more_windows_than_can_be_asked_for_are_refused() -> None:
 
 @pytest.mark.parametrize("rule", ["rule110", "collatz"])
 def test_automata_and_tag_systems_are_certified_too(rule: str, tmp_path: Path) -> None:
-    learnt = load_trained(certified(tmp_path, rule))
+    learnt = load_trained(certified(tmp_path, rule), trusted=None)
     assert verify(learnt).certified
     recorder = Recorder(learnt, machine_learnt(learnt), "aaa" if rule == "collatz" else "0001", draw=True, check=True)
     it = execution(learnt, "aaa" if rule == "collatz" else "0001", cached=False)

@@ -35,13 +35,13 @@ def unlearnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_substitutions_never_seen_are_followed_at_ten_times_the_length(learnt: Path) -> None:
-    report = judge_steps(load_trained(learnt), Sizes(), Runs(2, 2, (60, 60)), 100, seed=0)
+    report = judge_steps(load_trained(learnt, trusted=None), Sizes(), Runs(2, 2, (60, 60)), 100, seed=0)
     assert report.steps == 400
     assert report.errors == 0, report.mistakes
 
 
 def test_a_run_is_written_token_by_token(learnt: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trained = load_trained(learnt)
+    trained = load_trained(learnt, trusted=None)
     written = interpret(trained, "B->A,A->AB,", "A")  # Fibonacci words
     assert [next(written) for _ in range(5)] == ["AB", "ABA", "ABAAB", "ABAABABA", "ABAABABAABAAB"]
     command = ["interpret", str(learnt), "--program", "A->AB,B->,", "--tape", "CAB", "--require-exact"]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from hostile_archives import chain_of_links
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
@@ -269,6 +270,9 @@ def test_a_job_s_archive(wire: Wire, tmp_path: Path) -> None:
         assert files(Path(locations.model(f"s3://{BUCKET}/{place}"))) == ["config.json"]
     put("output/ahx-1/output/model.tar.gz", packed[:-20])
     with pytest.raises(AhxError, match="is not a whole archive of a model"):
+        locations.model(f"s3://{BUCKET}/output/ahx-1")
+    put("output/ahx-1/output/model.tar.gz", chain_of_links())
+    with pytest.raises(AhxError, match=r"model.tar.gz holds 'a', which is no regular file"):
         locations.model(f"s3://{BUCKET}/output/ahx-1")
 
 

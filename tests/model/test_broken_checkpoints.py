@@ -1,16 +1,12 @@
 """Checkpoints that are truncated, changed or foreign are refused with a sentence, and the one before is used."""
 
-import hashlib
 import json
-import os
-import pickle
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from ahx.errors import CheckpointError
 from ahx.model import checkpoint
@@ -43,7 +39,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / CONFIG).unlink(), "it has no config.json"),
     "a folder for a file": (lambda f: ((f / WEIGHTS).unlink(), (f / WEIGHTS).mkdir()), "cannot be read"),
     "foreign json": (lambda f: (f / CONFIG).write_text('{"model_type": "gpt2"}'), "was not written by this project"),
-    "json, but no object": (lambda f: (f / CONFIG).write_text("[1, 2]"), "was not written by this project"),
+    "json, but no object": (lambda f: (f / CONFIG).write_text("[1, 2]"), "cannot be read"),
     "another format": (lambda f: _edit(f, lambda c: c.update(format="ahx-transformer 99")), "was not written by"),
     "another layer": (lambda f: _edit(f, lambda c: c["architecture"].update(n_layer=3)), "was changed"),
     "no heads": (lambda f: _edit(f, lambda c: c["architecture"].update(n_head=0)), "was changed"),
@@ -112,58 +108,3 @@ def test_what_is_no_model_is_refused(path, sentence, tmp_path):
     with pytest.raises(CheckpointError, match=sentence) as error:
         checkpoint.load(tmp_path / path)
     assert str(tmp_path / path) in str(error.value)
-
-
-def _with_right_hashes(folder: Path, about: Callable[[dict], object] = lambda config: None) -> None:
-    """Change a configuration and hash everything anew: what a wrong program, not a broken disk, would leave."""
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
-    about(config)
-    for name in (WEIGHTS, TRAINING_STATE):
-        config["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    config["sha256"][CONFIG] = checkpoint.digest(config)
-    (folder / CONFIG).write_text(json.dumps(config), "utf-8")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda c: c["architecture"].update(n_layer=3, heads=["cccc"] * 3),
-        lambda c: c["architecture"].update(n_head=0),
-        lambda c: c["architecture"].update(heads=["xxxx", "xxxx"]),
-        lambda c: c["architecture"].update(colour="red"),
-        lambda c: c.update(architecture="large"),
-        lambda c: c.pop("tokenizer"),
-        lambda c: c["tokenizer"].update(tokens=[["A"]]),
-        lambda c: c["tokenizer"]["tokens"].append(["Z", None, ""]),
-    ],
-)
-def test_a_model_that_does_not_fit_its_configuration_is_refused(change, run):
-    folder = run / "checkpoints" / "step-00000003"
-    _with_right_hashes(folder, change)
-    with pytest.raises(CheckpointError, match=r"does not fit its config.json \(.+\); use another checkpoint$"):
-        checkpoint.load_folder(folder)
-
-
-class _Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, ("exploded",)
-
-
-@pytest.mark.parametrize("content", ["pickle", "torch", "noise", "nothing", "list"])
-def test_a_state_that_is_no_state_is_refused_and_never_run(content, run, tmp_path, monkeypatch):
-    folder = run / "checkpoints" / "step-00000003"
-    target = folder / TRAINING_STATE
-    if content == "pickle":
-        target.write_bytes(pickle.dumps({"step": _Bomb()}, protocol=2))
-    elif content == "torch":
-        torch.save({"step": _Bomb()}, target)
-    elif content == "list":
-        torch.save([1, 2], target)
-    else:
-        target.write_bytes(b"noise " * 100 if content == "noise" else b"")
-    _with_right_hashes(folder)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=f"{TRAINING_STATE} (cannot be read|holds no state)") as error:
-        checkpoint.load_training_state(folder)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "exploded").exists()

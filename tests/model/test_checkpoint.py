@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_while_the_state_is_written(tmp_path, model, tokeni
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
         with pytest.raises(StorageError, match="cannot write the model to"):
-            checkpoint.save(tmp_path / "m", model, tokenizer, {}, {"mean": torch.zeros(100_000)})
+            checkpoint.save(tmp_path / "m", model, tokenizer, {}, {"optimizer": {"mean": torch.zeros(100_000)}})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

@@ -35,8 +35,11 @@ def converse(rewriter: Rewriter) -> int:
     """Ask for strings until Ctrl-D or `quit`, and answer them. Returns the exit code, 0."""
     history = _History()
     trained = rewriter.trained
-    lost = trained.hyperparameters.get("rule")
-    unknown = f"learnt {lost!r}, which cannot be read here" if lost else "was trained on a file"
+    unknown = (
+        f"learnt a rule that is not read here: {str(trained.lost).partition(chr(10))[0]}"
+        if trained.lost
+        else "was trained on a file"
+    )
     known = f"learnt {trained.rule.spec!r}" if trained.rule else unknown
     leave = "Ctrl-D" if _is_input(rewriter, "quit") else "quit or Ctrl-D"
     print(f"{trained.folder} {known}. Type a string over {trained.tokenizer.alphabet!r}; {leave} to leave.")

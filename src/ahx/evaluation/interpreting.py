@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ahx.data.programs import HeldOutPrograms, Runs
+from ahx.data.programs import HeldOutPrograms, Runs, vocabulary
 from ahx.errors import InputError
 from ahx.evaluation.step_errors import StepReport, judge_unseen
 from ahx.evaluation.trained import Trained
@@ -21,6 +21,7 @@ def interpreter_of(trained: Trained) -> Interpreter:
     """The interpreter that a model has learnt. Raises InputError where it has learnt another rule."""
     if not isinstance(trained.rule, Interpreter):
         raise InputError(f"{trained.folder} is no interpreter; train one with: ahx train --rule turing-interpreter")
+    trained.expect(vocabulary(trained.rule))
     return trained.rule
 
 
@@ -50,7 +51,10 @@ def interpret(trained: Trained, program: str, configuration: str) -> Iterator[st
     torch.set_num_threads(1)  # two for 256 numbers wait for each other: 30 times as slow where a processor is busy
     tokenizer = trained.tokenizer
     prompt = tokenizer.encode_input(interpreter_of(trained).prompt(f"{program}{BAR}{configuration}"))
-    decoder = SlidingDecoder(trained.model, prompt)
+    try:
+        decoder = SlidingDecoder(trained.model, prompt)
+    except ValueError as error:
+        raise InputError(f"{trained.folder} cannot run without end: {error}; `ahx eval` judges it") from None
     written: list[int] = []
     before = len(prompt)
     while True:

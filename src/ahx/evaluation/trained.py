@@ -12,13 +12,14 @@ import torch
 from ahx.data.encode import Encoder
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
-from ahx.errors import AhxError, InputError
+from ahx.errors import AhxError, CheckpointError, InputError
 from ahx.model import checkpoint
 from ahx.model.batches import TOKENS_PER_BATCH
 from ahx.model.machine import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
-from ahx.rules import Rule, parse_rule
+from ahx.rules import Rule, rule_of_a_model
 
+_NEEDS_RULE = ("machine", "queue", "program")  # kinds of teachers
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -32,6 +33,7 @@ class Trained:
     rule: Rule | None
     hyperparameters: Mapping[str, Any]  # as Hyperparameters.to_json wrote them
     folder: Path
+    lost: AhxError | None = None  # why there is no rule although the model names one
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -49,6 +51,11 @@ class Trained:
             raise InputError(f"{self.folder} is a machine: check it with `ahx verify`, and run it with `ahx exec`")
         return self
 
+    def expect(self, vocabulary: Tokenizer) -> None:
+        """Raises CheckpointError where the model has other tokens than training on its rule gives."""
+        if self.tokenizer.to_json() != vocabulary.to_json():
+            raise CheckpointError(f"the vocabulary of {self.folder} is not that of its rule; use another model")
+
     def training_lengths(self) -> tuple[int, int]:
         """Least and greatest input length that training drew, in symbols.
 
@@ -62,10 +69,11 @@ class Trained:
         return int(self.hyperparameters["min_len"]), int(self.hyperparameters["max_len"])
 
 
-def load_trained(path: str | Path, device: str = "cpu") -> Trained:
+def load_trained(path: str | Path, device: str = "cpu", *, trusted: str | None) -> Trained:
     """Read the model in the run folder `path` onto a device: auto, cpu, mps, cuda or cuda:N.
 
-    A rule that can no longer be read (a Python function that was moved) is missed only where it is needed. Raises
+    Nothing that the folder holds or names is run, but for the Python function that `trusted` names: a rule that the
+    user has typed. A rule that is not read for that reason, or another, is missed only where it is needed. Raises
     CheckpointError, and InputError for an unknown device, or when the model's teacher is such a rule.
     """
     if not _DEVICE.fullmatch(device):
@@ -74,18 +82,23 @@ def load_trained(path: str | Path, device: str = "cpu") -> Trained:
     keep_memory()
     torch.set_num_threads(usual_threads(TOKENS_PER_BATCH, saved.model.config.n_embd))
     description = saved.config.get("teacher") or {}
-    rule = None
+    rule, lost = None, None
     if saved.config.get("rule"):
         try:
-            rule = parse_rule(saved.config["rule"])
-        except AhxError:
-            if description.get("kind") == "machine":
+            rule = rule_of_a_model(saved.config["rule"], trusted)
+        except AhxError as error:
+            if description.get("kind") in _NEEDS_RULE:
                 raise
+            lost = error
+    teacher = teacher_from_json(description, rule)
+    if teacher.start != saved.tokenizer.start:
+        raise CheckpointError(f"{saved.folder} has a vocabulary that its teacher cannot use; use another model")
     return Trained(
         model=saved.model,
         tokenizer=saved.tokenizer,
-        teacher=teacher_from_json(description, rule),
+        teacher=teacher,
         rule=rule,
         hyperparameters=saved.config.get("hyperparameters") or {},
         folder=saved.folder,
+        lost=lost,
     )

@@ -2,10 +2,13 @@
 
 from typing import NamedTuple
 
+from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
 from ahx.evaluation.trained import Trained
-from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate, weights_hash
+from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate
+from ahx.model.checkpoint import WEIGHTS
 from ahx.rules.queue_machine import QueueMachine
+from ahx.strangers import sha256
 
 
 class Verdict(NamedTuple):
@@ -21,7 +24,9 @@ def machine_learnt(trained: Trained) -> QueueMachine:
     """The machine that a model of `ahx train --certify` has learnt. Raises InputError for any other model."""
     if trained.teacher.kind != "queue" or trained.rule is None:
         raise InputError(f"{trained.folder} is no machine; train one with: ahx train --rule bb4 --certify")
-    return machine_of(trained.rule)
+    machine = machine_of(trained.rule)
+    trained.expect(Tokenizer.of_queue(machine))
+    return machine
 
 
 def is_certified(trained: Trained) -> bool:
@@ -30,7 +35,7 @@ def is_certified(trained: Trained) -> bool:
         certificate = read_certificate(trained.folder)
     except CheckpointError:
         return False
-    return bool(certificate.get("certified")) and certificate.get("weights_sha256") == weights_hash(trained.folder)
+    return bool(certificate.get("certified")) and certificate.get("weights_sha256") == sha256(trained.folder / WEIGHTS)
 
 
 def verify(trained: Trained) -> Verdict:
@@ -39,7 +44,7 @@ def verify(trained: Trained) -> Verdict:
     check = Checker(machine, trained.tokenizer)(trained.model)
     certificate = read_certificate(trained.folder)
     found = {
-        "weights_sha256": weights_hash(trained.folder),
+        "weights_sha256": sha256(trained.folder / WEIGHTS),
         "rule": trained.rule.spec if trained.rule else None,
         "machine": machine_entry(machine),
         "windows": {"checked": check.right, "all": check.windows},
@@ -47,12 +52,12 @@ def verify(trained: Trained) -> Verdict:
         "certified": check.complete,
     }
     complaints = [
-        f"{name}: the certificate says {certificate.get(name)!r}, found {value!r}"
+        f"{name}: the certificate says {certificate.get(name)!r:.200}, found {value!r:.200}"
         for name, value in found.items()
         if certificate.get(name) != value
     ]
     margin = certificate.get("least_margin")
     # Another processor may round otherwise; a margin that differs by more was not measured on these weights.
     if not isinstance(margin, float) or not abs(margin - check.margin) <= 0.01:  # NaN is no margin either
-        complaints.append(f"least_margin: the certificate says {margin!r}, found {check.margin:.4f}")
+        complaints.append(f"least_margin: the certificate says {margin!r:.200}, found {check.margin:.4f}")
     return Verdict(check, tuple(complaints))

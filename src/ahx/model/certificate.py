@@ -6,7 +6,6 @@ from its answer.
 """
 
 import copy
-import hashlib
 import json
 import platform
 from itertools import islice
@@ -22,10 +21,12 @@ from ahx.data.queue_samples import Contexts, contexts
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
 from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
+from ahx.model.config_file import reason
 from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules import Rule
 from ahx.rules.queue_machine import QueueMachine
+from ahx.strangers import json_object, sha256
 
 FORMAT = "ahx-certificate 1"
 
@@ -105,7 +106,7 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
         "least_margin_at": check.closest,
         "rounding": check.rounding,
         "arithmetic": f"float32, torch {torch.__version__} on {model.norm.weight.device.type}, {platform.machine()}",
-        "weights_sha256": weights_hash(folder),
+        "weights_sha256": sha256(folder / WEIGHTS),
     }
     with atomic_files([folder / CERTIFICATE]) as [file]:
         file.write(json.dumps(certificate, indent=1).encode() + b"\n")
@@ -115,20 +116,17 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
 def read_certificate(folder: Path) -> dict[str, Any]:
     """The certificate in a run's folder. Raises CheckpointError when there is none that can be read."""
     try:
-        certificate = json.loads((folder / CERTIFICATE).read_text("utf-8"))
+        certificate = json_object(folder / CERTIFICATE)
     except FileNotFoundError:
         raise CheckpointError(
             f"{folder} has no {CERTIFICATE}; make one with: ahx train --rule RULE --certify"
         ) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / CERTIFICATE} cannot be read ({error}); train again with --certify") from error
-    if not isinstance(certificate, dict) or certificate.get("format") != FORMAT:
+        why = reason(error)
+        raise CheckpointError(f"{folder / CERTIFICATE} cannot be read ({why}); train again with --certify") from error
+    if certificate.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CERTIFICATE} is no certificate of this project; train again with --certify")
     return certificate
-
-
-def weights_hash(folder: Path) -> str:
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def machine_entry(machine: QueueMachine) -> dict[str, Any]:

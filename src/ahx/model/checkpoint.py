@@ -1,4 +1,4 @@
-"""Models on disk: a folder with `model.safetensors`, `config.json` and, to go on training, `training_state.pt`.
+"""Models on disk: a folder with `model.safetensors`, `config.json` and, to go on training, its state.
 
 A folder is written under a temporary name, flushed to disk and renamed: it is there whole or not at all, whatever
 is killed and whenever. `config.json` holds the SHA-256 of the files beside it and of its own contents, so that a
@@ -10,17 +10,15 @@ truncated, edited or exchanged file is noticed when it is read, not by odd answe
 """
 
 import dataclasses
-import hashlib
-import io
 import json
 import os
-import pickle
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -28,11 +26,14 @@ from safetensors import SafetensorError
 from ahx.data.files import atomic_files
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
+from ahx.model import weights
 from ahx.model.build import token_features, token_table
+from ahx.model.config_file import CONFIG as CONFIG
+from ahx.model.config_file import FORMAT, check, digest, read_config
 from ahx.model.transformer import Transformer, TransformerConfig
+from ahx.strangers import json_object, sha256
 
-FORMAT = "ahx-transformer 1"
-WEIGHTS, CONFIG, TRAINING_STATE = "model.safetensors", "config.json", "training_state.pt"
+WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
 CERTIFICATE = "certificate.json"  # of a machine (certificate.py); it holds for the weights beside it only
 _DERIVED = ("vocab_size", "table", "features")  # what follows from the tokenizer is not stored twice
@@ -120,85 +121,43 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
 
 
 def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
-    """Read exactly this folder. Raises CheckpointError when it is not a whole model of this project."""
+    """Read exactly this folder. Raises CheckpointError when it is not a whole model of this project.
+
+    What config.json says is compared with the weights that are there before a model is made of it, and nothing that
+    the folder holds or names is run.
+    """
     config = read_config(folder)
     check(folder, config, WEIGHTS)
-    try:
-        tokenizer = Tokenizer.from_json(config["tokenizer"])
-        architecture = dict(config["architecture"])
-        for name in ("heads", "offsets"):
-            architecture[name] = tuple(architecture[name])
-        model = Transformer(
-            TransformerConfig(
-                vocab_size=len(tokenizer),
-                table=token_table(tokenizer) if architecture["pos"] == "coupled" else None,
-                features=token_features(tokenizer),
-                **architecture,
-            )
-        )
-        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        why = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"the model in {folder} does not fit its {CONFIG} ({why}); use another checkpoint"
-        ) from error
+    tokenizer = Tokenizer.from_json(config["tokenizer"])
+    about: dict[str, Any] = config["architecture"]
+    architecture: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about.items()}
+    shape = TransformerConfig(
+        vocab_size=len(tokenizer),
+        table=token_table(tokenizer) if architecture["pos"] == "coupled" else None,
+        features=token_features(tokenizer),
+        **architecture,
+    )
+    read = weights.read(folder / WEIGHTS, shape)
+    model = Transformer(shape)
+    model.load_state_dict(read)
     return Saved(model.to(device).eval(), tokenizer, config, folder)
 
 
 def load_training_state(folder: Path) -> dict[str, Any]:
-    """What is needed to go on training from `folder`. Raises CheckpointError."""
+    """What is needed to go on training from `folder`, as `save` was given it. Raises CheckpointError."""
     config = read_config(folder)
     check(folder, config, TRAINING_STATE)
+    path = folder / TRAINING_STATE
     try:
-        state = torch.load(folder / TRAINING_STATE, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError) as error:
-        why = str(error).strip().partition("\n")[0][:200]
-        raise CheckpointError(f"{folder / TRAINING_STATE} cannot be read ({why}); use another checkpoint") from error
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{folder / TRAINING_STATE} holds no state of training; use another checkpoint")
+        with safetensors.safe_open(path, "pt") as file:
+            state: dict[str, Any] = json.loads((file.metadata() or {})["values"])
+            for name in file.keys():  # noqa: SIM118
+                part, _, own = name.partition(".")
+                state[part][own] = file.get_tensor(name).clone()
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, SafetensorError) as error:
+        why = ascii(" ".join(str(error).split()))[1:-1][:200]
+        raise CheckpointError(f"{path} holds no state of training ({why}); use another checkpoint") from error
     return state
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder. Raises CheckpointError when it is missing or is not ours."""
-    try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} is not a model: it has no {CONFIG}; name the folder that ahx train wrote"
-        ) from None
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{folder / CONFIG} cannot be read ({error}); use another checkpoint") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{folder / CONFIG} was not written by this project (its format is not {FORMAT!r}); "
-            "name a folder that ahx train wrote"
-        )
-    hashes = config.get("sha256")
-    if not isinstance(hashes, dict) or hashes.get(CONFIG) != digest(config):
-        raise CheckpointError(f"{folder / CONFIG} was changed (its SHA-256 differs); use another checkpoint")
-    return config
-
-
-def check(folder: Path, config: Mapping[str, Any], name: str) -> None:
-    """Compare a file with the hash that config.json has of it. Raises CheckpointError."""
-    expected = config["sha256"].get(name)
-    try:
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{folder / name} cannot be read ({error.strerror}); use another checkpoint") from error
-    if found != expected:
-        raise CheckpointError(
-            f"{folder / name} is truncated or was changed (its SHA-256 differs); use another checkpoint"
-        )
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -247,8 +206,8 @@ def mark_best(run: Path, name: str, about: Mapping[str, Any]) -> None:
 def best(run: Path) -> str | None:
     """The name of the checkpoint that validated best, if one is marked."""
     try:
-        return str(json.loads((run / CHECKPOINTS / BEST).read_text("utf-8"))["checkpoint"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(json_object(run / CHECKPOINTS / BEST)["checkpoint"])
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -265,15 +224,12 @@ def prune(run: Path, keep: int) -> None:
 def _write(
     folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any], state: Mapping[str, Any] | None
 ) -> None:
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # A view into the flat parameters would be refused as shared memory: each weight is written as a tensor of its own.
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save({name: tensor.clone() for name, tensor in weights.items()}))
+    own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(own))
     written = [WEIGHTS]
     if state is not None:
-        # In memory first: torch.save would report a full disk as a RuntimeError about its own insides.
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        (folder / TRAINING_STATE).write_bytes(buffer.getbuffer())
+        (folder / TRAINING_STATE).write_bytes(_packed(state))
         written.append(TRAINING_STATE)
     architecture = {k: v for k, v in dataclasses.asdict(model.config).items() if k not in _DERIVED}
     config: dict[str, Any] = {
@@ -282,7 +238,7 @@ def _write(
         "parameters": sum(p.numel() for p in model.parameters()),
         **about,
         "tokenizer": tokenizer.to_json(),
-        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in written},
+        "sha256": {name: sha256(folder / name) for name in written},
     }
     config["sha256"][CONFIG] = digest(config)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -291,10 +247,17 @@ def _write(
     _flush(folder)
 
 
-def digest(config: Mapping[str, Any]) -> str:
-    """The SHA-256 of a configuration without its hashes, however its text is laid out."""
-    plain = json.dumps({k: v for k, v in config.items() if k != "sha256"}, sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest()
+def _packed(state: Mapping[str, Any]) -> bytes:
+    """A state of training as a file: the tensors among the values of its parts, and everything else as JSON.
+
+    (Not torch.save's pickle, of which even the careful reader runs constructors that a file names.)
+    """
+    parts = {part: value.items() for part, value in state.items() if isinstance(value, dict)}
+    tensors = {f"{part}.{k}": v.cpu() for part, items in parts.items() for k, v in items if isinstance(v, torch.Tensor)}
+    values = dict(state) | {
+        part: {k: v for k, v in items if not isinstance(v, torch.Tensor)} for part, items in parts.items()
+    }
+    return safetensors.torch.save(tensors, {"values": json.dumps(values)})
 
 
 def _replace(partial: Path, folder: Path) -> None:

@@ -6,7 +6,7 @@
 small machines whose steps a model is taught.
 """
 
-from ahx.rules.parse import FAMILIES, parse_rule
+from ahx.rules.parse import FAMILIES, parse_rule, rule_of_a_model
 from ahx.rules.preset import Preset
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
@@ -37,6 +37,7 @@ __all__ = [
     "Transducer",
     "parse_rule",
     "presets",
+    "rule_of_a_model",
     "run",
     "written",
 ]

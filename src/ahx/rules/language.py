@@ -164,8 +164,9 @@ class Source:
             return default
         if not word.text:
             self.fail(word.at, "expected at least one symbol after alphabet=, as in alphabet=AB")
+        first = {symbol: i for i, symbol in reversed(list(enumerate(word.text)))}
         for i, symbol in enumerate(word.text):
-            if symbol in word.text[:i]:
+            if first[symbol] != i:
                 self.fail(word.at + i + word.quoted, f"the symbol {symbol!r} stands in the alphabet twice")
         return word.text
 

@@ -1,6 +1,7 @@
 """From text to a rule: finds out which family a text belongs to, and lets that family read it.
 
-The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`. See docs/rules.md.
+The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`. See docs/rules.md. Files
+and functions are the user's to name: what a model names is read by `rule_of_a_model`, which opens and runs nothing.
 """
 
 import os
@@ -17,7 +18,7 @@ from ahx.rules.markov import Markov
 from ahx.rules.markov_interpreter import MarkovInterpreter
 from ahx.rules.presets import presets
 from ahx.rules.program import Interpreter
-from ahx.rules.python_function import PythonFunction
+from ahx.rules.python_function import PythonFunction, Trust
 from ahx.rules.rule import Rule
 from ahx.rules.substitution import Substitution
 from ahx.rules.substitution_interpreter import SubstitutionInterpreter
@@ -58,6 +59,7 @@ FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "interpreter": _read_interpreter,
 }
 
+_SHOWN = 80  # characters of a long name that an error shows
 _INTERPRETER = re.compile(r"\s*(?:([a-z]+)[-_]interpreter\b|interpreter\s*:\s*(\w*))")
 _NAME = re.compile(r"\s*([A-Za-z_](?:\w|-(?!>))*)\s*(?=[;,\n]|$)")
 _FUNCTION = re.compile(r"\s*([A-Za-z_][\w.]*):[A-Za-z_]\w*\s*(?=[;,\n]|$)")
@@ -66,7 +68,7 @@ _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s)
 
 
 def parse_rule(spec: str) -> Rule:
-    """The rule that `spec` describes.
+    """The rule that `spec` describes, which the user has written: it may name files and functions.
 
     Raises InputError for a text that is no rule, with a caret under the offending character; StorageError for a file
     that cannot be read.
@@ -78,10 +80,32 @@ def parse_rule(spec: str) -> Rule:
     if not text:
         raise InputError("the rule is empty; name a preset such as double_a, or write a rule such as 'A -> AA'")
     if text.startswith("@"):
-        return _parse(_read_file(text[1:]))
+        return _parse(_read_file(text[1:]), _trust_all)
     if "->" not in text and "\n" not in text and _preset_text(text) is None and os.path.isfile(text):
-        return _parse(_read_file(text))
-    return _parse(text)
+        return _parse(_read_file(text), _trust_all)
+    return _parse(text, _trust_all)
+
+
+def rule_of_a_model(spec: str, trusted: str | None) -> Rule:
+    """The rule that a model names, which may be anybody's: no file is opened, and nothing is imported.
+
+    Only where `trusted`, the text of a rule that the user has typed, names the same Python function is that imported.
+    Raises InputError.
+    """
+    typed = _FUNCTION.match(trusted or "")
+
+    def trust(name: str) -> None:
+        if typed is None or typed[0].strip() != name:
+            raise InputError(
+                f"the model names the Python function {name} as its rule, and what a model names is not run unasked; "
+                f"add --trust-rule {name} if you know it, and trust whoever made the model"
+            )
+
+    return _parse(spec.strip(), trust)
+
+
+def _trust_all(name: str) -> None:
+    """The user has typed the name, or the file that it stands in."""
 
 
 def interpreter_kind(spec: str | None) -> str | None:
@@ -109,15 +133,15 @@ def _preset_text(text: str) -> str | None:
     return f"{preset.text}; {rest}" if rest else preset.text
 
 
-def _parse(text: str) -> Rule:
+def _parse(text: str, trust: Trust) -> Rule:
     text = _preset_text(text) or text
     if (function := _FUNCTION.match(text)) and function[1] not in FAMILIES:
-        return PythonFunction.read(Source(text))
+        return PythonFunction.read(Source(text), trust)
     if family := _FAMILY.match(text):
         if family[1] not in FAMILIES:
             known = "the families are " + ", ".join(FAMILIES)
-            hint = did_you_mean(family[1], FAMILIES, otherwise=known)
-            Source(text, len(text)).fail(family.start(1), f"there is no family {family[1]!r}{hint}")
+            hint = did_you_mean(family[1][:_SHOWN], FAMILIES, otherwise=known)
+            Source(text, len(text)).fail(family.start(1), f"there is no family {family[1][:_SHOWN]!r}{hint}")
         return FAMILIES[family[1]](Source(text, family.end()))
     source = Source(text)
     if source.entries:
@@ -126,8 +150,8 @@ def _parse(text: str) -> Rule:
     if source.words and LIKE_A_TABLE.match(source.words[0].text):
         return TuringMachine.read(source)
     if name := _NAME.match(text):
-        hint = did_you_mean(name[1], presets(), otherwise="`ahx rules` lists the presets")
-        source.fail(at, f"there is no preset or file {name[1]!r}{hint}")
+        hint = did_you_mean(name[1][:_SHOWN], presets(), otherwise="`ahx rules` lists the presets")
+        source.fail(at, f"there is no preset or file {name[1][:_SHOWN]!r}{hint}")
     if len(source.words) == 1 and re.search(r"[./\\]", text):
         source.fail(at, "there is no such file; check the path")
     return source.fail(at, "expected a preset such as double_a, a rule such as A -> AA, a file, or module:function")

@@ -1,6 +1,7 @@
 """Any Python function from string to string, named as `module:function`; or a `Rule` object of the user's own.
 
-The module is looked for where Python looks, and in the current folder first.
+The module is looked for where Python looks, and in the current folder first: reading such a rule runs code. So it is
+read only where somebody has typed its name (`Trust`).
 """
 
 import importlib
@@ -15,6 +16,9 @@ from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT
 from ahx.suggest import did_you_mean
 
+#: Is asked for the name of every function before anything is imported; raises InputError to refuse.
+Trust = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class PythonFunction(Rule):
@@ -25,12 +29,13 @@ class PythonFunction(Rule):
     function: Callable[[str], str] = field(compare=False, repr=False)
 
     @classmethod
-    def read(cls, source: Source) -> Rule:
+    def read(cls, source: Source, trust: Trust) -> Rule:
         source.no_entries("module:function")
         source.check_options("alphabet")
         if len(source.words) != 1 or source.words[0].text.count(":") != 1:
             source.fail(len(source.text), "expected one module:function, and options after a semicolon")
         name = source.words[0].text
+        trust(name)
         found = _import(name)
         if isinstance(found, Rule):
             return found

@@ -10,16 +10,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from signal import Signals
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ahx.counting import counted
 from ahx.data.rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
+from ahx.model.config_file import first_fault
 from ahx.model.decoding import generate
 from ahx.model.scoring import Scores, score
 from ahx.model.transformer import Transformer
@@ -41,8 +43,18 @@ ROWS_AT_ONCE = 10_000
 _NEVER = 10**18  # steps; no run takes as many
 
 
-# What a checkpoint keeps besides the weights and the optimiser: attributes of `Loop`.
-_STATE = ("step", "seconds", "best", "due", "history", "reason")
+class _State(BaseModel):
+    """What a checkpoint keeps besides the weights: attributes of `Loop`, and the optimiser."""
+
+    model_config = ConfigDict(strict=True)
+
+    step: Annotated[int, Field(ge=0, le=_NEVER)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    best: float
+    due: Annotated[dict[Literal["train_loss", "tokens_per_second"], float], Field(min_length=2)] | None
+    history: list[dict[str, int | float]]
+    reason: str
+    optimizer: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,21 +98,28 @@ class Loop:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
-        return {**{name: getattr(self, name) for name in _STATE}, "optimizer": self.train_step.optimizer.state()}
+        kept = {name: getattr(self, name) for name in _State.model_fields if name != "optimizer"}
+        return {**kept, "optimizer": self.train_step.optimizer.state()}
 
     def restore(self, state: dict[str, Any], same_limits: bool) -> None:
         """Go on from `state`. A run that had ended stays ended, unless its limits are others now.
 
-        Raises CheckpointError for the state of a version that kept other things.
+        Raises CheckpointError for the state of a version that kept other things, or of another model.
         """
-        if absent := [name for name in (*_STATE, "optimizer") if name not in state]:
+        if absent := [name for name in _State.model_fields if name not in state]:
             raise CheckpointError(
                 f"the checkpoint was written by another version: its state has no {absent[0]!r}; train without --resume"
             )
-        self.step, self.seconds, self.best = int(state["step"]), float(state["seconds"]), float(state["best"])
-        self.due, self.history = state["due"], list(state["history"])
-        self.reason = str(state["reason"]) if same_limits else ""
-        self.train_step.optimizer.load_state(state["optimizer"])
+        try:
+            kept = _State.model_validate(state)
+        except ValidationError as error:
+            raise CheckpointError(
+                f"the checkpoint holds no state of training ({first_fault(error)}); train without --resume"
+            ) from None
+        self.train_step.optimizer.load_state(kept.optimizer)
+        self.step, self.seconds, self.best = kept.step, kept.seconds, kept.best
+        self.due, self.history = state["due"], kept.history
+        self.reason = kept.reason if same_limits else ""
         self.kept = True
 
     def __call__(self) -> Outcome:
@@ -237,7 +256,7 @@ class Loop:
         if not self.first or self.kept:
             return
         run, name = self.places.run, f"step-{self.step:08d}"
-        is_best = self.metrics.get("step") == self.step and self.metrics["val_loss"] < self.best
+        is_best = self.metrics.get("step") == self.step and self.metrics.get("val_loss", math.inf) < self.best
         if is_best:
             self.best = self.metrics["val_loss"]
         about = {**self.about, "step": self.step, "metrics": self.metrics}

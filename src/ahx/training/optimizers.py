@@ -6,10 +6,14 @@ operations whatever the model, the gradient norm is one, and several processes a
 all-reduce. (torch.optim would also import torch._dynamo, which costs 1.7 s at the first step.)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ahx.errors import CheckpointError
 
 
 class FlatParameters:
@@ -109,11 +113,18 @@ class Optimizer:
     def state(self) -> dict[str, Tensor | int]:
         return {"mean": self.mean, "square": self.square, "steps": self.steps}
 
-    def load_state(self, state: dict[str, Tensor | int]) -> None:
-        """Raises KeyError or RuntimeError when `state` is of another model."""
-        self.mean.copy_(torch.as_tensor(state["mean"]))
-        self.square.copy_(torch.as_tensor(state["square"]))
-        self.steps = int(state["steps"])
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave. Raises CheckpointError when that was another model's or another optimiser's."""
+        for name, own in self.state().items():
+            given = state.get(name)
+            fits = given.shape == own.shape if isinstance(given, Tensor) and isinstance(own, Tensor) else False
+            if not (fits or (type(given) is int and type(own) is int and given >= 0)):
+                raise CheckpointError(
+                    f"the checkpoint's state of the optimiser does not fit this model ({name}); train without --resume"
+                )
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
+        self.steps = state["steps"]
 
 
 def adamw(

@@ -139,7 +139,9 @@ def _same_run(hp: Hyperparameters, data: TrainingData, places: Places, saved: ch
     """Refuse to go on with other hyperparameters: the result would be neither run's."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
-        f"{k} was {before.get(k)!r}, now {v!r}" for k, v in now.items() if k not in _MAY_CHANGE and before.get(k) != v
+        f"{k} was {before.get(k)!r:.80}, now {v!r:.80}"
+        for k, v in now.items()
+        if k not in _MAY_CHANGE and before.get(k) != v
     ]
     if saved.tokenizer.to_json() != data.tokenizer.to_json():
         differ.append("the vocabulary has changed")

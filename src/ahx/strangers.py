@@ -1,0 +1,50 @@
+"""Small files and hashes of a folder that anybody may have made: nothing is read that is no file, or too large."""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+#: Bytes of a JSON file. The largest that is written, with a vocabulary of 65,536 tokens, has less than half.
+MOST_JSON = 8 << 20
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file; what would never end (a device, a pipe) raises OSError, as what is missing does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file. Raises OSError."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has `readinto`
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises OSError, and ValueError for what is none, or has a name twice."""
+    with open_file(path) as file:
+        text = file.read(MOST_JSON + 1)
+    if len(text) > MOST_JSON:
+        raise ValueError(f"it has more than {MOST_JSON:,} bytes")
+    try:
+        data = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    return data
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)[:40]!r} twice")
+    return found
