@@ -37,6 +37,20 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+def _forget_other_credentials() -> None:
+    """boto3 keeps the first credentials that it finds, which may be those of another test's server."""
+    boto3 = sys.modules.get("boto3")
+    session = boto3.DEFAULT_SESSION if boto3 else None
+    found = session.get_credentials() if session else None
+    if boto3 and found and found.access_key != os.environ.get("AWS_ACCESS_KEY_ID"):
+        boto3.DEFAULT_SESSION = None
+
+
+@pytest.fixture(autouse=True)
+def _own_credentials() -> None:
+    _forget_other_credentials()
+
+
 @pytest.fixture(scope="session")
 def embedded_aws() -> "Iterator[EmbeddedAws]":
     from infra.embedded.runners import Runners
@@ -45,6 +59,7 @@ def embedded_aws() -> "Iterator[EmbeddedAws]":
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     with EmbeddedAws(0, runners=Runners(program=[sys.executable, "-c", STAND_IN]), grace_seconds=10) as aws:
         os.environ.update(aws.environment)
+        _forget_other_credentials()
         yield aws
     for name in aws.environment:
         del os.environ[name]
