@@ -15,9 +15,8 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
+from cryptography.x509 import Certificate, load_der_x509_certificate
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.s3.models import FakeKey
@@ -39,6 +39,7 @@ _MAKERS: tuple[Callable[[], Any], ...] = (threading.Lock, threading.RLock, threa
 _LOCKS: dict[type, Callable[[], Any]] = {type(make()): make for make in _MAKERS}
 _PRIVATE_KEYS = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)
 _OF_ALL_BACKENDS = {"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"}
+_LOCAL = ".<locals>."
 _NAME = re.compile("[0-9a-f]{32}")
 
 _ALLOWED = {
@@ -47,7 +48,6 @@ _ALLOWED = {
     "datetime": "datetime date time timedelta timezone",
     "decimal": "Decimal",
     "uuid": "UUID SafeUUID",
-    "functools": "partial",
     "weakref": "WeakValueDictionary",
     "_thread": "allocate_lock RLock",
     "threading": "RLock Condition Event",
@@ -56,7 +56,8 @@ _ALLOWED = {
     "requests.structures": "CaseInsensitiveDict",
     "werkzeug.datastructures.headers": "Headers EnvironHeaders",
     "dateutil.tz.tz": "tzutc tzlocal",
-    "infra.embedded.pickles": "backend_of _refill_key _refill_dict _new _private_key _method",
+    "joserfc._rfc7518.rsa_key": "RSAKey",
+    "infra.embedded.pickles": "backend_of _refill_key _refill_dict _new _private_key _method _local _certificate",
 }
 
 
@@ -79,6 +80,8 @@ class StatePickler(pickle.Pickler):
         kind = type(one)
         if kind in _LOCKS:
             return _LOCKS[kind], ()
+        if kind is FunctionType and _LOCAL in one.__qualname__ and not one.__closure__:
+            return _local, (one.__module__, one.__qualname__, one.__code__.co_firstlineno)
         if isinstance(one, type | FunctionType | BuiltinFunctionType):
             if not _is_allowed(one.__module__, one.__qualname__, one):
                 raise pickle.PicklingError(f"{one.__module__}.{one.__qualname__} is nothing that is kept")
@@ -88,12 +91,12 @@ class StatePickler(pickle.Pickler):
             return backend_of, (service_of(type(one)), one.account_id, one.region_name)
         elif isinstance(one, _PRIVATE_KEYS):
             return _private_key, (one.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),)
+        elif isinstance(one, Certificate):
+            return _certificate, (one.public_bytes(Encoding.DER),)
         elif kind is MethodType:
             return _method, (one.__self__, one.__name__)
         elif kind is WeakValueDictionary:
             return WeakValueDictionary, (dict(one),)
-        elif kind is defaultdict and getattr(one.default_factory, "__qualname__", "") == _TAGS_OF_SSM:
-            return defaultdict, (partial(defaultdict, dict),), None, None, iter(one.items())
         elif isinstance(one, defaultdict) and kind is not defaultdict:  # what it is made with, is not known
             state = list(one.items()), one.__dict__ | {"default_factory": one.default_factory}
             return _new, (kind,), state, None, None, _refill_dict
@@ -203,8 +206,29 @@ def _method(one: Any, name: str) -> Any:
     return getattr(one, name)
 
 
+def _local(module: str, name: str, line: int) -> Any:
+    """A function that moto makes inside of another, such as the factory of a defaultdict."""
+    outer, _, inner = name.rpartition(_LOCAL)
+    found: Any = importlib.import_module(module) if module.startswith("moto.") else None
+    for part in outer.split("."):
+        found = getattr(found, part, None)
+    there = (
+        [one for one in found.__code__.co_consts if isinstance(one, CodeType)]
+        if isinstance(found, FunctionType)
+        else []
+    )
+    made = [one for one in there if one.co_name == inner and not one.co_freevars]
+    if not made:
+        raise pickle.UnpicklingError(f"{module}.{name} is nothing that is kept")
+    return FunctionType(min(made, key=lambda one: abs(one.co_firstlineno - line)), found.__globals__)
+
+
 def _private_key(der: bytes) -> Any:
     return load_der_private_key(der, None)
+
+
+def _certificate(der: bytes) -> Any:
+    return load_der_x509_certificate(der)
 
 
 def _refill_key(key: FakeKey, state: dict[str, Any]) -> None:
@@ -223,4 +247,3 @@ def _refill_dict(store: dict[Any, Any], state: tuple[list[tuple[Any, Any]], dict
 
 
 _PACKAGES = {name.partition(".")[0] for name in _ALLOWED} | {"moto"}
-_TAGS_OF_SSM = "SimpleSystemManagerBackend.__init__.<locals>.<lambda>"

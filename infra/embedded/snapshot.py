@@ -28,8 +28,11 @@ _KEY_BYTES = 32
 _TRIES = 5
 _MANY = 64
 
-# What tells that moto's state cannot be pickled, or not be loaded again.
-IMPOSSIBLE = pickle.PickleError, TypeError, AttributeError, ValueError, KeyError, ImportError, EOFError, RuntimeError
+_ERRORS = pickle.PickleError, TypeError, AttributeError, ValueError, LookupError, ImportError, EOFError, RuntimeError
+
+
+class Impossible(Exception):
+    """moto's state cannot be pickled, or not be loaded again."""
 
 
 def key_of_user() -> bytes:
@@ -65,7 +68,7 @@ class Snapshot:
     """What one holds, taken at one instant; `write` brings it to the disk later."""
 
     def __init__(self, head: dict[str, Any], key: bytes, objects: Path) -> None:
-        """Takes moto's state, for which nobody may be changing it. Raises PicklingError, TypeError or OSError."""
+        """Takes moto's state, for which nobody may be changing it. Raises Impossible or OSError."""
         for tries in range(_TRIES):
             out = io.BytesIO()
             pickler = StatePickler(out, objects)
@@ -77,6 +80,8 @@ class Snapshot:
                 if isinstance(error, RuntimeError) and tries < _TRIES - 1:
                     continue  # reading changes dictionaries too, sometimes
                 self.forget()
+                if isinstance(error, _ERRORS):
+                    raise Impossible(str(error)) from error
                 raise
         self.used, self.written = pickler.used, [objects / name for name in pickler.written]
         self._objects, self._moto = objects, out
@@ -86,12 +91,15 @@ class Snapshot:
     def write(self, path: Path) -> None:
         """Bring it and the contents of objects to the disk, as a whole or not at all.
 
-        What it replaces can go then: so it is loaded once. Raises OSError, or what loading raises.
+        What it replaces can go then: so it is loaded once. Raises Impossible or OSError.
         """
         draft = path.with_suffix(".draft")
         try:
             self._moto.seek(0)
-            StateUnpickler(self._moto, self._objects, trial=True).load()
+            try:
+                StateUnpickler(self._moto, self._objects, trial=True).load()
+            except _ERRORS as error:
+                raise Impossible(str(error)) from error
             if len(self.written) > _MANY:
                 os.sync()  # one after the other they would take seconds
             else:
@@ -135,7 +143,7 @@ def restore(path: Path, moto: bytes) -> None:
     """Put moto's part of the snapshot at `path` back. Raises StorageError."""
     try:
         restore_moto(StateUnpickler(io.BytesIO(moto), path.parent / "objects").load())
-    except (OSError, *IMPOSSIBLE) as error:
+    except (OSError, *_ERRORS) as error:
         raise StorageError(f"{path} holds no state that can be read ({error}); choose another folder") from error
 
 

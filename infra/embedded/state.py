@@ -11,13 +11,10 @@ state is small, and written down as it has become. A server that is killed at an
 """
 
 import errno
-import fcntl
 import hmac
 import json
 import os
-import pickle
 import re
-import stat
 import sys
 import threading
 import time
@@ -33,16 +30,17 @@ from infra.embedded import repeatable, snapshot
 from infra.embedded.journal import Journal
 from infra.embedded.keeping import Wsgi
 from infra.embedded.requests import Request
+from infra.embedded.state_folder import take
 from infra.embedded.wire import AwsError, Body, Environ, StartResponse
 
 _LEAST_WORK_SECONDS = 5.0  # a snapshot is due when making the journal's requests again takes that long,
 _LEAST_BYTES = 64 << 20  # or when the journal has that length;
 _COST = 10  # but not before the work was so many times that of the last snapshot
+_BUGS = (OSError, LookupError, ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError)
 _PAUSE_SECONDS, _RETRY_SECONDS = 0.5, 30.0
 _SEED_BYTES = 16
 _NUMBERED = re.compile(r"(snapshot|journal)-(\d+)")
 _UNREPEATED = ".unrepeated"
-_OURS = re.compile(r"lock|lost\+found|objects|registry|(snapshot|journal)-\d+(\.draft|\.unrepeated)?")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # of moto's own files
 
 
@@ -74,7 +72,7 @@ class State:
         their kind. Raises StorageError.
         """
         self._own, self._changing = own, changing
-        self._take()
+        self._lock = take(self.folder)
         try:
             return self._restored(apps)
         except StorageError:
@@ -146,7 +144,7 @@ class State:
                 self._work += time.monotonic() - begun
         if done:
             with self._worded():
-                self._settle(journal) if not moment.undetermined else self._replace()
+                self._settle(journal) if not moment.undetermined else self._replace_for(journal, where)
         return answer.send(start)
 
     def keep(self, change: dict[str, Any]) -> None:
@@ -170,7 +168,7 @@ class State:
         """Errors of the disk as AWS's, with the sentence that mends them: all, or those with these numbers `only`."""
         try:
             yield
-        except (OSError, pickle.PickleError) as error:
+        except (OSError, snapshot.Impossible) as error:
             if only is not None and getattr(error, "errno", None) not in only:
                 raise
             mend = "free some space and try again" if not self._journal.is_broken else "restart the server"
@@ -191,7 +189,7 @@ class State:
             moment.repeated = True
             try:
                 return request.made(app).is_success
-            except (OSError, LookupError, ArithmeticError, AssertionError, *snapshot.IMPOSSIBLE):  # of another version
+            except _BUGS:  # of another version of moto
                 traceback.print_exc()
                 return False
 
@@ -209,10 +207,18 @@ class State:
             return
         try:
             self._replace()
-        except (OSError, *snapshot.IMPOSSIBLE) as error:
+        except (OSError, snapshot.Impossible) as error:
             self._rested = time.monotonic() + _RETRY_SECONDS
             why = _reason(error) if isinstance(error, OSError) else error
             print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
+
+    def _replace_for(self, journal: Journal, where: int) -> None:
+        """For a request that would come out differently if it was made again."""
+        try:
+            self._replace()
+        except (OSError, snapshot.Impossible):
+            journal.void(where)
+            raise
 
     def _replace(self) -> None:
         """Take a snapshot and begin the next journal, while nothing changes; then write the one and remove the old."""
@@ -260,35 +266,6 @@ class State:
     def seed(self) -> bytes:
         """A secret of this user's for this folder. Raises StorageError."""
         return hmac.digest(snapshot.key_of_user(), os.fsencode(self.folder.resolve()), "sha256")
-
-    def _take(self) -> None:
-        """It is the user's alone, and no other server's."""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.folder.stat().st_uid != os.geteuid():
-                raise StorageError(f"{self.folder} belongs to somebody else; choose another folder")
-            held = {one.name for one in self.folder.iterdir()}
-            if "sagemaker.json" in held or any(name.endswith(".pickle") for name in held):
-                raise StorageError(
-                    f"{self.folder} was kept by an older version, whose pickles are not signed and are not loaded; "
-                    "copy what you need out of it with that version, and choose another folder"
-                )
-            if strange := sorted(name for name in held if not _OURS.fullmatch(name)):
-                raise StorageError(f"{self.folder} holds something else ({strange[0]}); choose a new or empty folder")
-            os.chmod(self.folder, stat.S_IRWXU)
-            self._objects.mkdir(mode=0o700, exist_ok=True)
-            self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(
-                f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise StorageError(
-                f"{self.folder} is in use by another `ahx aws`; stop that, or choose another folder"
-            ) from None
 
     def _begin(self) -> None:
         """An empty folder, or one whose first server has not come so far."""

@@ -118,6 +118,8 @@ def fill(aws: AwsProcess) -> dict[str, str]:
     )
     network = aws("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]  # made by reading
     aws("ec2").create_subnet(VpcId=network, CidrBlock="172.31.200.0/24")
+    aws("ec2").create_key_pair(KeyName="pair")
+    aws("acm").request_certificate(DomainName="example.com")
     aws("sagemaker").create_training_job(**JOB)
     aws("sagemaker").add_tags(ResourceArn=_described(aws)["TrainingJobArn"], Tags=[{"Key": "t", "Value": "1"}])
     aws("sagemaker").create_training_job(**JOB | {"TrainingJobName": "deleted"})
@@ -166,6 +168,10 @@ def facts(aws: AwsProcess, told: dict[str, str]) -> dict[str, Any]:
         ),
         "table": lambda: aws("dynamodb").describe_table(TableName="t")["Table"],
         "subnets": lambda: sorted(one["SubnetId"] for one in aws("ec2").describe_subnets()["Subnets"]),
+        "pair": lambda: aws("ec2").describe_key_pairs()["KeyPairs"],
+        "certificate": lambda: [
+            one["CertificateArn"] for one in aws("acm").list_certificates()["CertificateSummaryList"]
+        ],
         "job": lambda: _described(aws),
         "job's tags": lambda: sagemaker.list_tags(ResourceArn=_described(aws)["TrainingJobArn"])["Tags"],
         "jobs": lambda: sagemaker.list_training_jobs()["TrainingJobSummaries"],
@@ -443,6 +449,7 @@ def test_a_folder_that_is_no_state_of_this_user_is_refused(tmp_path: Path, monke
     os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o644)
     assert "that you alone can read; run: chmod 600" in refused("--state", str(state))
     assert "--durable: needs a folder" in refused("--durable")
+    os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o600)
     if os.geteuid() == 0:
         os.chown(state, 12345, -1)
         assert "belongs to somebody else" in refused("--state", str(state))
