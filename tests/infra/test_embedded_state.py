@@ -449,6 +449,7 @@ def test_a_folder_that_is_no_state_of_this_user_is_refused(tmp_path: Path, monke
     os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o644)
     assert "that you alone can read; run: chmod 600" in refused("--state", str(state))
     assert "--durable: needs a folder" in refused("--durable")
+    os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o600)
     if os.geteuid() == 0:
         os.chown(state, 12345, -1)
         assert "belongs to somebody else" in refused("--state", str(state))
