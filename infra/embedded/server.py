@@ -14,8 +14,9 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
-from infra.embedded import large_objects, moto_side, provisioning
-from infra.embedded.app import Application
+from infra.embedded import large_objects, moto_gaps, moto_side, provisioning
+from infra.embedded.answers import whole
+from infra.embedded.app import Application, Operation
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
@@ -101,7 +102,7 @@ class EmbeddedAws:
         """What we answer ourselves; everything else is moto's."""
         quotas, ours = self.training.jobs.quotas, Records(self.training, self.tuning)
         operations: dict[tuple[str, str], Any] = {
-            ("sagemaker", name): operation
+            ("sagemaker", name): partial(_whole, name, operation)
             for part in (self.training.operations, self.tuning.operations, ours.operations)
             for name, operation in part.items()
         }
@@ -155,6 +156,7 @@ class EmbeddedAws:
         moto_side.obey_bucket_policies()
         moto_side.take_any_key()
         provisioning.fill_gaps()
+        moto_gaps.fill_gaps()
         large_objects.spare_memory()
         if self._state:
             try:
@@ -203,6 +205,10 @@ class EmbeddedAws:
             self._servers.append(_listen(bind, port, self._answer))
         endpoint = f"http://{self._runners.host_name_inside or HOST}:{port}"
         return {"AWS_ENDPOINT_URL": endpoint, **self._keys.environment}
+
+
+def _whole(name: str, operation: Operation, request: dict[str, Any], region: str) -> dict[str, Any] | None:
+    return whole(name, operation(request, region))
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug are not typed
