@@ -1,6 +1,6 @@
 """What SageMaker's answers always hold, whatever was asked for: booleans that nobody set, and documented defaults.
 
-A boolean of the API that is not a "boxed" one has no third state: the service tells it, as false where it was not given.
+A boolean of the API that is not a "boxed" one has no third state: the service tells it, as false where nobody gave it.
 """
 
 from collections.abc import Callable

@@ -32,9 +32,10 @@ def _call_action_with_policies(self: Any) -> Any:
     """One of AWS's policies is put among moto's when a request first names it: all 1,582 would be 4 MB of state."""
     for values in (self.querystring or {}).values():
         for value in values:
-            if ":iam::aws:policy/" in str(value) and value not in self.backend.managed_policies:
-                if policy := _policies_of_aws(self.current_account, self.region).get(value):
-                    self.backend.managed_policies[value] = copy.deepcopy(policy)
+            if ":iam::aws:policy/" not in str(value) or value in self.backend.managed_policies:
+                continue
+            if policy := _policies_of_aws(self.current_account, self.region).get(value):
+                self.backend.managed_policies[value] = copy.deepcopy(policy)
     return BaseResponse.call_action(self)
 
 

@@ -151,9 +151,17 @@ def test_a_role_must_trust_sagemaker_for_this_very_job(job_request: Make, unique
         return str(made["Role"]["Arn"])
 
     client, jobs = boto3.client("sagemaker"), "arn:aws:sagemaker:us-east-1:123456789012:training-job/"
-    for arn in (trusting("ec2.amazonaws.com", f"{jobs}*"), trusting("sagemaker.amazonaws.com", f"{jobs}other-*")):
-        told = refusal(client.create_training_job, **job_request(RoleArn=arn))
-        assert told.endswith("exists and allows principal 'sagemaker.amazonaws.com' to assume the role.")
+    request = job_request()
+    source = f"{jobs}{request['TrainingJobName']}"
+    reasons = {
+        trusting("ec2.amazonaws.com", f"{jobs}*"): "Its trust policy allows it to others only.",
+        trusting("sagemaker.amazonaws.com", f"{jobs}other-*"): f"In its trust policy ArnLike wants aws:SourceArn to be "
+        f"{jobs}other-*, and it is {source}.",
+        "arn:aws:iam::123456789012:role/nobody": "There is no such role.",
+    }
+    for arn, why in reasons.items():
+        told = refusal(client.create_training_job, **request | {"RoleArn": arn})
+        assert told.endswith(f"allows principal 'sagemaker.amazonaws.com' to assume the role. {why}")
     client.create_training_job(**job_request(RoleArn=trusting("sagemaker.amazonaws.com", f"{jobs}*")))
 
 
