@@ -21,6 +21,7 @@ from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
 from infra.embedded.gate import Gate
+from infra.embedded.images import Images
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.keeping import Forgetting, Keeping
@@ -30,7 +31,7 @@ from infra.embedded.own_clients import OwnClients
 from infra.embedded.quotas import Quotas
 from infra.embedded.records import Records
 from infra.embedded.registry import Registry
-from infra.embedded.runners import Runners
+from infra.embedded.runners import Runners, docker
 from infra.embedded.scratch import Scratch
 from infra.embedded.signatures import HEADERS, TARGET
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
@@ -85,12 +86,13 @@ class EmbeddedAws:
         self._keys = Keys(None if unlocked else self._state.seed() if self._state else secrets.token_bytes())
         clients = OwnClients(self.endpoint, self._keys.own)
         reach = self._reach_of_jobs()
-        settings = Settings(self._runners.of, self._runners.close, reach, self._folder, grace_seconds)
+        folder = self._state.folder if self._state else self._folder
+        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
+        runner = partial(self._runners.of, pulled=Images(images, self.endpoint.removeprefix("http://"), docker).pulled)
+        settings = Settings(runner, self._runners.close, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)
-        folder = self._state.folder if self._state else self._folder
-        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
         names = {"127.0.0.1", "localhost", *filter(None, (self._runners.gateway, self._runners.host_name_inside))}
         gate = Gate(names, self._servers[0].port, origins, None if unlocked else self._keys.find)
         control = Control(self.faults, self.training, self._reset)
