@@ -9,16 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ahx.errors import ServiceError
-from ahx.training.opt_ml import OptMl
+from ahx.training.opt_ml import BASE_VARIABLE, OptMl
 from infra.embedded import told
 from infra.embedded.job import TrainingJob
+from infra.embedded.wire import AwsError
 from infra.local.runner import ContainerRunner, ProcessRunner, Runner
 
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
+_ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # what a command of the SDKs, and a hyperparameter of theirs, name
 
 Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
 
@@ -63,6 +66,22 @@ class Runners:
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
         return ContainerRunner(image, network=network, options=options, program=program)
+
+    def check(self, request: dict[str, Any]) -> None:
+        """Raises AwsError (ValidationException) for what only a container can run."""
+        algorithm = request["AlgorithmSpecification"]
+        words = [*algorithm.get("ContainerEntrypoint", []), *algorithm.get("ContainerArguments", [])]
+        text = " ".join(words)
+        if self.containers or (_ML not in text and _SCRIPT not in request.get("HyperParameters", {})):
+            return
+        if _ML in text and BASE_VARIABLE in text:  # it knows both places
+            return
+        why = f"its command names {_ML}" if _ML in text else f"{_SCRIPT} is for the toolkit in an image"
+        raise AwsError(
+            "ValidationException",
+            f"Jobs run as processes of this machine here, and this one needs a container: {why}. Start `ahx aws` where "
+            f"Docker runs and without --process, or have the program find its files in ${BASE_VARIABLE}.",
+        )
 
     def close(self, job: TrainingJob, folder: Path) -> None:
         """Remove what was made for the hosts in `folder` besides the containers."""

@@ -89,7 +89,7 @@ class EmbeddedAws:
         folder = self._state.folder if self._state else self._folder
         images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
         runner = partial(self._runners.of, pulled=Images(images, self.endpoint.removeprefix("http://"), docker).pulled)
-        settings = Settings(runner, self._runners.close, reach, self._folder, grace_seconds)
+        settings = Settings(self._runners.check, runner, self._runners.close, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)

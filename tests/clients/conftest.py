@@ -1,11 +1,19 @@
 """Commands and scripts of clients, run to their end."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clients_here import SCRIPTS, Run, environment
+from docker_missing import unavailable
+from small_image import docker
+
+from infra.embedded.runners import choose
+from infra.embedded.server import EmbeddedAws
 
 
 @pytest.fixture
@@ -31,3 +39,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def script(run: Run) -> Run:
     """Runs tests/clients/SCRIPT with the Python of an environment."""
     return lambda name, file, *words, **more: run(environment(name) / "python", SCRIPTS / file, *words, **more)
+
+
+@pytest.fixture
+def containers(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
+    """A second server over the same moto, whose jobs are containers of their own images."""
+    if shutil.which("docker") is None or docker("version").returncode != 0:
+        unavailable("no Docker engine answers")
+    with EmbeddedAws(0, runners=choose(None, process=False)) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server

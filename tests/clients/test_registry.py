@@ -1,17 +1,14 @@
 """Docker as a client of ECR: an image that was pushed runs, by whatever address people know it."""
 
 import base64
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from docker_missing import unavailable
 from small_image import TRAIN, build, docker, program
 
-from infra.embedded.runners import choose
 from infra.embedded.server import EmbeddedAws
 
 GROUP, NAME = "/aws/sagemaker/TrainingJobs", "tools/hello"
@@ -19,17 +16,6 @@ HELLO = """
 #include <stdio.h>
 int main(void) { puts("hello from " VERSION); return fclose(fopen("/opt/ml/model/m", "w")); }
 """
-
-
-@pytest.fixture
-def containers(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
-    """A second server over the same moto, whose jobs are containers of their own images."""
-    if shutil.which("docker") is None or docker("version").returncode != 0:
-        unavailable("no Docker engine answers")
-    with EmbeddedAws(0, runners=choose(None, process=False)) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_an_image_that_was_pushed_runs(
