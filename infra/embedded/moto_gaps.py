@@ -1,7 +1,8 @@
-"""Teaches moto what usual clients ask of IAM and CloudWatch Logs and it ignores, as the services document it.
+"""Teaches moto what usual clients ask for and it ignores, as the services document it.
 
-AWS's managed policies (IAM User Guide "AWS managed policies"), which moto has but does not load, and the prefix of
-streams in FilterLogEvents (API_FilterLogEvents).
+AWS's managed policies (IAM User Guide "AWS managed policies"), which moto has but does not load; the prefix of streams
+in FilterLogEvents (API_FilterLogEvents); the version "null" of objects without versions (S3 User Guide "Using versioning
+in S3 buckets"), and no version from CompleteMultipartUpload where a bucket has none.
 """
 
 import copy
@@ -16,9 +17,11 @@ from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.iam.responses import IamResponse
 from moto.logs.exceptions import InvalidParameterException
 from moto.logs.responses import LogsResponse
+from moto.s3.responses import S3Response
 
 _list_policies = IAMBackend.list_policies
 _filter_log_events = LogsResponse.filter_log_events
+_head_object, _post_object = S3Response.head_object, S3Response._key_response_post
 
 
 def fill_gaps() -> None:
@@ -26,6 +29,8 @@ def fill_gaps() -> None:
     IamResponse.call_action = _call_action_with_policies
     IAMBackend.list_policies = _list_all_policies
     LogsResponse.filter_log_events = _filter_by_prefix
+    S3Response.head_object = _head_null_version
+    S3Response._key_response_post = _post_without_version
 
 
 def _call_action_with_policies(self: Any) -> Any:
@@ -64,3 +69,16 @@ def _filter_by_prefix(self: Any) -> str:
     names = [name for name in group.streams if name.startswith(prefix)] if group else []
     self.body = json.dumps(json.loads(self.body) | {"logStreamNames": names or [""]})  # no names would mean all
     return str(_filter_log_events(self))
+
+
+def _head_null_version(self: Any, bucket_name: str, query: dict[str, Any], *more: Any, **named: Any) -> Any:
+    if query.get("versionId") == ["null"] and not self.backend.get_bucket(bucket_name).is_versioned:
+        query = {name: values for name, values in query.items() if name != "versionId"}
+    return _head_object(self, bucket_name, query, *more, **named)
+
+
+def _post_without_version(self: Any, *args: Any, **named: Any) -> Any:
+    status, headers, body = _post_object(self, *args, **named)
+    if headers.get("x-amz-version-id") == "null":
+        del headers["x-amz-version-id"]
+    return status, headers, body
