@@ -1,8 +1,8 @@
 """Teaches moto what usual clients ask for and it ignores, as the services document it.
 
 AWS's managed policies (IAM User Guide "AWS managed policies"), which moto has but does not load; the prefix of streams
-in FilterLogEvents (API_FilterLogEvents); the version "null" of objects without versions (S3 User Guide "Using versioning
-in S3 buckets"), and no version from CompleteMultipartUpload where a bucket has none.
+in FilterLogEvents (API_FilterLogEvents); the version "null" of objects without versions (S3 User Guide "Using
+versioning in S3 buckets"), and no version from CompleteMultipartUpload where a bucket has none.
 """
 
 import copy
