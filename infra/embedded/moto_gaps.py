@@ -1,14 +1,14 @@
 """Teaches moto what usual clients ask for and it ignores, as the services document it.
 
-AWS's managed policies (IAM User Guide "AWS managed policies"), which moto has but does not load; the prefix of streams
-in FilterLogEvents (API_FilterLogEvents); the version "null" of objects without versions (S3 User Guide "Using
-versioning in S3 buckets"), and no version from CompleteMultipartUpload where a bucket has none.
+AWS's managed policies (IAM User Guide "AWS managed policies"), which moto has but does not load; prefixes of streams
+and identifiers of log groups (API_FilterLogEvents); the version "null" of objects without versions (S3 User Guide
+"Using versioning in S3 buckets"), and no version from CompleteMultipartUpload where a bucket has none.
 """
 
 import copy
 import json
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partialmethod
 from typing import Any
 
 from moto.core.responses import BaseResponse
@@ -20,7 +20,7 @@ from moto.logs.responses import LogsResponse
 from moto.s3.responses import S3Response
 
 _list_policies = IAMBackend.list_policies
-_filter_log_events = LogsResponse.filter_log_events
+_logs = {name: getattr(LogsResponse, name) for name in ("describe_log_streams", "get_log_events", "filter_log_events")}
 _head_object, _post_object = S3Response.head_object, S3Response._key_response_post
 
 
@@ -28,7 +28,9 @@ def fill_gaps() -> None:
     """Teach moto, in this process. A second call does nothing more."""
     IamResponse.call_action = _call_action_with_policies
     IAMBackend.list_policies = _list_all_policies
-    LogsResponse.filter_log_events = _filter_by_prefix
+    for name in ("describe_log_streams", "get_log_events"):
+        setattr(LogsResponse, name, partialmethod(_by_identifier, _logs[name]))
+    LogsResponse.filter_log_events = partialmethod(_by_identifier, _filter_by_prefix)
     S3Response.head_object = _head_null_version
     S3Response._key_response_post = _post_without_version
 
@@ -59,16 +61,25 @@ def _list_all_policies(self: Any, *args: Any, **named: Any) -> tuple[Iterable[An
     return listed
 
 
+def _by_identifier(self: Any, operation: Callable[[Any], str]) -> str:
+    """An operation for which a log group may be named by its ARN or name in logGroupIdentifier."""
+    if identifier := self._get_param("logGroupIdentifier"):
+        name = identifier.partition(":log-group:")[2].removesuffix(":*") or identifier
+        self.body = json.dumps({"logGroupName": name} | json.loads(self.body))
+    return operation(self)
+
+
 def _filter_by_prefix(self: Any) -> str:
+    filtered: Callable[[Any], str] = _logs["filter_log_events"]
     prefix = self._get_param("logStreamNamePrefix")
     if prefix is None:
-        return str(_filter_log_events(self))
+        return filtered(self)
     if self._get_param("logStreamNames"):
         raise InvalidParameterException("logStreamNames and logStreamNamePrefix cannot both be given")
     group = self.logs_backend.groups.get(self._get_param("logGroupName"))
     names = [name for name in group.streams if name.startswith(prefix)] if group else []
     self.body = json.dumps(json.loads(self.body) | {"logStreamNames": names or [""]})  # no names would mean all
-    return str(_filter_log_events(self))
+    return filtered(self)
 
 
 def _head_null_version(self: Any, bucket_name: str, query: dict[str, Any], *more: Any, **named: Any) -> Any:
