@@ -133,8 +133,10 @@ def _without_gaps(moto: Wsgi) -> Wsgi:
     return answer
 
 
-def _backend(service: str) -> Any:
+def _backend(service: str | None) -> Any:
     """moto's application of one service, out of which what moto lacks comes as an exception."""
+    if service is None:
+        raise NotImplementedError
     made = create_backend_app(service)
     made.config["PROPAGATE_EXCEPTIONS"] = True
     return made

@@ -88,7 +88,12 @@ def test_objects_of_a_bucket_without_versions_have_the_version_null(aws: Any, bu
 
 @pytest.mark.parametrize(
     ("service", "operation"),
-    [("sagemaker", "list_algorithms"), ("sts", "decode_authorization_message"), ("logs", "list_log_groups")],
+    [
+        ("sagemaker", "list_algorithms"),
+        ("sts", "decode_authorization_message"),
+        ("logs", "list_log_groups"),
+        ("pricing", "describe_services"),
+    ],
 )
 def test_what_is_not_there_is_said_once(aws: Any, service: str, operation: str) -> None:
     request = {"EncodedMessage": "x"} if service == "sts" else {}
