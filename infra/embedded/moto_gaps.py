@@ -7,8 +7,9 @@ and identifiers of log groups (API_FilterLogEvents); the version "null" of objec
 
 import copy
 import json
-from collections.abc import Callable, Iterable
-from functools import cache, partialmethod
+import re
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from moto.core.responses import BaseResponse
@@ -19,8 +20,10 @@ from moto.logs.exceptions import InvalidParameterException
 from moto.logs.responses import LogsResponse
 from moto.s3.responses import S3Response
 
+_IDENTIFIER = re.compile(r"[\w#+=/:,.@-]*")
+
 _list_policies = IAMBackend.list_policies
-_logs = {name: getattr(LogsResponse, name) for name in ("describe_log_streams", "get_log_events", "filter_log_events")}
+_filter_log_events = LogsResponse.filter_log_events
 _head_object, _post_object = S3Response.head_object, S3Response._key_response_post
 
 
@@ -28,9 +31,7 @@ def fill_gaps() -> None:
     """Teach moto, in this process. A second call does nothing more."""
     IamResponse.call_action = _call_action_with_policies
     IAMBackend.list_policies = _list_all_policies
-    for name in ("describe_log_streams", "get_log_events"):
-        setattr(LogsResponse, name, partialmethod(_by_identifier, _logs[name]))
-    LogsResponse.filter_log_events = partialmethod(_by_identifier, _filter_by_prefix)
+    LogsResponse.filter_log_events = _filter_by_group_and_prefix
     S3Response.head_object = _head_null_version
     S3Response._key_response_post = _post_without_version
 
@@ -61,25 +62,24 @@ def _list_all_policies(self: Any, *args: Any, **named: Any) -> tuple[Iterable[An
     return listed
 
 
-def _by_identifier(self: Any, operation: Callable[[Any], str]) -> str:
-    """An operation for which a log group may be named by its ARN or name in logGroupIdentifier."""
-    if identifier := self._get_param("logGroupIdentifier"):
-        name = identifier.partition(":log-group:")[2].removesuffix(":*") or identifier
-        self.body = json.dumps({"logGroupName": name} | json.loads(self.body))
-    return operation(self)
-
-
-def _filter_by_prefix(self: Any) -> str:
-    filtered: Callable[[Any], str] = _logs["filter_log_events"]
-    prefix = self._get_param("logStreamNamePrefix")
-    if prefix is None:
-        return filtered(self)
-    if self._get_param("logStreamNames"):
-        raise InvalidParameterException("logStreamNames and logStreamNamePrefix cannot both be given")
-    group = self.logs_backend.groups.get(self._get_param("logGroupName"))
-    names = [name for name in group.streams if name.startswith(prefix)] if group else []
-    self.body = json.dumps(json.loads(self.body) | {"logStreamNames": names or [""]})  # no names would mean all
-    return filtered(self)
+def _filter_by_group_and_prefix(self: Any) -> str:
+    given = json.loads(self.body)
+    identifier, prefix = given.get("logGroupIdentifier"), given.get("logStreamNamePrefix")
+    if identifier and not _IDENTIFIER.fullmatch(identifier):
+        raise InvalidParameterException(
+            "1 validation error detected: Value at 'logGroupIdentifier' failed to satisfy constraint: Member must "
+            f"satisfy regular expression pattern: {_IDENTIFIER.pattern}"
+        )
+    if identifier:
+        given["logGroupName"] = identifier.rpartition(":")[2]
+    if prefix is not None:
+        if given.get("logStreamNames"):
+            raise InvalidParameterException("logStreamNames and logStreamNamePrefix cannot both be given")
+        group = self.logs_backend.groups.get(given.get("logGroupName"))
+        names = [name for name in group.streams if name.startswith(prefix)] if group else []
+        given["logStreamNames"] = names or [""]  # no names would mean all
+    self.body = json.dumps(given)
+    return str(_filter_log_events(self))
 
 
 def _head_null_version(self: Any, bucket_name: str, query: dict[str, Any], *more: Any, **named: Any) -> Any:

@@ -65,7 +65,7 @@ class Runners:
             docker("network", "create", str(network))  # for the first host; for the others it is there
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
-        return ContainerRunner(image, network=network, options=options, program=program)
+        return ContainerRunner(image, network=network, options=options, program=program, own_inputs=True)
 
     def check(self, request: dict[str, Any]) -> None:
         """Raises AwsError (ValidationException) for what only a container can run."""

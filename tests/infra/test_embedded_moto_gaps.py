@@ -58,7 +58,7 @@ def test_log_events_are_filtered_by_stream(aws: Any, unique: Unique) -> None:
         logs.put_log_events(
             logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": 1_795_866_098_000, "message": stream}]
         )
-    arn = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["arn"]
+    arn = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["logGroupArn"]
 
     def found(**more: Any) -> list[str]:
         return sorted(event["message"] for event in logs.filter_log_events(**more)["events"])
@@ -67,7 +67,8 @@ def test_log_events_are_filtered_by_stream(aws: Any, unique: Unique) -> None:
     assert found(logGroupIdentifier=arn, logStreamNamePrefix="b") == ["b/1"]
     assert found(logGroupName=group, logStreamNamePrefix="c") == []
     assert len(found(logGroupName=group)) == 3
-    assert len(logs.describe_log_streams(logGroupIdentifier=arn)["logStreams"]) == 3
+    with pytest.raises(logs.exceptions.InvalidParameterException, match=r"Value at 'logGroupIdentifier' failed"):
+        found(logGroupIdentifier=f"{arn}:*")
     with pytest.raises(logs.exceptions.InvalidParameterException):
         found(logGroupName=group, logStreamNamePrefix="a", logStreamNames=["a/1"])
     with pytest.raises(logs.exceptions.ResourceNotFoundException):
