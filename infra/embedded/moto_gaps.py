@@ -70,6 +70,8 @@ def _filter_by_group_and_prefix(self: Any) -> str:
             "1 validation error detected: Value at 'logGroupIdentifier' failed to satisfy constraint: Member must "
             f"satisfy regular expression pattern: {_IDENTIFIER.pattern}"
         )
+    if identifier and given.get("logGroupName"):
+        raise InvalidParameterException("logGroupName and logGroupIdentifier cannot both be given")
     if identifier:
         given["logGroupName"] = identifier.rpartition(":")[2]
     if prefix is not None:
