@@ -35,6 +35,7 @@ assert again.image_uri == image
 assert again.hyperparameters()["layers"] == "3"
 assert again.tags == [{"Key": "a", "Value": "b"}]
 again.logs()
+assert list(estimator.training_job_analytics.dataframe()["value"]) == [0.25]
 assert session.list_s3_files(bucket, f"{name}/output/") == [f"{name}/output/model.tar.gz"]
 
 if more == ["fails"]:

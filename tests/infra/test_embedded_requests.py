@@ -304,3 +304,19 @@ def test_a_bucket_that_takes_tls_only_works_over_the_embedded_http(bucket: str) 
     s3.put_object(Bucket=bucket, Key="secret/k", Body=b"v")
     with pytest.raises(ClientError, match=r"Forbidden|AccessDenied"):
         s3.get_object(Bucket=bucket, Key="secret/k")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"AlgorithmSpecification": {"ContainerArguments": ["/opt/ml/input/data/x"]}}, "its command names /opt/ml"),
+        ({"HyperParameters": {"sagemaker_program": '"train.py"'}}, "sagemaker_program is for the toolkit in an image"),
+    ],
+)
+def test_what_needs_a_container_is_refused_where_jobs_are_processes(
+    job_request: Make, change: dict[str, Any], why: str
+) -> None:
+    client, request = boto3.client("sagemaker"), merged(job_request(), change)
+    assert f"this one needs a container: {why}." in refusal(client.create_training_job, **request)
+    both = {"AlgorithmSpecification": {"ContainerArguments": ["${SAGEMAKER_BASE_DIR:-/opt/ml}/model"]}}
+    client.create_training_job(**merged(job_request(), both))
