@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def instant() -> AbstractContextManager[Clients]:
-    return embedded("--instant")
+    return embedded("--instant", "--open")
 
 
 def outcomes(

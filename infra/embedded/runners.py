@@ -21,7 +21,10 @@ from infra.local.runner import ContainerRunner, ProcessRunner, Runner
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
-_ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # what a command of the SDKs, and a hyperparameter of theirs, name
+_ML, _SCRIPT = (
+    str(_INSIDE.base),
+    "sagemaker_program",
+)  # what a command of the SDKs, and a hyperparameter of theirs, name
 
 Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
 

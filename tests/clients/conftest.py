@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from clients_here import SCRIPTS, Run, environment
 from docker_missing import unavailable
@@ -50,4 +51,5 @@ def containers(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAw
     with EmbeddedAws(0, runners=choose(None, process=False)) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the other one's key
         yield server
