@@ -7,7 +7,7 @@ READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo demo-cloud test check image lock audit docs bench bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image clients lock audit docs bench bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -31,6 +31,14 @@ check: $(READY_DEV)
 # Docker only. TORCH=cuda for the build that GPUs need, BASE_IMAGE for another base: see docs/container.md
 image:
 	PYTHON="$(PYTHON)" container/build.sh
+
+# Other people's clients, for the tests of `ahx aws` against them, each in an environment of its own: 0.9 GB.
+clients: $(patsubst tests/clients/%.txt,build/clients/%/ready,$(wildcard tests/clients/*.txt))
+
+build/clients/%/ready: tests/clients/%.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # The image's packages, pinned anew.
 lock:

@@ -114,6 +114,11 @@ class Names:
         """Pattern of the ARNs of all jobs."""
         return self._arn("sagemaker", f"training-job/{self.job_prefix}*")
 
+    @property
+    def sagemaker_arns(self) -> str:
+        """Pattern of the ARNs of all that SageMaker has in this account and region."""
+        return self._arn("sagemaker", "*")
+
     # What is watched. Dashboards and budgets belong to all regions of an account.
 
     @property

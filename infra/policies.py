@@ -17,20 +17,21 @@ IMAGE_PUSH = ["ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImag
 
 
 def trust(names: Names) -> Policy:
-    """Who may take the training role: SageMaker, on behalf of this project's jobs in this account and region only.
+    """Who may take the training role: SageMaker, on behalf of this account and region only.
 
-    Without the conditions, SageMaker could be asked from another account to use the role (the "confused deputy",
-    https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html).
+    Without the conditions, SageMaker could be asked from another account to use the role. They are AWS's own example
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html): who may start jobs under
+    which names is for the users' policies to say, and the SDKs make up names of their own.
     """
     return _policy(
         {
-            "Sid": "SageMakerForOurJobs",
+            "Sid": "SageMakerForThisAccount",
             "Effect": "Allow",
             "Principal": {"Service": "sagemaker.amazonaws.com"},
             "Action": "sts:AssumeRole",
             "Condition": {
                 "StringEquals": {"aws:SourceAccount": names.account},
-                "ArnLike": {"aws:SourceArn": names.job_arns},
+                "ArnLike": {"aws:SourceArn": names.sagemaker_arns},
             },
         }
     )

@@ -11,7 +11,7 @@ from infra.embedded.faults import Dropped, Faults
 from infra.embedded.form_upload import check_form
 from infra.embedded.gate import Gate, in_words_of, is_form
 from infra.embedded.journal import IMAGE, REQUEST
-from infra.embedded.keeping import Keeping
+from infra.embedded.keeping import Keeping, Wsgi
 from infra.embedded.own_clients import OwnClients
 from infra.embedded.payload import Payload
 from infra.embedded.repeatable import outside
@@ -36,6 +36,7 @@ from infra.embedded.wire import (
 _QUERY = {"iam": NAMESPACE, "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
 
 _SEEN = "Signature=" + "0" * 64
+_CALL = "ahx.call"
 
 Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
 
@@ -61,7 +62,7 @@ class Application:
         self._gate, self._folder = gate, folder
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
         self._registry, self._keeping = images, keeping
-        self._moto = DomainDispatcherApplication(outside()(create_backend_app))
+        self._moto = _without_gaps(DomainDispatcherApplication(outside()(_backend)))
         self.kept = {REQUEST: self._moto, IMAGE: images.answer}  # what answers a request that is made again
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
@@ -82,7 +83,7 @@ class Application:
             payload.close()
 
     def _answer(self, environ: Environ, start: StartResponse, call: Call, payload: Payload) -> Body:
-        path = environ.get("PATH_INFO", "")
+        path, environ[_CALL] = environ.get("PATH_INFO", ""), call
         try:
             self._admit(environ, call, payload)
             if path.startswith(control.PREFIX):
@@ -121,3 +122,26 @@ class Application:
                 environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, {_SEEN}"
         except AwsError as error:
             raise in_words_of(call, error) from None
+
+
+def _without_gaps(moto: Wsgi) -> Wsgi:
+    """moto, where what it lacks is an error in the service's own protocol, and not a page of HTML."""
+
+    def answer(environ: Environ, start: StartResponse) -> Body:
+        try:
+            return moto(environ, start)
+        except NotImplementedError:
+            call: Call = environ.get(_CALL) or read_call(environ)
+            what = f"The embedded AWS has no {call.service} {call.operation or 'operation of this kind'}."
+            return answer_error(start, environ, call, AwsError("NotImplemented", what, 501))
+
+    return answer
+
+
+def _backend(service: str | None) -> Any:
+    """moto's application of one service, out of which what moto lacks comes as an exception."""
+    if service is None:
+        raise NotImplementedError
+    made = create_backend_app(service)
+    made.config["PROPAGATE_EXCEPTIONS"] = True
+    return made

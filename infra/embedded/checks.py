@@ -4,10 +4,11 @@ import re
 from typing import Any, NoReturn
 
 from infra.embedded import moto_side, told
-from infra.embedded.policy import Decision, decide
+from infra.embedded.policy import Decision, decide, unmet
 from infra.embedded.uris import bucket_and_key
 from infra.embedded.wire import ACCOUNT, AwsError
 
+_SAGEMAKER = "sagemaker.amazonaws.com"
 _DAY = 86_400
 _MAX_RUNTIME = 28 * _DAY
 _MAX_VOLUME = 16_384  # GB
@@ -35,17 +36,27 @@ def check_training_job(request: dict[str, Any], region: str) -> None:
 
 def check_role(arn: str, job_arn: str) -> None:
     """Raises AwsError unless the role exists and its trust policy lets SageMaker assume it for this job."""
-    role = moto_side.role(arn)
-    context = {"aws:SourceArn": job_arn, "aws:SourceAccount": ACCOUNT}
-    trusts = role is not None and (
-        decide([role.assume_role_policy_document], "sts:AssumeRole", "*", context, "sagemaker.amazonaws.com").outcome
-        == Decision.ALLOWED
-    )
-    if not trusts:
+    why = _distrust(arn, {"aws:SourceArn": job_arn, "aws:SourceAccount": ACCOUNT})
+    if why:
         _refuse(
-            f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
-            "'sagemaker.amazonaws.com' to assume the role."
+            f"Could not assume role {arn}. Please ensure that the role exists and allows principal '{_SAGEMAKER}' to "
+            f"assume the role. {why}"
         )
+
+
+def _distrust(arn: str, context: dict[str, str]) -> str:
+    """Why SageMaker may not take the role, as a sentence: "" where it may. AWS itself does not tell."""
+    role = moto_side.role(arn)
+    if role is None:
+        return "There is no such role."
+    policy, asked = role.assume_role_policy_document, ("sts:AssumeRole", "*", context, _SAGEMAKER)
+    outcome = decide([policy], *asked).outcome
+    if outcome == Decision.EXPLICIT_DENY:
+        return "Its trust policy denies it."
+    if outcome == Decision.ALLOWED:
+        return ""
+    conditions = "; ".join(unmet(policy, *asked))
+    return f"In its trust policy {conditions}." if conditions else "Its trust policy allows it to others only."
 
 
 def check_warm_pool(request: dict[str, Any]) -> None:

@@ -24,6 +24,11 @@ def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -
         raise AwsError("ValidationException", f"{len(found)} validation error{plural} detected: {told}")
 
 
+def shape_of_answer(operation: str, service: str = "sagemaker") -> Any:
+    """botocore's description of what `operation` answers; None where that is nothing."""
+    return _model(service).operation_model(operation).output_shape
+
+
 @cache
 def _model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)

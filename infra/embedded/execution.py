@@ -38,8 +38,9 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Settings:
-    """How jobs are run: what makes the runner of a host, and the environment in which a program reaches us."""
+    """How jobs are run: what refuses a request, what makes the runner of a host, and how a program reaches us."""
 
+    check: Callable[[dict[str, Any]], None]
     runner: Callable[[TrainingJob, OptMl], Runner]
     close: Callable[[TrainingJob, Path], None]
     environment: Mapping[str, str]

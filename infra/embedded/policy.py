@@ -58,6 +58,19 @@ def decide(
     return Evaluation(Decision.ALLOWED if allowing else Decision.IMPLICIT_DENY, allowing, missing)
 
 
+def unmet(policy: str | dict[str, Any], action: str, resource: str, context: Context, principal: str) -> list[str]:
+    """Why statements that would allow `action` to `principal` do not: one clause for each condition that fails."""
+    keys = {key.lower(): value for key, value in context.items()}
+    return [
+        f"{operator} wants {key} to be {' or '.join(map(str, _listed(values)))}, and it is {keys.get(key.lower())}"
+        for statement in statements(_filled(policy, keys))
+        if statement["Effect"] == "Allow" and _concerns(statement, action, resource, principal)
+        for operator, wanted in statement.get("Condition", {}).items()
+        for key, values in wanted.items()
+        if not _holds(operator, {key: values}, keys)
+    ]
+
+
 def _filled(policy: str | dict[str, Any], keys: Context) -> str:
     """The document with its policy variables, such as ${aws:username}, replaced as far as the context knows them."""
     text = policy if isinstance(policy, str) else json.dumps(policy)

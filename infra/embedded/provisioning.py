@@ -13,7 +13,7 @@ from moto.budgets.models import Budget
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.cloudwatch.responses import CloudWatchResponse
-from moto.ecr.models import Image
+from moto.ecr.models import Image, ecr_backends
 from moto.s3.responses import S3Response
 
 _put_bucket = S3Response._bucket_response_put
@@ -63,10 +63,20 @@ def _tag_dashboard(self: Any, arn: str, tags: dict[str, str]) -> None:
         _tag_metric_resource(self, arn, tags)
 
 
-def _image_size(self: Any) -> int:
+def _image_size(self: Any) -> int | None:
+    """Of a list of images it is that of the largest."""
     manifest = json.loads(self.image_manifest)
+    if "manifests" in manifest:
+        named = {one["digest"] for one in manifest["manifests"]}
+        return max((_image_size(one) or 0 for one in _beside(self) if one.image_digest in named), default=None)
     parts = [*manifest.get("layers", ()), manifest.get("config", {})]
-    return sum(part.get("size", 0) for part in parts)
+    return sum(int(part.get("size", 0)) for part in parts)
+
+
+def _beside(image: Any) -> list[Any]:
+    """The images of the same repository."""
+    repositories = [one for held in ecr_backends[image.registry_id].values() for one in held.repositories.values()]
+    return next((one.images for one in repositories if image in one.images), [])
 
 
 def _budget(response: Any, name: str) -> Budget:

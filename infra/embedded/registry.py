@@ -79,10 +79,23 @@ class Registry:
     def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
         """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""
         until = int(time.time()) + _TOKEN_SECONDS
-        password = f"{region}.{until}.{self._signature(region, until)}"
-        token = base64.b64encode(f"{_USER}:{password}".encode()).decode()
+        token = base64.b64encode(self.login(region, until).encode()).decode()
         data = {"authorizationToken": token, "expiresAt": until, "proxyEndpoint": address}
-        return {"authorizationData": [data]}
+        return {"authorizationData": [data] * max(1, len(request.get("registryIds", ())))}
+
+    def login(self, region: str, until: int) -> str:
+        """USER:PASSWORD, which is good for a region until then."""
+        return f"{_USER}:{region}.{until}.{self._signature(region, until)}"
+
+    def digest(self, region: str, name: str, reference: str) -> str | None:
+        """That of an image which was pushed here under this tag or digest, with its layers."""
+        repository = ecr_backends[ACCOUNT][region].repositories.get(name)
+        for image in repository.images if repository else ():
+            if reference == image.image_digest or reference in image.image_tags:
+                with suppress(_Refusal):
+                    needed = _needs(image.image_manifest.encode())
+                    return str(image.image_digest) if all((self._blobs / one).is_file() for one in needed) else None
+        return None
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
         try:

@@ -5,36 +5,44 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ahx.errors import ServiceError
-from ahx.training.opt_ml import OptMl
+from ahx.training.opt_ml import BASE_VARIABLE, OptMl
 from infra.embedded import told
 from infra.embedded.job import TrainingJob
+from infra.embedded.wire import AwsError
 from infra.local.runner import ContainerRunner, ProcessRunner, Runner
 
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
+_ML, _SCRIPT = (
+    str(_INSIDE.base),
+    "sagemaker_program",
+)  # what a command of the SDKs, and a hyperparameter of theirs, name
+
+Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
 
 
 @dataclass(frozen=True)
 class Runners:
     """`containers` says whether jobs are containers; `image` then stands in for every job's TrainingImage.
 
-    Without `image`, a job's TrainingImage must be an image of this machine's Docker, by its whole name or by what
-    follows the registry's address.
+    Without `image`, a job's TrainingImage must be one that was pushed to this AWS's ECR, or an image of this machine's
+    Docker, by its whole name or by what follows the registry's address.
     """
 
     containers: bool = False
     image: str | None = None
     program: Sequence[str] = ProcessRunner.program  # what a process runs where a job names no entry point
 
-    def of(self, job: TrainingJob, tree: OptMl) -> Runner:
-        """The runner for one host of a job. Raises ServiceError when there is no such image."""
+    def of(self, job: TrainingJob, tree: OptMl, pulled: Pulled) -> Runner:
+        """The runner for one host of a job; `pulled` looks into ECR. Raises ServiceError where the image is not."""
         algorithm = job.request["AlgorithmSpecification"]
         entrypoint: list[str] = algorithm.get("ContainerEntrypoint", [])
         arguments: list[str] = algorithm.get("ContainerArguments", [])
@@ -58,9 +66,25 @@ class Runners:
             options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
         if job.instance_count > 1:
             docker("network", "create", str(network))  # for the first host; for the others it is there
-        image = self.image or self._local_image(str(algorithm.get("TrainingImage", "")))
+        image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
-        return ContainerRunner(image, network=network, options=options, program=program)
+        return ContainerRunner(image, network=network, options=options, program=program, own_inputs=True)
+
+    def check(self, request: dict[str, Any]) -> None:
+        """Raises AwsError (ValidationException) for what only a container can run."""
+        algorithm = request["AlgorithmSpecification"]
+        words = [*algorithm.get("ContainerEntrypoint", []), *algorithm.get("ContainerArguments", [])]
+        text = " ".join(words)
+        if self.containers or (_ML not in text and _SCRIPT not in request.get("HyperParameters", {})):
+            return
+        if _ML in text and BASE_VARIABLE in text:  # it knows both places
+            return
+        why = f"its command names {_ML}" if _ML in text else f"{_SCRIPT} is for the toolkit in an image"
+        raise AwsError(
+            "ValidationException",
+            f"Jobs run as processes of this machine here, and this one needs a container: {why}. Start `ahx aws` where "
+            f"Docker runs and without --process, or have the program find its files in ${BASE_VARIABLE}.",
+        )
 
     def close(self, job: TrainingJob, folder: Path) -> None:
         """Remove what was made for the hosts in `folder` besides the containers."""
@@ -92,17 +116,18 @@ class Runners:
                 return address
         return None
 
-    def _local_image(self, name: str) -> str:
-        rest = name.partition("/")[2]
-        for candidate in (name, rest):
-            if candidate and docker("image", "inspect", candidate).returncode == 0:
-                return candidate
-        # What `ahx push` pushed to this AWS has its digest beside the address that this AWS had then.
-        known = docker("image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}").stdout.splitlines()
-        for candidate in known:
-            if rest and candidate.endswith(f"/{rest}"):
-                return candidate
-        raise ServiceError(f"there is no image {name} on this machine; build it, or give `ahx aws --image IMAGE`")
+
+def _image(name: str, region: str, pulled: Pulled) -> str:
+    """As Docker knows it: from this AWS's ECR or, where that has none, an image of this machine."""
+    if found := pulled(name, region):
+        return found
+    for candidate in (name, name.partition("/")[2]):
+        if candidate and docker("image", "inspect", candidate).returncode == 0:
+            return candidate
+    raise ServiceError(
+        f"there is no image {name} in the ECR of this AWS or on this machine; push it, build it, or give "
+        "`ahx aws --image IMAGE`"
+    )
 
 
 def _network_of(folder: Path) -> str:

@@ -14,12 +14,14 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
-from infra.embedded import large_objects, moto_side, provisioning
-from infra.embedded.app import Application
+from infra.embedded import large_objects, moto_gaps, moto_side, provisioning
+from infra.embedded.answers import whole
+from infra.embedded.app import Application, Operation
 from infra.embedded.control import Control
 from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
 from infra.embedded.gate import Gate
+from infra.embedded.images import Images
 from infra.embedded.job import TrainingJob
 from infra.embedded.jobs import Jobs
 from infra.embedded.keeping import Forgetting, Keeping
@@ -29,7 +31,7 @@ from infra.embedded.own_clients import OwnClients
 from infra.embedded.quotas import Quotas
 from infra.embedded.records import Records
 from infra.embedded.registry import Registry
-from infra.embedded.runners import Runners
+from infra.embedded.runners import Runners, docker
 from infra.embedded.scratch import Scratch
 from infra.embedded.signatures import HEADERS, TARGET
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
@@ -84,12 +86,13 @@ class EmbeddedAws:
         self._keys = Keys(None if unlocked else self._state.seed() if self._state else secrets.token_bytes())
         clients = OwnClients(self.endpoint, self._keys.own)
         reach = self._reach_of_jobs()
-        settings = Settings(self._runners.of, self._runners.close, reach, self._folder, grace_seconds)
+        folder = self._state.folder if self._state else self._folder
+        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
+        runner = partial(self._runners.of, pulled=Images(images, self.endpoint.removeprefix("http://"), docker).pulled)
+        settings = Settings(self._runners.check, runner, self._runners.close, reach, self._folder, grace_seconds)
         self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
         self.tuning = TuningJobs(self.training)
-        folder = self._state.folder if self._state else self._folder
-        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
         names = {"127.0.0.1", "localhost", *filter(None, (self._runners.gateway, self._runners.host_name_inside))}
         gate = Gate(names, self._servers[0].port, origins, None if unlocked else self._keys.find)
         control = Control(self.faults, self.training, self._reset)
@@ -101,7 +104,7 @@ class EmbeddedAws:
         """What we answer ourselves; everything else is moto's."""
         quotas, ours = self.training.jobs.quotas, Records(self.training, self.tuning)
         operations: dict[tuple[str, str], Any] = {
-            ("sagemaker", name): operation
+            ("sagemaker", name): partial(_whole, name, operation)
             for part in (self.training.operations, self.tuning.operations, ours.operations)
             for name, operation in part.items()
         }
@@ -157,6 +160,7 @@ class EmbeddedAws:
         moto_side.obey_bucket_policies()
         moto_side.take_any_key()
         provisioning.fill_gaps()
+        moto_gaps.fill_gaps()
         large_objects.spare_memory()
         if self._state:
             try:
@@ -205,6 +209,10 @@ class EmbeddedAws:
             self._servers.append(_listen(bind, port, self._answer))
         endpoint = f"http://{self._runners.host_name_inside or HOST}:{port}"
         return {"AWS_ENDPOINT_URL": endpoint, **self._keys.environment}
+
+
+def _whole(name: str, operation: Operation, request: dict[str, Any], region: str) -> dict[str, Any] | None:
+    return whole(name, operation(request, region))
 
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug are not typed

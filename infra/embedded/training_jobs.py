@@ -41,6 +41,8 @@ class TrainingJobs:
         check("CreateTrainingJob", request)
         TRAINING_JOB.refuse(request)
         check_training_job(request, region)
+        if self._instant is None:
+            self._settings.check(request)
         job = self.jobs.add(request, region, **more)
         self._begin(job)
         return {"TrainingJobArn": job.arn}

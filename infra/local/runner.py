@@ -56,6 +56,7 @@ class ContainerRunner:
     options: Sequence[str] = ()  # further options of docker run
     program: Sequence[str] = ("train",)  # what follows the image's name
     labels: Mapping[str, str] = field(default_factory=dict)
+    own_inputs: bool = False  # /opt/ml/input is the job's own, to write to as in SageMaker, and nobody's data
 
     def start(
         self, tree: OptMl, environment: Mapping[str, str] | None = None, *, name: str | None = None
@@ -81,7 +82,7 @@ class ContainerRunner:
             command += ["--memory", self.memory, "--memory-swap", self.memory]
         for variable in environment:
             command += ["--env", variable]
-        for place, inside, mode in _mounts(tree):
+        for place, inside, mode in _mounts(tree, self.own_inputs):
             command += ["--mount", f'type=bind,"source={place}","target={inside}"{mode}']
         return [*command, *self.options, self.image, *self.program]
 
@@ -103,12 +104,15 @@ def leftovers() -> dict[str, int]:
     return {name: int(owner) for name, owner in pairs if owner.isdigit() and not os.path.exists(f"/proc/{owner}")}
 
 
-def _mounts(tree: OptMl) -> Iterator[tuple[Path, Path, str]]:
+def _mounts(tree: OptMl, own_inputs: bool) -> Iterator[tuple[Path, Path, str]]:
     """Folders of the tree, where each belongs in the container, and what limits its use."""
     inside = OptMl()
-    yield tree.config, inside.config, ",readonly"
-    for channel in sorted(tree.channels.iterdir()):
-        yield channel.resolve(), inside.channel(channel.name), ",readonly"
+    if own_inputs:
+        yield tree.config.parent, inside.config.parent, ""
+    else:
+        yield tree.config, inside.config, ",readonly"
+        for channel in sorted(tree.channels.iterdir()):
+            yield channel.resolve(), inside.channel(channel.name), ",readonly"
     yield tree.model, inside.model, ""
     yield tree.output, inside.output, ""
     yield tree.checkpoints, inside.checkpoints, ""

@@ -154,9 +154,17 @@ def test_a_role_must_trust_sagemaker_for_this_very_job(job_request: Make, unique
         return str(made["Role"]["Arn"])
 
     client, jobs = boto3.client("sagemaker"), "arn:aws:sagemaker:us-east-1:123456789012:training-job/"
-    for arn in (trusting("ec2.amazonaws.com", f"{jobs}*"), trusting("sagemaker.amazonaws.com", f"{jobs}other-*")):
-        told = refusal(client.create_training_job, **job_request(RoleArn=arn))
-        assert told.endswith("exists and allows principal 'sagemaker.amazonaws.com' to assume the role.")
+    request = job_request()
+    source = f"{jobs}{request['TrainingJobName']}"
+    reasons = {
+        trusting("ec2.amazonaws.com", f"{jobs}*"): "Its trust policy allows it to others only.",
+        trusting("sagemaker.amazonaws.com", f"{jobs}other-*"): f"In its trust policy ArnLike wants aws:SourceArn to be "
+        f"{jobs}other-*, and it is {source}.",
+        "arn:aws:iam::123456789012:role/nobody": "There is no such role.",
+    }
+    for arn, why in reasons.items():
+        told = refusal(client.create_training_job, **request | {"RoleArn": arn})
+        assert told.endswith(f"allows principal 'sagemaker.amazonaws.com' to assume the role. {why}")
     client.create_training_job(**job_request(RoleArn=trusting("sagemaker.amazonaws.com", f"{jobs}*")))
 
 
@@ -312,3 +320,19 @@ def test_null_is_the_same_as_nothing_and_what_is_no_json_is_said() -> None:
     for value in ("tomorrow", "", 10**400):
         with pytest.raises(AwsError, match="SerializationException"):
             seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"AlgorithmSpecification": {"ContainerArguments": ["/opt/ml/input/data/x"]}}, "its command names /opt/ml"),
+        ({"HyperParameters": {"sagemaker_program": '"train.py"'}}, "sagemaker_program is for the toolkit in an image"),
+    ],
+)
+def test_what_needs_a_container_is_refused_where_jobs_are_processes(
+    job_request: Make, change: dict[str, Any], why: str
+) -> None:
+    client, request = boto3.client("sagemaker"), merged(job_request(), change)
+    assert f"this one needs a container: {why}." in refusal(client.create_training_job, **request)
+    both = {"AlgorithmSpecification": {"ContainerArguments": ["${SAGEMAKER_BASE_DIR:-/opt/ml}/model"]}}
+    client.create_training_job(**merged(job_request(), both))

@@ -20,7 +20,7 @@ def test_names_are_legal_in_every_region_with_the_longest_prefix(partition):
         assert re.fullmatch(r"[a-z0-9-]{3,63}", names.bucket)
         assert len(names.role) <= 64
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", names.repository)
-        for arn in (names.bucket_arn, names.role_arn, names.repository_arn, names.job_arns, names.log_group_arn):
+        for arn in (names.bucket_arn, names.role_arn, names.repository_arn, names.sagemaker_arns, names.log_group_arn):
             assert arn.startswith(f"arn:{partition}:")
 
 

@@ -65,9 +65,9 @@ def test_every_arn_is_of_the_partition_and_every_policy_fits(of, partition, regi
         assert len(text) <= 2048
 
 
-def test_only_this_accounts_jobs_of_ours_may_take_the_role():
+def test_only_this_account_and_region_may_take_the_role():
     statement = policies.trust(Names("123456789012", "eu-west-1"))["Statement"][0]
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "123456789012"},
-        "ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/ahx-*"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:*"},
     }

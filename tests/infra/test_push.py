@@ -1,27 +1,20 @@
 """`ahx push`: a real `docker push`, to the registry of the AWS on this machine."""
 
-import hashlib
-import io
 import json
 import os
 import shutil
-import subprocess
-import tarfile
 import uuid
 
 import aws_here
 import boto3
 import pytest
 from docker_missing import unavailable
+from small_image import build, docker
 
 from entrypoints.main import main
 from entrypoints.push import EXAMPLES
 
 REGION = aws_here.REGION
-
-
-def docker(*words, **settings):
-    return subprocess.run(["docker", *words], capture_output=True, check=False, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -34,32 +27,6 @@ def image():
     yield name
     found = docker("image", "inspect", name, "--format", "{{.Id}}").stdout.decode().strip()
     docker("image", "rm", "--force", found)
-
-
-def build(name, content, architecture="amd64"):
-    """An image of one layer with one file, as `docker save` would write it."""
-    layer = packed({"file": content})
-    config = {
-        "architecture": architecture,
-        "os": "linux",
-        "config": {"Labels": {"org.opencontainers.image.revision": "0123456789abcdef"}},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
-    files = {"layer.tar": layer, "config.json": config, "manifest.json": manifest}
-    parts = {name: part if isinstance(part, bytes) else json.dumps(part).encode() for name, part in files.items()}
-    done = docker("load", input=packed(parts))
-    assert done.returncode == 0, done.stderr
-
-
-def packed(files):
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return archive.getvalue()
 
 
 @pytest.fixture
