@@ -1,11 +1,13 @@
 """`ahx aws` as a process of its own, which can be killed."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,3 +60,28 @@ def serving(*options: str) -> Iterator[AwsProcess]:
     finally:
         if server.process.poll() is None:
             server.end()
+
+
+def create_job(server: AwsProcess, name: str, command: list[str], hosts: int = 1, **more: Any) -> None:
+    """A training job on a server that has nothing yet."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = server("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    server("s3").create_bucket(Bucket=f"{name}-bucket")
+    server("sagemaker").create_training_job(
+        TrainingJobName=name,
+        AlgorithmSpecification={"TrainingImage": "any", "TrainingInputMode": "File", "ContainerEntrypoint": command},
+        RoleArn=role,
+        OutputDataConfig={"S3OutputPath": f"s3://{name}-bucket/out"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": hosts, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+        **more,
+    )
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for a condition. Raises AssertionError when it does not come about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)

@@ -72,7 +72,7 @@ class Application:
         if self._gate.is_preflight(environ):
             start("204 No Content", [])
             return []
-        if environ.get("PATH_INFO", "").startswith(registry.PREFIX):  # it has a login of its own
+        if registry.is_meant(environ):  # it has a login of its own
             return self._registry(environ, start)
         payload = Payload(environ, self._folder)
         try:

@@ -237,6 +237,12 @@ class Registry:
         return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
 
 
+def is_meant(environ: Environ) -> bool:
+    """Whether a request is for the registry, and not for a service of AWS whose paths begin alike."""
+    path, signed = environ.get("PATH_INFO", ""), environ.get("HTTP_AUTHORIZATION", "").startswith("AWS")
+    return str(path).startswith(PREFIX) and not signed
+
+
 def _needs(manifest: bytes) -> list[str]:
     """The layers and the configuration that an image is made of; of a list of images none."""
     try:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,15 +17,14 @@ from ahx.training.opt_ml import BASE_VARIABLE, OptMl
 from infra.embedded import told
 from infra.embedded.job import TrainingJob
 from infra.embedded.wire import AwsError
-from infra.local.runner import ContainerRunner, ProcessRunner, Runner
+from infra.local.runner import ContainerRunner, ProcessRunner, Runner, leftovers
 
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
-_ML, _SCRIPT = (
-    str(_INSIDE.base),
-    "sagemaker_program",
-)  # what a command of the SDKs, and a hyperparameter of theirs, name
+_ISOLATED = ("--internal", "--opt", "com.docker.network.bridge.inhibit_ipv4=true")  # nor this machine, by its address
+_LABEL = "ahx.aws"  # on containers and networks; its value is the server's process
+_ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # what a command, and a hyperparameter, of the SDKs name
 
 Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
 
@@ -60,15 +60,18 @@ class Runners:
                 place = told.place(tree, synced.inside)
                 options += ["--mount", f'type=bind,"source={place}","target={synced.inside}"']
         network = _network_of(tree.base.parent) if job.instance_count > 1 else None
-        if job.request.get("EnableNetworkIsolation") and network is None:
-            network = "none"
+        if job.request.get("EnableNetworkIsolation"):
+            network = network or "none"
         else:
             options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
-        if job.instance_count > 1:
-            docker("network", "create", str(network))  # for the first host; for the others it is there
+        if network and network != "none":  # for the first host; for the others it is there
+            isolated = _ISOLATED if job.request.get("EnableNetworkIsolation") else ()
+            docker("network", "create", *isolated, "--label", f"{_LABEL}={os.getpid()}", network)
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
-        return ContainerRunner(image, network=network, options=options, program=program, own_inputs=True)
+        return ContainerRunner(
+            image, network=network, options=options, program=program, labels={_LABEL: str(os.getpid())}, own_inputs=True
+        )
 
     def check(self, request: dict[str, Any]) -> None:
         """Raises AwsError (ValidationException) for what only a container can run."""
@@ -85,6 +88,14 @@ class Runners:
             f"Jobs run as processes of this machine here, and this one needs a container: {why}. Start `ahx aws` where "
             f"Docker runs and without --process, or have the program find its files in ${BASE_VARIABLE}.",
         )
+
+    def end_left(self) -> None:
+        """End containers, and remove networks, of servers that are gone."""
+        if self.containers:
+            for container in leftovers(_LABEL, "ps", "--all"):
+                docker("rm", "--force", container)
+            for network in leftovers(_LABEL, "network", "ls"):
+                docker("network", "rm", network)
 
     def close(self, job: TrainingJob, folder: Path) -> None:
         """Remove what was made for the hosts in `folder` besides the containers."""

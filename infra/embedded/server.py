@@ -79,6 +79,7 @@ class EmbeddedAws:
             except KeyError:
                 raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
         self._runners = runners or Runners()
+        self._runners.end_left()
         self._scratch = Scratch()
         self._folder = self._scratch.folder
         self._servers = [_listen(HOST, port, self._answer)]

@@ -17,6 +17,7 @@ from ahx.training.opt_ml import OptMl
 from infra.jobs.history import evaluations
 from infra.jobs.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
 from infra.jobs.place import COMPLETED, FAILED, IN_PROGRESS, STOPPED
+from infra.local import guard
 from infra.local import tree as opt_ml
 from infra.local.runner import ContainerRunner, ProcessRunner
 from infra.local.sdk_runner import LocalModeJob, LocalModeRunner
@@ -127,7 +128,7 @@ def _is_job(pid: int) -> bool:
     """Whether the process is a job of ours, and not another one that has got the same number since."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return b"entrypoints.container" in command or b"infra.local.sdk_job" in command
+        return os.fsencode(str(guard.__file__)) in command
     except OSError:
         return False
 

@@ -9,6 +9,7 @@ kill -9 say, notices the end of its standard input, keeps a checkpoint and the m
 """
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Protocol
 from ahx.errors import ServiceError
 from ahx.reading import json_of, text_of
 from ahx.training.opt_ml import BASE_VARIABLE, STOP_AT_EOF, OptMl
+from infra.local.guard import VARIABLES
 from infra.local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
 
 IMAGE = "ahx-transformer:dev"
@@ -64,11 +66,14 @@ class ContainerRunner:
         """Start a container, called `name` or by a unique name; it is removed when it ends."""
         name = name or f"ahx-{secrets.token_hex(6)}"
         given = {STOP_AT_EOF: "1", **(environment or {})}
-        command = self.command(docker_command(), tree, given, name)
-        return ContainerJob(tree, spawn(command, {**os.environ, **given}, tree), name)
+        docker_, variables = docker_command(), {key: value for key, value in given.items() if _fits_file(key, value)}
+        command = self.command(docker_, tree, given, name)
+        process = spawn(command, os.environ, tree, end=[docker_, "kill", name], variables=variables)
+        return ContainerJob(tree, process, name)
 
     def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
-        """The whole `docker run` command. Variables are named there; their values go through the environment."""
+        """The whole `docker run` command. Variables stand in a file: they are none of the `docker` command's own, and
+        other users of this machine do not see them. Those that no line can hold are arguments."""
         host = _current_host(tree)
         command = [program, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
         for label, value in {LABEL: str(os.getpid()), **self.labels}.items():
@@ -80,8 +85,10 @@ class ContainerRunner:
                 command += ["--network-alias", host]
         if self.memory:
             command += ["--memory", self.memory, "--memory-swap", self.memory]
-        for variable in environment:
-            command += ["--env", variable]
+        command += ["--env-file", VARIABLES]
+        for variable, value in environment.items():
+            if not _fits_file(variable, value):
+                command += ["--env", f"{variable}={value}"]
         for place, inside, mode in _mounts(tree, self.own_inputs):
             command += ["--mount", f'type=bind,"source={place}","target={inside}"{mode}']
         return [*command, *self.options, self.image, *self.program]
@@ -97,11 +104,27 @@ def check_image(image: str) -> None:
         raise ServiceError(f"there is no image {image} here; build it with `make image`, or pull it (docker pull)")
 
 
-def leftovers() -> dict[str, int]:
-    """Containers of jobs whose starter is gone: their names, and the process that started each."""
-    listed = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", '{{.Names}} {{.Label "' + LABEL + '"}}')
-    pairs = (line.split() for line in listed.stdout.splitlines())
-    return {name: int(owner) for name, owner in pairs if owner.isdigit() and not os.path.exists(f"/proc/{owner}")}
+def leftovers(label: str, *what: str) -> list[str]:
+    """What `docker WHAT` lists, containers or networks, of processes that are gone: `label` says whose each is."""
+    form = '{{.ID}} {{.Label "' + label + '"}}'
+    listed = docker(*what, "--filter", f"label={label}", "--format", form).stdout.splitlines()
+    return [name for name, _, owner in (line.partition(" ") for line in listed) if not is_alive(int(owner))]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _fits_file(name: str, value: str) -> bool:
+    """Whether `docker run --env-file` reads the variable as it is: a line of UTF-8."""
+    return bool(re.fullmatch(r"[^\s=#][^\s=]*", name)) and not re.search("[\r\n\ud800-\udfff]", value)
 
 
 def _mounts(tree: OptMl, own_inputs: bool) -> Iterator[tuple[Path, Path, str]]:

@@ -20,7 +20,7 @@ from ahx.errors import InputError, ServiceError
 from ahx.training.opt_ml import OptMl
 from infra.local.runner import IMAGE, check_image
 from infra.local.sdk_job import Order, containers
-from infra.local.started import ContainerJob, docker, spawn
+from infra.local.started import GRACE_SECONDS, ContainerJob, docker, spawn
 
 #: The SDK's name for the network of its containers.
 NETWORK = "sagemaker-local"
@@ -67,7 +67,8 @@ class LocalModeRunner:
         )
         order.write(root / "order.json")
         command = [sys.executable, "-m", "infra.local.sdk_job", str(root / "order.json")]
-        return LocalModeJob(tree, spawn(command, inherited | own, tree), root.name)
+        process = spawn(command, inherited | own, tree, grace_seconds=GRACE_SECONDS + 10)
+        return LocalModeJob(tree, process, root.name)
 
 
 class LocalModeJob(ContainerJob):

@@ -1,20 +1,24 @@
 """Jobs that have been started on this machine: a child process each, whose output goes to a file beside the tree."""
 
+import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from os import killpg
 from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
 from ahx.training.opt_ml import OptMl
+from infra.local import guard
 
 GRACE_SECONDS = 120.0  # what SageMaker gives between SIGTERM and SIGKILL
+_ORPHAN_SECONDS = 10.0  # the same, for a job whose starter has gone
 _POLL_SECONDS = 0.05
 
 
@@ -40,7 +44,7 @@ class Job(Protocol):
 
 
 class StartedJob(ABC):
-    """What both kinds of job share: a child process that writes to a file."""
+    """What both kinds of job share: a child process, guard.py, that runs a program which writes to a file."""
 
     def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]") -> None:
         self.tree, self._process = tree, process
@@ -98,15 +102,14 @@ class StartedJob(ABC):
 
 
 class ProcessJob(StartedJob):
-    """A job that is a process, with a process group of its own."""
+    """A job that is a process, with all that it starts."""
 
     def _terminate(self, grace_seconds: float) -> None:
         if self.is_running:
             self._process.send_signal(signal.SIGTERM)
 
     def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            killpg(self.pid, signal.SIGKILL)
+        self._process.send_signal(signal.SIGQUIT)
 
 
 class ContainerJob(StartedJob):
@@ -139,13 +142,48 @@ def log_file(tree: OptMl) -> Path:
     return tree.base / "log.txt"
 
 
-def spawn(command: Sequence[str], environment: Mapping[str, str], tree: OptMl) -> "subprocess.Popen[bytes]":
-    """Start a job's program in a process group of its own, with its output in the log file."""
+def spawn(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    tree: OptMl,
+    *,
+    end: Sequence[str] = (),
+    grace_seconds: float = _ORPHAN_SECONDS,
+    variables: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a job's program under a guard, which ends it when this process has gone; its output goes to the log file.
+
+    The command `end` ends what is no child of the program. `variables` come in a file, named `guard.VARIABLES` in the
+    command. Raises ServiceError where the program cannot be started.
+    """
+    order = {
+        "command": list(command),
+        "environment": dict(environment),
+        "end": list(end),
+        "grace": grace_seconds,
+        "variables": dict(variables or {}),
+    }
+    reason, report = os.pipe()
     try:
-        with open(log_file(tree), "wb") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+        with open(log_file(tree), "wb") as log, open(reason, "rb") as told:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(guard.__file__), str(report)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=(report,),
+                )
+            finally:
+                os.close(report)
+            assert process.stdin
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.flush()
+            if why := told.read().decode("utf-8", "replace"):
+                process.communicate()
+                raise ServiceError(f"cannot start the job: {why}")
+            return process
     except OSError as error:
         raise ServiceError(f"cannot start the job: {error.strerror or error}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_process import create_job, serving, until
 
 from infra.embedded.runners import choose
 from infra.embedded.server import EmbeddedAws
@@ -144,3 +145,82 @@ def test_groups_of_containers_are_told_of_each_other_and_their_folders_are_copie
         f"out/{name}/output/model/algo-3": "two",
         f"out/{name}/output/model/link": "one",
     }
+
+
+STEERING = {
+    "DOCKER_HOST": "tcp://127.0.0.1:1",
+    "DOCKER_CONFIG": "/nowhere",
+    "DOCKER_CONTEXT": "none",
+    "LD_PRELOAD": "",
+    "HOME": "/nowhere",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "LINES": "one\ntwo",
+    "EQUAL": "a=b ä #x",
+    "EMPTY": "",
+    "SPACES": " around ",
+}
+
+
+def test_the_environment_of_a_job_is_the_containers_and_not_dockers(start: Callable[..., str], when: When) -> None:
+    name = start(
+        f"import json, os; print(json.dumps([os.environ.get(name) for name in {list(STEERING)!r}]))",
+        Environment=STEERING,
+    )
+    assert when(name)["TrainingJobStatus"] == "Completed"
+    assert json.loads(printed(name)[0]) == list(STEERING.values())
+
+
+ISOLATED = """
+import socket, sys, time, urllib.request
+if socket.gethostname() == "algo-1":
+    server = socket.create_server(("", 5000))
+    server.accept()
+else:
+    for _ in range(100):
+        try:
+            socket.create_connection(("algo-1", 5000), timeout=5)
+            break
+        except OSError:
+            time.sleep(0.1)
+    else:
+        sys.exit("algo-1 cannot be reached")
+for address in ADDRESSES:
+    try:
+        socket.create_connection(address, timeout=2)
+    except OSError:
+        continue
+    sys.exit(f"{address} can be reached")
+"""
+
+
+def test_hosts_of_an_isolated_job_reach_each_other_and_nothing_else(
+    containers: EmbeddedAws, start: Callable[..., str], when: When
+) -> None:
+    port = int(containers.endpoint.rpartition(":")[2])
+    gateway = choose(None, process=False).gateway
+    addresses = [(name, port) for name in ("host.docker.internal", gateway, "127.0.0.1") if name]
+    program = ISOLATED.replace("ADDRESSES", repr(addresses)).encode("unicode_escape").decode()  # on one line
+    read = "json.load(open('/opt/ml/input/config/hyperparameters.json'))['it'].encode().decode('unicode_escape')"
+    name = start(f"import json; exec({read})", hosts=2, EnableNetworkIsolation=True, HyperParameters={"it": program})
+    assert when(name)["TrainingJobStatus"] == "Completed", printed(name)
+
+
+def test_containers_end_with_the_server_and_what_is_left_goes_with_the_next(image: Any, tmp_path: Any) -> None:
+    def left() -> list[str]:
+        words = ["--all", "--filter", "label=ahx.aws", "--format", "{{.Names}}"]
+        return [name for name in image.docker("ps", *words).stdout.split() if name not in before]
+
+    before: set[str] = set()
+    before = set(left())
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
+    with serving("--image", image.name) as server:
+        create_job(server, "stubborn", ["python", "-c", stubborn], hosts=2)
+        until(lambda: len(left()) == 2)
+        server.end()
+        until(lambda: not left())
+    networks = ("network", "ls", "--filter", "label=ahx.aws", "--format", '{{.Label "ahx.aws"}}')
+    assert str(server.process.pid) in image.docker(*networks).stdout
+    with serving("--image", image.name):
+        assert str(server.process.pid) not in image.docker(*networks).stdout
