@@ -10,6 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 from botocore.parsers import ResponseParserError
 
+from ahx.pieces import pieces as split
+
 # One attempt each: pauses between attempts are the business of whoever calls, who can also be asked to stop.
 _CONFIG = Config(
     connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1}, user_agent_extra="ahx-transformer"
@@ -41,15 +43,10 @@ class Piece(str):
 
 def pieces(line: str) -> Iterator[Piece]:
     """`line` in events that CloudWatch takes: none empty, none longer than MOST_BYTES in UTF-8, nothing lost."""
-    data = (line or " ").encode("utf-8", "replace")
-    while data:
-        end = min(MOST_BYTES, len(data))
-        while end < len(data) and data[end] & 0xC0 == 0x80:
-            end -= 1  # not in the middle of a character
-        piece = Piece(data[:end].decode("utf-8"))
-        data = data[end:]
-        piece.ends_line, piece.size = not data, end + 26
-        yield piece
+    parts = [Piece(part) for part in split(line or " ", MOST_BYTES)]
+    for piece in parts:
+        piece.ends_line, piece.size = piece is parts[-1], len(piece.encode()) + 26
+    yield from parts
 
 
 class Stream:

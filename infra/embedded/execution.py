@@ -58,6 +58,8 @@ class Execution:
         self._stopping = threading.Event()
         self._capacity_back: float | None = None  # when spot capacity returns, once it has been taken away
         self._training_seconds = self._metrics_kept = 0.0
+        # Durations are of the monotonic clock; before a restart of the server there is only the wall clock to go by.
+        self._created = time.monotonic() - max(0.0, time.time() - job.created)
         self._cluster: Cluster | None = None
         self.thread = threading.Thread(target=self._run, name=f"job {job.name}", daemon=True)
 
@@ -71,7 +73,7 @@ class Execution:
 
     def interrupt(self, seconds: float) -> None:
         """Take the spot instances away; capacity returns after `seconds`."""
-        self._capacity_back = time.time() + seconds
+        self._capacity_back = time.monotonic() + seconds
         self._wake.set()
 
     def kill(self) -> None:
@@ -98,9 +100,8 @@ class Execution:
         """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
         folder = Path(tempfile.mkdtemp(prefix=f"{self.job.name}-", dir=self._settings.folder))
         self._cluster = cluster = Cluster(self.job, folder, self._client("s3"))
-        begun = time.time()
         with self._jobs.changed:
-            self.job.started = self.job.started or begun
+            self.job.started = self.job.started or time.time()
         try:
             return self._attempt_on(cluster)
         finally:
@@ -108,10 +109,10 @@ class Execution:
             self._settings.close(self.job, folder)
 
     def _attempt_on(self, cluster: Cluster) -> bool:
-        begun = time.time()
+        begun = time.monotonic()
 
         def leave_instances() -> None:
-            self.job.instance_seconds += time.time() - begun
+            self.job.instance_seconds += time.monotonic() - begun
 
         if self._stopping.is_set():
             return self._end("Stopped", leave_instances)
@@ -153,15 +154,15 @@ class Execution:
     def _watch(self, cluster: Cluster, syncs: list[artifacts.FolderSync]) -> tuple[str, Ended | None]:
         """Wait for an end, or for a reason to make one: its name as a secondary status ("" for an end by itself)."""
         limits = self.job.request["StoppingCondition"]
-        begun = time.time()
+        begun = time.monotonic()
         run_until = begun + limits.get("MaxRuntimeInSeconds", _DAY) - self._training_seconds
-        wait_until = self.job.created + limits.get("MaxWaitTimeInSeconds", float("inf"))
+        wait_until = self._created + limits.get("MaxWaitTimeInSeconds", float("inf"))
         next_sync = begun + _CHECKPOINT_SECONDS
         try:
             while True:
                 if ended := cluster.ended():
                     return "", ended
-                now = time.time()
+                now = time.monotonic()
                 if self._stopping.is_set():
                     return "Stopped", None
                 if self._capacity_back is not None:
@@ -173,10 +174,10 @@ class Execution:
                 if now >= next_sync:
                     for sync in syncs:
                         sync.sync()
-                    next_sync = time.time() + _CHECKPOINT_SECONDS
+                    next_sync = time.monotonic() + _CHECKPOINT_SECONDS
                 self._wake.wait(_POLL_SECONDS)
         finally:
-            self._training_seconds += time.time() - begun
+            self._training_seconds += time.monotonic() - begun
 
     def _finish(self, cluster: Cluster, why: str, ended: Ended | None, leave: Callable[[], None]) -> bool:
         """Upload, and enter the last status."""
@@ -205,14 +206,14 @@ class Execution:
     def _wait_for_capacity(self) -> bool:
         """Until spot instances are to be had again. Returns whether the job is over instead."""
         back, self._capacity_back = self._capacity_back or 0.0, None
-        wait_until = self.job.created + self.job.request["StoppingCondition"]["MaxWaitTimeInSeconds"]
-        while time.time() < back:
+        wait_until = self._created + self.job.request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+        while time.monotonic() < back:
             if self._stopping.is_set():
                 return self._end("Stopped")
-            if time.time() >= wait_until:
+            if time.monotonic() >= wait_until:
                 return self._end("MaxWaitTimeExceeded")
             self._wake.clear()
-            self._wake.wait(min(_POLL_SECONDS, max(0.0, back - time.time())))
+            self._wake.wait(min(_POLL_SECONDS, max(0.0, back - time.monotonic())))
         self._enter("Starting", message="Launching requested ML instances")
         return False
 

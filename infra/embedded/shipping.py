@@ -14,9 +14,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ahx.pieces import pieces
+
 GROUP = "/aws/sagemaker/TrainingJobs"
 _FLUSH_SECONDS = 0.5
-_MAX_EVENTS, _MAX_BYTES, _MAX_LINE = 10_000, 1_000_000, 262_000  # PutLogEvents' limits, less 26 bytes an event
+# PutLogEvents' limits. Longer lines are split as CloudWatch's agent does: at 256 KiB, with 26 bytes an event.
+_MAX_EVENTS, _MAX_BYTES, _MAX_LINE = 10_000, 1_048_576, 262_144 - 26
 _MAX_DATA = 500  # of PutMetricData
 
 Report = Callable[[str, float, float], None]  # a metric's name, its value, and when
@@ -64,7 +67,8 @@ class Shipper:
             now = time.time()
             found = [(name, match) for name, regex in self._definitions if (match := regex.search(line))]
             with self._lock:
-                self._events.append({"timestamp": int(now * 1000), "message": line[:_MAX_LINE] or " "})
+                for part in pieces(line or " ", _MAX_LINE):
+                    self._events.append({"timestamp": int(now * 1000), "message": part})
             for name, match in found:
                 with suppress(ValueError, TypeError, IndexError):
                     value = float(match[1])

@@ -186,10 +186,11 @@ class TrainingJobs:
         with self.jobs.changed:
             job.started = job.created
             job.enter("Training")
-            until = job.created + (self._instant or 0)
-            while (left := until - time.time()) > 0 and job.status == "InProgress":
+            begun = time.monotonic()
+            until = begun + (self._instant or 0)
+            while (left := until - time.monotonic()) > 0 and job.status == "InProgress":
                 self.jobs.changed.wait(left)
-            job.instance_seconds = time.time() - job.created
+            job.instance_seconds = time.monotonic() - begun
             if job.status == "Stopping":
                 job.enter("Stopped", "Stopped")
             else:

@@ -21,6 +21,8 @@ from infra.sweep import Config
 
 ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
+MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
+_LOST = ("InternalServerError", "CapacityError")  # FailureReasons that are no fault of the job's (API RetryStrategy)
 _THREADS = 8
 
 
@@ -132,11 +134,10 @@ class Engine:
             attempt = int(match[2] or 1) if match else 0
             if row is not None and attempt >= row.attempt:
                 row.name, row.attempt, row.job = name, attempt, job
-        if self._first_poll and self.retry_failed:
-            for row in self.state.rows:
-                if row.job is not None and row.job.status == FAILED:
-                    row.attempt += 1
-                    row.name, row.job = job_name(row.setting, row.config, row.attempt), None
+        for row in self.state.rows:
+            if row.job is not None and row.job.status == FAILED and self._is_tried_again(row, row.job.reason):
+                row.attempt += 1
+                row.name, row.job = job_name(row.setting, row.config, row.attempt), None
         self._first_poll = False
         self._read_logs()
         self._halve()
@@ -145,6 +146,12 @@ class Engine:
             self._room = None
         self.state.ended = all(row.job is not None and row.job.over for row in self.state.rows)
         return changed
+
+    def _is_tried_again(self, row: Row, reason: str) -> bool:
+        """Because the user asks for it, or because the service, and not the job, has failed."""
+        if self._first_poll and self.retry_failed:
+            return True
+        return reason.startswith(_LOST) and row.attempt < MOST_ATTEMPTS
 
     def submit(self) -> bool:
         """Submit what is missing and may run now; whether anything was."""

@@ -67,7 +67,7 @@ class Watcher:
             phase=why or status,
             reason=reason,
             ended=ended,
-            seconds=ended - self.status["started"],
+            seconds=time.monotonic() - self._began,
             metrics=history[-1] if history else {},
         )
 
@@ -88,14 +88,15 @@ class Watcher:
             started=self.status.get("started", time.time()),
             pid=job.pid if isinstance(job, ProcessJob | LocalModeJob) else None,
         )
-        limit = self.status["started"] + self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        # What an earlier watcher of the job has seen of it is known by the wall clock only.
+        self._began = time.monotonic() - max(0.0, time.time() - self.status["started"])
+        limit = self._began + self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         while True:
             try:
                 return job.wait(_POLL_SECONDS), ""
             except TimeoutError:
-                why = (
-                    "Stopped" if (self.folder / STOP).exists() else "MaxRuntimeExceeded" if time.time() > limit else ""
-                )
+                late = time.monotonic() > limit
+                why = "Stopped" if (self.folder / STOP).exists() else "MaxRuntimeExceeded" if late else ""
             if why:
                 self.note(phase="Stopping")
                 return job.stop(), why

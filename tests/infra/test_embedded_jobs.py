@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -304,3 +305,35 @@ def test_a_job_can_be_deleted_once_it_is_over(job_request: Make, when: When) -> 
 def test_ten_jobs_at_once(job_request: Make, when: When) -> None:
     names = [create(job_request("(base / 'model' / 'm').write_text('w')")) for _ in range(10)]
     assert {when(name).get("FailureReason") for name in names} == {None}
+
+
+def test_lines_of_any_length_arrive_whole(job_request: Make, when: When) -> None:
+    """The service takes 256 KiB an event, less 26 bytes; what is no UTF-8 and a missing end do no harm."""
+    program = """
+import sys
+for text in ("é" * 300_000, "x" * 262_118, "x" * 262_119, "", "1 %\\r2 %", "a\\0b"):
+    print(text, flush=True)
+sys.stdout.buffer.write(b"\\xff no end")
+"""
+    name = create(job_request(program.replace("\\\\", "\\")))
+    assert when(name)["TrainingJobStatus"] == "Completed"
+    messages = printed(name)
+    assert max(len(message.encode()) for message in messages) == 262_118
+    accented = [message for message in messages if "é" in message]
+    assert "".join(accented) == "é" * 300_000
+    rest = [message for message in messages if "é" not in message]
+    assert [*map(len, rest[:3])] == [262_118, 262_118, 1]
+    assert rest[3:] == [" ", "1 %\r2 %", "a\0b", "\ufffd no end"]
+
+
+def test_a_clock_that_is_set_neither_ends_a_job_nor_bills_it(
+    aws: EmbeddedAws, job_request: Make, when: When, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = create(job_request("import time\nprint('ready', flush=True)\ntime.sleep(2)", **spot(bucket, wait=60)))
+    when(name, has_printed(name, "ready"))
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 6 * 3600)
+    job = when(name)
+    assert job["TrainingJobStatus"] == "Completed"
+    assert 1 <= job["TrainingTimeInSeconds"] < 60
+    assert job["BillableTimeInSeconds"] < 60

@@ -1,0 +1,18 @@
+"""Texts in parts that a service takes."""
+
+from collections.abc import Iterator
+
+
+def pieces(text: str, most_bytes: int) -> Iterator[str]:
+    """`text` in parts of at most `most_bytes` in UTF-8, none cut within a character, none lost; one "" for "".
+
+    What UTF-8 cannot write becomes a question mark.
+    """
+    data = text.encode("utf-8", "replace")
+    while len(data) > most_bytes:
+        end = most_bytes
+        while data[end] & 0xC0 == 0x80:
+            end -= 1
+        yield data[:end].decode("utf-8")
+        data = data[end:]
+    yield data.decode("utf-8")

@@ -1,0 +1,71 @@
+"""A sweep whose server is killed while its jobs run, and started again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aws_process import AwsProcess, until
+
+from infra.jobs.engine import Engine, Row
+from infra.jobs.place import Manifest, Place
+from infra.request import Setting
+
+AHX = [sys.executable, "-m", "entrypoints.main"]
+WORDS = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1"]
+
+
+def jobs(server: AwsProcess) -> dict[str, str]:
+    rows = server("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    return {row["TrainingJobName"]: row["TrainingJobStatus"] for row in rows}
+
+
+def training(server: AwsProcess) -> bool:
+    rows = server("sagemaker").list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
+    return any(row["SecondaryStatus"] == "Training" for row in rows)
+
+
+def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
+    state = ("--process", "--state", str(tmp_path / "state"))
+    server = AwsProcess(*state)
+    exports = {"AWS_ENDPOINT_URL": server.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+    exports |= dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), server.keys, strict=True))
+    settings: dict[str, Any] = {"env": os.environ | exports, "cwd": tmp_path, "stdin": subprocess.DEVNULL}
+    launcher = None
+    try:
+        subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, capture_output=True, **settings)
+        command = [*AHX, "sweep", "--name", "lost", "--on", "embedded", *WORDS, "--grid", "seed=0,1", "--json"]
+        launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+        until(lambda: training(server))
+        server.end()
+        server = AwsProcess(*state, "--port", server.endpoint.rpartition(":")[2])
+        out, err = launcher.communicate(timeout=120)
+        assert launcher.returncode == 0, err
+        rows = json.loads(out)["jobs"]
+        assert [row["status"] for row in rows] == ["Completed", "Completed"]
+        assert max(row["attempt"] for row in rows) == 2
+        ends = jobs(server)
+        assert sorted(ends.values()).count("Completed") == 2
+        assert all(f"{name.removesuffix('-r2')}-r2" in ends for name, status in ends.items() if status == "Failed")
+    finally:
+        if launcher:
+            launcher.kill()
+        server.end()
+
+
+@pytest.mark.parametrize(
+    ("reason", "attempt", "again"),
+    [
+        ("InternalServerError: We encountered an internal error.", 2, True),
+        ("CapacityError: Unable to provision requested ML compute capacity.", 1, True),
+        ("InternalServerError: We encountered an internal error.", 3, False),
+        ("AlgorithmError: InternalServerError, exit code: 1", 1, False),
+        ("ClientError: Data download failed", 1, False),
+    ],
+)
+def test_a_job_is_tried_again_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
+    engine = Engine(cast(Place, None), "sweep", Manifest([], [], {}))
+    assert engine._is_tried_again(Row(cast(Setting, None), {}, "name", attempt), reason) is again
