@@ -14,7 +14,7 @@ from itertools import count
 
 from ahx.training.opt_ml import OptMl
 from infra.embedded.job import TrainingJob
-from infra.embedded.runners import Runners
+from infra.embedded.runners import Pulled, Runners
 from infra.embedded.server import EmbeddedAws
 from infra.local.runner import ProcessRunner, Runner
 
@@ -38,7 +38,7 @@ EVERY = 5
 class StandIns(Runners):
     """Runs the program instead of a training."""
 
-    def of(self, job: TrainingJob, tree: OptMl) -> Runner:
+    def of(self, job: TrainingJob, tree: OptMl, pulled: Pulled) -> Runner:
         return ProcessRunner((sys.executable, "-S", "-c", PROGRAM))
 
 

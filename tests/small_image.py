@@ -1,5 +1,6 @@
 """Images of one file, made without a registry or a base image."""
 
+import base64
 import hashlib
 import io
 import json
@@ -14,6 +15,16 @@ TRAIN = "usr/bin/train"
 def docker(*words: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
     """`docker WORDS`; the outcome is the caller's to judge."""
     return subprocess.run(["docker", *words], capture_output=True, check=False, **settings)
+
+
+def log_in(ecr: Any) -> str:
+    """`docker login` with ECR's password; the registry's address, as host:port."""
+    given = ecr.get_authorization_token()["authorizationData"][0]
+    registry = str(given["proxyEndpoint"]).partition("://")[2]
+    password = base64.b64decode(given["authorizationToken"]).partition(b":")[2]
+    done = docker("login", "--username", "AWS", "--password-stdin", registry, input=password)
+    assert done.returncode == 0, done.stderr
+    return registry
 
 
 def build(name: str, content: bytes, architecture: str = "amd64", place: str = "file") -> None:

@@ -1,13 +1,12 @@
 """Docker as a client of ECR: an image that was pushed runs, by whatever address people know it."""
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from small_image import TRAIN, build, docker, program
+from small_image import TRAIN, build, docker, log_in, program
 
 from infra.embedded.server import EmbeddedAws
 
@@ -28,10 +27,7 @@ def test_an_image_that_was_pushed_runs(
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     ecr, sagemaker = boto3.client("ecr"), boto3.client("sagemaker")
     uri = ecr.create_repository(repositoryName=NAME)["repository"]["repositoryUri"]
-    given = ecr.get_authorization_token()["authorizationData"][0]
-    registry = given["proxyEndpoint"].partition("://")[2]
-    password = base64.b64decode(given["authorizationToken"]).partition(b":")[2]
-    docker("login", "--username", "AWS", "--password-stdin", registry, input=password)
+    registry = log_in(ecr)
     there = f"{registry}/{NAME}"
     for version in ("v1", "v2"):
         build(f"{there}:{version}", program(HELLO.replace("VERSION", f'"{version}"'), tmp_path), place=TRAIN)

@@ -320,19 +320,3 @@ def test_null_is_the_same_as_nothing_and_what_is_no_json_is_said() -> None:
     for value in ("tomorrow", "", 10**400):
         with pytest.raises(AwsError, match="SerializationException"):
             seconds(value)
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"AlgorithmSpecification": {"ContainerArguments": ["/opt/ml/input/data/x"]}}, "its command names /opt/ml"),
-        ({"HyperParameters": {"sagemaker_program": '"train.py"'}}, "sagemaker_program is for the toolkit in an image"),
-    ],
-)
-def test_what_needs_a_container_is_refused_where_jobs_are_processes(
-    job_request: Make, change: dict[str, Any], why: str
-) -> None:
-    client, request = boto3.client("sagemaker"), merged(job_request(), change)
-    assert f"this one needs a container: {why}." in refusal(client.create_training_job, **request)
-    both = {"AlgorithmSpecification": {"ContainerArguments": ["${SAGEMAKER_BASE_DIR:-/opt/ml}/model"]}}
-    client.create_training_job(**merged(job_request(), both))

@@ -9,7 +9,7 @@ import aws_here
 import boto3
 import pytest
 from docker_missing import unavailable
-from small_image import build, docker
+from small_image import build, docker, log_in
 
 from entrypoints.main import main
 from entrypoints.push import EXAMPLES
@@ -64,7 +64,7 @@ def test_what_is_pushed_is_in_ecr_and_comes_back(image, ecr, capfd, tmp_path, mo
     tagged = f"{address(ecr)}/ahx-transformer:{pushed['tag']}"
     docker("image", "rm", tagged)
     assert docker("pull", there).returncode != 0
-    docker("login", "--username", "AWS", "--password-stdin", address(ecr), input=REGION.encode())
+    log_in(ecr)
     assert docker("pull", there).returncode == 0
     ids = {docker("image", "inspect", name, "--format", "{{.Id}}").stdout for name in (image, there)}
     docker("image", "rm", there)
@@ -74,7 +74,7 @@ def test_what_is_pushed_is_in_ecr_and_comes_back(image, ecr, capfd, tmp_path, mo
 def test_a_tag_never_changes_its_meaning(image, ecr, tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert main(["infra", "apply", "--yes"]) == 0
-    docker("login", "--username", "AWS", "--password-stdin", address(ecr), input=REGION.encode())
+    log_in(ecr)
     other, there = f"{image}-other", f"{address(ecr)}/ahx-transformer:v1"
     build(other, other.encode())
     docker("tag", image, there)
