@@ -4,6 +4,7 @@
 whole session: tests use names of their own (`unique`), and faults are removed after each test.
 """
 
+import functools
 import json
 import os
 import secrets
@@ -37,18 +38,21 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
-def _forget_other_credentials() -> None:
-    """boto3 keeps the first credentials that it finds, which may be those of another test's server."""
-    boto3 = sys.modules.get("boto3")
-    session = boto3.DEFAULT_SESSION if boto3 else None
-    found = session.get_credentials() if session else None
-    if boto3 and found and found.access_key != os.environ.get("AWS_ACCESS_KEY_ID"):
-        boto3.DEFAULT_SESSION = None
+@pytest.fixture(scope="session", autouse=True)
+def _sessions_follow_the_environment() -> Iterator[None]:
+    """boto3's default session keeps the first credentials it finds, which may be those of another test's server."""
+    import boto3
 
+    @functools.cache
+    def session_of(settings: tuple[tuple[str, str], ...]) -> Any:
+        return boto3.Session()
 
-@pytest.fixture(autouse=True)
-def _own_credentials() -> None:
-    _forget_other_credentials()
+    def session() -> Any:
+        return session_of(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "_get_default_session", session)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +63,6 @@ def embedded_aws() -> "Iterator[EmbeddedAws]":
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     with EmbeddedAws(0, runners=Runners(program=[sys.executable, "-c", STAND_IN]), grace_seconds=10) as aws:
         os.environ.update(aws.environment)
-        _forget_other_credentials()
         yield aws
     for name in aws.environment:
         del os.environ[name]

@@ -32,6 +32,7 @@ class Quotas:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.changed: dict[str, float] = {}  # quota's name -> value
+        self._given: dict[str, float] = {}  # those that the server was started with
 
     def set(self, instance_type: str, value: float) -> None:
         """Both quotas of an instance type, on demand and spot. Raises KeyError for a type that does not exist."""
@@ -40,7 +41,7 @@ class Quotas:
             for name in names:
                 if name not in defaults():
                     raise KeyError(instance_type)
-                self.changed[name] = value
+                self.changed[name] = self._given[name] = value
 
     def value(self, name: str) -> float:
         return self.changed.get(name, defaults()[name])
@@ -70,7 +71,7 @@ class Quotas:
         with self._ledger:
             for name in self.changed:
                 self._ledger.keep("quotas", name, None)
-            self.changed.clear()
+            self.changed = dict(self._given)
 
     @property
     def operations(self) -> dict[str, Callable[[dict[str, Any], str], dict[str, Any] | None]]:

@@ -51,5 +51,4 @@ def containers(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAw
     with EmbeddedAws(0, runners=choose(None, process=False)) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the other one's key
         yield server

@@ -23,7 +23,6 @@ def containers(aws: EmbeddedAws, image: Any, monkeypatch: pytest.MonkeyPatch) ->
     with EmbeddedAws(0, runners=choose(image.name, process=False), grace_seconds=20) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the other one's key
         yield server
 
 
