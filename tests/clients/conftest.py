@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from clients_here import SCRIPTS, Run, environment
 from docker_missing import unavailable
