@@ -85,7 +85,7 @@ RUN dpkg-query --show --showformat '${Package}\n' | grep -x -E 'python3(\.[0-9]+
         /usr/local/bin/pip* /usr/local/bin/wheel /var/cache/apt/* /var/cache/debconf/* /var/lib/apt/lists/* /var/log/* /root/.cache \
     && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
     && python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' "$stdlib" \
-    && mkdir -p /data /opt/ml/checkpoints /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data /opt/ml/scratch \
+    && mkdir -p /data /opt/ml/checkpoints /opt/ml/code /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data /opt/ml/scratch \
     && chmod 1777 /data /opt/ml/checkpoints /opt/ml/model /opt/ml/output /opt/ml/output/data /opt/ml/scratch
 # The NVIDIA variables are how a container asks for the driver, where its machine has one.
 ENV PATH=/opt/ahx/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \

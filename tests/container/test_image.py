@@ -46,6 +46,13 @@ def test_it_trains(image, tmp_path, command):
     assert "Reporting training SUCCESS" in done.stdout + done.stderr
 
 
+def test_any_user_trains_as_a_job(image, tmp_path):
+    config = trees.build(tmp_path, RULE, {}).config
+    mount = ("--mount", f"type=bind,source={config},target=/opt/ml/input/config,readonly")
+    done = image.run("sh", "-c", "train && test -s /opt/ml/model/model.safetensors", options=("--user", "1234", *mount))
+    assert done.returncode == 0, done.stderr
+
+
 def test_sagemakers_toolkit_by_itself_calls_the_same(image, tmp_path):
     options = mounted(trees.build(tmp_path / "good", RULE, {}))
     assert image.run("python", "-m", "sagemaker_training.cli.train", options=options).returncode == 0
