@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra.embedded import warm_pools
-from infra.embedded.job import TrainingJob
+from infra.embedded.job import TERMINAL, TrainingJob
 from infra.embedded.ledger import Ledger
 from infra.embedded.quotas import Quotas
 from infra.embedded.wire import ACCOUNT, AwsError
@@ -31,7 +31,9 @@ class Jobs:
                     "Training job names must be unique within an AWS account and region, and a training job with this "
                     f"name already exists ({held.arn})",
                 )
-            beside = self.all(region)
+            jobs = self._held.values()  # most are over, and hold nothing
+            beside = [one for one in jobs if (one.pool or one.status not in TERMINAL) and one.region == region]
+            warm_pools.settle(beside)
             pool = warm_pools.matching(job, beside)
             busy = [other for other in beside if (not other.is_over or other.has_pool) and other is not pool]
             self.quotas.check(job, busy)
