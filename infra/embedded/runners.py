@@ -2,7 +2,6 @@
 
 import ipaddress
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -17,13 +16,14 @@ from ahx.training.opt_ml import BASE_VARIABLE, OptMl
 from infra.embedded import told
 from infra.embedded.job import TrainingJob
 from infra.embedded.wire import AwsError
+from infra.local import owner
 from infra.local.runner import ContainerRunner, ProcessRunner, Runner, leftovers
 
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
 _ISOLATED = ("--internal", "--opt", "com.docker.network.bridge.inhibit_ipv4=true")  # nor this machine, by its address
-_LABEL = "ahx.aws"  # on containers and networks; its value is the server's process
+_LABEL = "ahx.aws"  # on containers and networks; its value names the server's process
 _ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # what a command, and a hyperparameter, of the SDKs name
 
 Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
@@ -66,11 +66,11 @@ class Runners:
             options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
         if network and network != "none":  # for the first host; for the others it is there
             isolated = _ISOLATED if job.request.get("EnableNetworkIsolation") else ()
-            docker("network", "create", *isolated, "--label", f"{_LABEL}={os.getpid()}", network)
+            docker("network", "create", *isolated, "--label", f"{_LABEL}={owner.name()}", network)
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
         return ContainerRunner(
-            image, network=network, options=options, program=program, labels={_LABEL: str(os.getpid())}, own_inputs=True
+            image, network=network, options=options, program=program, labels={_LABEL: owner.name()}, own_inputs=True
         )
 
     def check(self, request: dict[str, Any]) -> None:

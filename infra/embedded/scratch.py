@@ -3,9 +3,12 @@
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from ahx.training.opt_ml import BASE_VARIABLE
 
 _PREFIX, _LOCK = "ahx-aws-", ".server"
 
@@ -25,7 +28,7 @@ class Scratch:
 
 
 def _remove_left() -> None:
-    """Remove the folders of this user's servers that are gone."""
+    """Remove the folders of this user's servers that are gone, after what still runs in them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
@@ -33,6 +36,17 @@ def _remove_left() -> None:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _end_processes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+def _end_processes(folder: Path) -> None:
+    """SIGKILL to programs whose environment says that they are jobs of the folder's; Linux tells. Their guards end them
+    as well, but theirs is a grace period, and they may have been killed themselves."""
+    base = os.fsencode(f"{BASE_VARIABLE}={folder}/")
+    for process in Path("/proc").glob("[1-9]*"):
+        with suppress(OSError):
+            if any(variable.startswith(base) for variable in (process / "environ").read_bytes().split(b"\0")):
+                os.kill(int(process.name), signal.SIGKILL)

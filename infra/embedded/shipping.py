@@ -20,6 +20,7 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 _FLUSH_SECONDS = 0.5
 # PutLogEvents' limits. Longer lines are split as CloudWatch's agent does: at 256 KiB, with 26 bytes an event.
 _MAX_EVENTS, _MAX_BYTES, _MAX_LINE = 10_000, 1_048_576, 262_144 - 26
+_MAX_SPAN = 24 * 3600 * 1000  # milliseconds from the first event of a batch to the last
 _MAX_DATA = 500  # of PutMetricData
 
 Report = Callable[[str, float, float], None]  # a metric's name, its value, and when
@@ -106,11 +107,13 @@ def _datum(name: str, value: float, when: float, job: str) -> dict[str, Any]:
 
 
 def _batches(events: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """The events in order of time, as PutLogEvents takes them. No event alone is too large for a batch."""
     batch: list[dict[str, Any]] = []
     size = 0
-    for event in events:
+    for event in sorted(events, key=lambda event: event["timestamp"]):  # a clock may have been set back
         more = len(event["message"].encode()) + 26
-        if batch and (len(batch) == _MAX_EVENTS or size + more > _MAX_BYTES):
+        late = bool(batch) and event["timestamp"] - batch[0]["timestamp"] >= _MAX_SPAN
+        if late or len(batch) == _MAX_EVENTS or size + more > _MAX_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(event)

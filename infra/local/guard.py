@@ -23,6 +23,7 @@ from contextlib import suppress
 VARIABLES = "{variables}"  # in a command: a file with the order's variables, as `docker run --env-file` reads them
 
 _PDEATHSIG, _SUBREAPER = 1, 36  # prctl(2)
+_ENGINE = 60  # seconds that a command of the order may take
 
 
 def main() -> int:
@@ -52,12 +53,15 @@ def main() -> int:
             os.write(report, (getattr(error, "strerror", None) or str(error)).encode())
             return 127
     os.close(report)
-    code = _watch(child, awake, order["end"], order["grace"])
+    code = _watch(child, awake, order["grace"])
     _end_all(child)
+    if code < 0 and order["end"]:  # by a signal, as `docker run` does not end while its container goes on
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(order["end"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_ENGINE)
     return code if code >= 0 else 128 - code
 
 
-def _watch(child: "subprocess.Popen[bytes]", awake: int, end: list[str], grace: float) -> int:
+def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float) -> int:
     """Wait for the program's end, or make one."""
     assert child.stdin
     waits: list[int] = [awake, sys.stdin.fileno()]
@@ -71,10 +75,11 @@ def _watch(child: "subprocess.Popen[bytes]", awake: int, end: list[str], grace: 
             child.stdin.close()  # programs of ours take that for SIGTERM
             got += bytes([signal.SIGTERM])
         if signal.SIGQUIT in got or (timeout is not None and not ready):
-            if end:
-                subprocess.run(end, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             _end_all(child)
             return child.wait()
+        for pid in set(_children()) - {child.pid}:  # what the program has left behind, and what has ended since
+            with suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number in got:
                 child.send_signal(signal.SIGTERM)

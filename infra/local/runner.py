@@ -21,11 +21,14 @@ from ahx.errors import ServiceError
 from ahx.reading import json_of, text_of
 from ahx.training.opt_ml import BASE_VARIABLE, STOP_AT_EOF, OptMl
 from infra.local.guard import VARIABLES
+from infra.local.owner import is_gone
 from infra.local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
 
 IMAGE = "ahx-transformer:dev"
 #: Every container that is started here carries this label; its value is the process that started it.
 LABEL = "ahx.local"
+#: In a file of variables.
+_LONGEST_LINE = (64 << 10) // 4 - 2  # characters, of up to four bytes
 
 
 class Runner(Protocol):
@@ -68,7 +71,7 @@ class ContainerRunner:
         given = {STOP_AT_EOF: "1", **(environment or {})}
         docker_, variables = docker_command(), {key: value for key, value in given.items() if _fits_file(key, value)}
         command = self.command(docker_, tree, given, name)
-        process = spawn(command, os.environ, tree, end=[docker_, "kill", name], variables=variables)
+        process = spawn(command, os.environ, tree, end=[docker_, "rm", "--force", name], variables=variables)
         return ContainerJob(tree, process, name)
 
     def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
@@ -105,25 +108,16 @@ def check_image(image: str) -> None:
 
 
 def leftovers(label: str, *what: str) -> list[str]:
-    """What `docker WHAT` lists, containers or networks, of processes that are gone: `label` says whose each is."""
+    """What `docker WHAT` lists, containers or networks, of processes that are gone: `label` names the owner of each."""
     form = '{{.ID}} {{.Label "' + label + '"}}'
     listed = docker(*what, "--filter", f"label={label}", "--format", form).stdout.splitlines()
-    return [name for name, _, owner in (line.partition(" ") for line in listed) if not is_alive(int(owner))]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+    return [name for name, _, owner in (line.partition(" ") for line in listed) if is_gone(owner)]
 
 
 def _fits_file(name: str, value: str) -> bool:
-    """Whether `docker run --env-file` reads the variable as it is: a line of UTF-8."""
+    """Whether `docker run --env-file` reads the variable as it is: a line of UTF-8, and of less than 64 KiB."""
+    if len(name) + len(value) > _LONGEST_LINE:
+        return False
     return bool(re.fullmatch(r"[^\s=#][^\s=]*", name)) and not re.search("[\r\n\ud800-\udfff]", value)
 
 

@@ -8,11 +8,11 @@ def pieces(text: str, most_bytes: int) -> Iterator[str]:
 
     What UTF-8 cannot write becomes a question mark.
     """
-    data = text.encode("utf-8", "replace")
-    while len(data) > most_bytes:
-        end = most_bytes
+    data, start = text.encode("utf-8", "replace"), 0
+    while len(data) - start > most_bytes:
+        end = start + most_bytes
         while data[end] & 0xC0 == 0x80:
             end -= 1
-        yield data[:end].decode("utf-8")
-        data = data[end:]
-    yield data.decode("utf-8")
+        yield data[start:end].decode("utf-8")
+        start = end
+    yield data[start:].decode("utf-8")

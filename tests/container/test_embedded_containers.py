@@ -1,8 +1,11 @@
 """The embedded AWS with real containers: they reach it and each other, are stopped by signal, and fail with reasons."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,6 +14,8 @@ from aws_process import create_job, serving, until
 
 from infra.embedded.runners import choose
 from infra.embedded.server import EmbeddedAws
+from infra.local import tree as trees
+from infra.local.runner import ContainerRunner
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 When = Callable[..., dict[str, Any]]
@@ -220,6 +225,21 @@ def test_containers_end_with_the_server_and_what_is_left_goes_with_the_next(imag
         server.end()
         until(lambda: not left())
     networks = ("network", "ls", "--filter", "label=ahx.aws", "--format", '{{.Label "ahx.aws"}}')
-    assert str(server.process.pid) in image.docker(*networks).stdout
+    assert f"{server.process.pid} " in image.docker(*networks).stdout
     with serving("--image", image.name):
-        assert str(server.process.pid) not in image.docker(*networks).stdout
+        assert f"{server.process.pid} " not in image.docker(*networks).stdout
+
+
+def test_a_container_ends_with_its_docker_command_and_takes_variables_of_any_length(image: Any, tmp_path: Any) -> None:
+    program = ["python", "-uc", "import os, time; print(len(os.environ['LARGE'])); time.sleep(600)"]
+    job = ContainerRunner(image.name, program=program).start(
+        trees.build(tmp_path / "job", {}, {}), {"LARGE": "x" * 70_000}
+    )
+    try:
+        assert next(iter(job.lines())) == "70000"
+        (command,) = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text("ascii").split()
+        os.kill(int(command), signal.SIGKILL)
+        assert job.wait(60) == 128 + signal.SIGKILL
+        assert image.docker("ps", "--all", "--quiet", "--filter", f"name={job.name}").stdout == ""
+    finally:
+        image.docker("rm", "--force", job.name)

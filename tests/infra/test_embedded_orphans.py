@@ -1,11 +1,15 @@
 """`kill -9` of `ahx aws`: programs of its jobs end too, whatever they are and whatever they have started."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from aws_process import create_job, serving, until
+
+from infra.local import tree as trees
+from infra.local.runner import ProcessRunner
 
 # Writes its number, and that of a process in a session of its own, to a file; it is deaf to SIGTERM.
 STUBBORN = """
@@ -71,6 +75,36 @@ def test_what_a_program_leaves_behind_ends_with_the_job(tmp_path: Path) -> None:
         describe = server("sagemaker").describe_training_job
         until(lambda: describe(TrainingJobName="leaving")["TrainingJobStatus"] == "Completed")
         until(lambda: not any(map(alive, pids)))
+
+
+def children(pid: int) -> list[int]:
+    """Of all its threads."""
+    return [int(one) for file in Path(f"/proc/{pid}/task").glob("*/children") for one in file.read_text().split()]
+
+
+def test_what_outlives_its_guard_too_ends_with_the_next_start(tmp_path: Path) -> None:
+    with serving("--process") as server:
+        create_job(server, "unguarded", program(tmp_path, STUBBORN))
+        pids = started(tmp_path / "pids")
+        guards = children(server.process.pid)
+        os.kill(server.process.pid, signal.SIGSTOP)  # that it does not see to it itself
+        assert guards
+        for guard in guards:
+            os.kill(guard, signal.SIGKILL)
+        server.end()
+    assert alive(pids[1])
+    with serving("--process"):
+        until(lambda: not any(map(alive, pids)))
+
+
+def test_what_a_program_leaves_behind_is_no_zombie(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "for n in 1 2 3 4 5; do (sleep 0.1 &) ; done; sleep 1; echo up; sleep 600"]
+    job = ProcessRunner(command).start(trees.build(tmp_path / "job", {}, {}))
+    try:
+        assert next(iter(job.lines())) == "up"
+        until(lambda: len(children(job.pid)) == 1)
+    finally:
+        assert job.kill() == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize("variable", ["PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PATH", "LD_LIBRARY_PATH"])
