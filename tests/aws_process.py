@@ -1,5 +1,6 @@
 """`ahx aws` as a process of its own, which can be killed."""
 
+import http.client
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -85,3 +87,13 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.05)
+
+
+def fetched(
+    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers or {})
+    answer = connection.getresponse()
+    return answer.status, answer.read()

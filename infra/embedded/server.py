@@ -33,9 +33,10 @@ from infra.embedded.records import Records
 from infra.embedded.registry import Registry
 from infra.embedded.runners import Runners, docker
 from infra.embedded.scratch import Scratch
-from infra.embedded.signatures import HEADERS, TARGET
+from infra.embedded.signatures import HEADERS
 from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
 from infra.embedded.state import State
+from infra.embedded.target import TARGET
 from infra.embedded.training_jobs import TrainingJobs
 from infra.embedded.tuning import TuningJobs
 

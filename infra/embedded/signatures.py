@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
+from infra.embedded.target import Query, bucket_of_host, pairs, quoted, target
 from infra.embedded.wire import AwsError, Environ
 
-# In the environment of a request: its headers as they came, and the target of its first line.
-HEADERS, TARGET = "ahx.headers", "ahx.target"
+HEADERS = "ahx.headers"  # in the environment of a request: its headers as they came
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -52,7 +52,6 @@ _SUBRESOURCES = {
     *("response-content-type", "response-expires"),
 }
 
-Query = list[tuple[bytes, bytes]]
 KeyOf = Callable[[str, str], "Key"]
 
 
@@ -97,7 +96,7 @@ def verify(environ: Environ, key_of: KeyOf, body_hash: Callable[[], str]) -> Sig
     `key_of` finds the key of an access key id and a session token, or raises AwsError; `body_hash` gives the SHA-256 of
     a body of which no header tells it.
     """
-    query = _pairs(environ)
+    query = pairs(environ)
     given, authorization = dict(query), environ[HEADERS].get_all("Authorization", [])
     if len(given) != len(query) and {b"X-Amz-Signature", b"Signature"} & given.keys():
         raise _refusal("AuthorizationQueryParametersError", "A query parameter of the signature is given twice.", 400)
@@ -208,7 +207,7 @@ def _version_2(
     key = key_of(name.decode("latin-1"), amazon.get("x-amz-security-token", ""))
     date = "" if "x-amz-date" in amazon else headers.get("Date", "")
     signed = sorted((name, value) for name, value in query if name.decode("latin-1") in _SUBRESOURCES)
-    resource = _bucket_of_host(environ) + _target(environ)[0]
+    resource = bucket_of_host(environ) + target(environ)[0]
     if signed:
         resource += b"?" + b"&".join(name + (b"=" + value if value else b"") for name, value in signed)
     lines = [environ["REQUEST_METHOD"], headers.get("Content-MD5", ""), headers.get("Content-Type", "")]
@@ -245,10 +244,10 @@ def _canonical(environ: Environ, query: Query, signed: str, payload: str, servic
         )
     values = [",".join(" ".join(value.split()) for value in headers.get_all(name, [])) for name in names]
     lines = "".join(f"{name}:{value}\n" for name, value in zip(names, values, strict=True)).encode("latin-1")
-    text = b"&".join(sorted(_quoted(name) + b"=" + _quoted(value) for name, value in query))
-    path = _target(environ)[0]
-    once = _quoted(unquote_to_bytes(path), b"/")
-    for written in dict.fromkeys((once, path) if service == "s3" else (_quoted(path, b"/"), _quoted(once, b"/"), once)):
+    text = b"&".join(sorted(quoted(name) + b"=" + quoted(value) for name, value in query))
+    path = target(environ)[0]
+    once = quoted(unquote_to_bytes(path), b"/")
+    for written in dict.fromkeys((once, path) if service == "s3" else (quoted(path, b"/"), quoted(once, b"/"), once)):
         head = [environ["REQUEST_METHOD"].encode(), written or b"/", text]
         yield b"\n".join([*head, lines, signed.encode("latin-1"), payload.encode("latin-1")])
 
@@ -284,31 +283,6 @@ def _equal(wanted: str, given: str) -> bool:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _quoted(raw: bytes, safe: bytes = b"") -> bytes:
-    return quote_from_bytes(raw, safe=safe + b"-_.~").encode()
-
-
-def _target(environ: Environ) -> tuple[bytes, bytes]:
-    """The path and the query string as they were sent."""
-    target: bytes = environ[TARGET].encode("latin-1")
-    if not target.startswith(b"/"):  # http://host/path
-        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
-    path, _, query = target.partition(b"?")
-    return path, query.partition(b"#")[0]
-
-
-def _pairs(environ: Environ) -> Query:
-    parts = (part.partition(b"=") for part in _target(environ)[1].split(b"&") if part)
-    return [(unquote_to_bytes(name), unquote_to_bytes(value.replace(b"+", b" "))) for name, _, value in parts]
-
-
-def _bucket_of_host(environ: Environ) -> bytes:
-    """/BUCKET where the host's name begins with it, as in BUCKET.localhost."""
-    name = environ["HTTP_HOST"].rpartition(":")[0]
-    bucket = name.removesuffix(".localhost") if name.endswith(".localhost") else ""
-    return f"/{bucket}".encode() if bucket else b""
 
 
 def _scope(credential: str) -> "re.Match[str]":

@@ -1,41 +1,20 @@
-"""What tests of tuning jobs share."""
+"""An embedded AWS that holds what nobody may get at."""
 
-from collections.abc import Callable
-from typing import Any
+import json
 
+import boto3
 import pytest
 
-Make = Callable[..., dict[str, Any]]
+from infra.embedded.server import EmbeddedAws
 
 
-@pytest.fixture
-def tuning_request(job_request: Make, unique: Callable[[str], str]) -> Make:
-    """A request for a Grid of a (1, 2) and b (x, y); its program reports a as `score`."""
-
-    def make(program: str, **config: Any) -> dict[str, Any]:
-        job = job_request(
-            f"""
-import json
-given = json.loads((base / 'input/config/hyperparameters.json').read_text())
-print('score=' + given['a'] + ';', flush=True)
-{program}
-"""
-        )
-        del job["TrainingJobName"]
-        (_, source) = job["AlgorithmSpecification"].pop("ContainerEntrypoint")
-        job["Environment"] = {"PROGRAM": source}
-        job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "score", "Regex": "score=([0-9]+);"}]
-        values = [{"Name": "a", "Values": ["1", "2"]}, {"Name": "b", "Values": ["x", "y"]}]
-        return {
-            "HyperParameterTuningJobName": unique("tune"),
-            "HyperParameterTuningJobConfig": {
-                "Strategy": "Grid",
-                "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "score"},
-                "ResourceLimits": {"MaxParallelTrainingJobs": 2},
-                "ParameterRanges": {"CategoricalParameterRanges": values},
-            }
-            | config,
-            "TrainingJobDefinition": job | {"StaticHyperParameters": {"c": "fixed"}},
-        }
-
-    return make
+@pytest.fixture(scope="session")
+def guarded(embedded_aws: EmbeddedAws) -> EmbeddedAws:
+    """The server, with what a stranger's job would need, and an object that is nobody's business."""
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="guarded")
+    s3.put_object(Bucket="guarded", Key="secret", Body=b"nobody's business")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    boto3.client("iam").create_role(RoleName="strangers", AssumeRolePolicyDocument=policy)
+    return embedded_aws
