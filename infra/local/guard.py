@@ -53,7 +53,7 @@ def main() -> int:
             os.write(report, (getattr(error, "strerror", None) or str(error)).encode())
             return 127
     os.close(report)
-    code = _watch(child, awake, order["grace"])
+    code = _watch(child, awake, order["grace"], order["listens"])
     _end_all(child)
     if code < 0 and order["end"]:  # by a signal, as `docker run` does not end while its container goes on
         with suppress(OSError, subprocess.TimeoutExpired):
@@ -61,8 +61,8 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
-def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float) -> int:
-    """Wait for the program's end, or make one."""
+def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float, listens: bool) -> int:
+    """Wait for the program's end, or make one. What `listens` to its standard input may end by itself first."""
     assert child.stdin
     waits: list[int] = [awake, sys.stdin.fileno()]
     timeout = None
@@ -73,7 +73,7 @@ def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float) -> int:
             waits.remove(sys.stdin.fileno())
             timeout = grace
             child.stdin.close()  # programs of ours take that for SIGTERM
-            got += bytes([signal.SIGTERM])
+            got += b"" if listens else bytes([signal.SIGTERM])
         if signal.SIGQUIT in got or (timeout is not None and not ready):
             _end_all(child)
             return child.wait()

@@ -67,7 +67,7 @@ class LocalModeRunner:
         )
         order.write(root / "order.json")
         command = [sys.executable, "-m", "infra.local.sdk_job", str(root / "order.json")]
-        process = spawn(command, inherited | own, tree, grace_seconds=GRACE_SECONDS + 10)
+        process = spawn(command, inherited | own, tree, grace_seconds=GRACE_SECONDS + 10, listens=True)
         return LocalModeJob(tree, process, root.name)
 
 

@@ -149,11 +149,13 @@ def spawn(
     *,
     end: Sequence[str] = (),
     grace_seconds: float = _ORPHAN_SECONDS,
+    listens: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a job's program under a guard, which ends it when this process has gone; its output goes to the log file.
 
-    The command `end` ends what is no child of the program. `variables` come in a file, named `guard.VARIABLES` in the
+    The command `end` ends what is no child of the program, which gets no SIGTERM from the guard if it `listens` to the
+    end of its standard input. `variables` come in a file, named `guard.VARIABLES` in the
     command. Raises ServiceError where the program cannot be started.
     """
     order = {
@@ -161,6 +163,7 @@ def spawn(
         "environment": dict(environment),
         "end": list(end),
         "grace": grace_seconds,
+        "listens": listens,
         "variables": dict(variables or {}),
     }
     reason, report = os.pipe()
