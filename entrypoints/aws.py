@@ -8,7 +8,9 @@ import argparse
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -124,14 +126,22 @@ def _serve(args: argparse.Namespace) -> int:
         unlocked=args.open,
         origins=[_origin(origin) for origin in args.allow_origin],
     )
+    how = "run nothing" if args.instant is not None else runners.told
     with aws:
-        for variable, value in aws.environment.items():
-            print(f"export {variable}={value}")
-        if args.open:
-            print("# Open: every program of every user of this machine may use it, and run jobs as you.")
-        how = "run nothing" if args.instant is not None else runners.told
-        print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.", flush=True)
-        return _run_command(args.run, aws) if args.run else _until_stopped(aws)
+        if args.run:
+            _announce(aws, how, args.open)
+            return _run_command(args.run, aws)
+        with _signals() as asked:  # before anybody learns that there is something to stop
+            _announce(aws, how, args.open)
+            return _until_stopped(aws, asked)
+
+
+def _announce(aws: "EmbeddedAws", how: str, is_open: bool) -> None:
+    for variable, value in aws.environment.items():
+        print(f"export {variable}={value}")
+    if is_open:
+        print("# Open: every program of every user of this machine may use it, and run jobs as you.")
+    print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.", flush=True)
 
 
 def _run_command(command: str, aws: "EmbeddedAws") -> int:
@@ -140,29 +150,35 @@ def _run_command(command: str, aws: "EmbeddedAws") -> int:
     return subprocess.run(command, shell=True, env={**os.environ, **aws.environment}, check=False).returncode
 
 
-def _until_stopped(aws: "EmbeddedAws") -> int:
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Those that ask to stop, as they come."""
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in _SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _until_stopped(aws: "EmbeddedAws", asked: list[int]) -> int:
     """Wait for Ctrl-C or SIGTERM. Jobs then get SIGTERM and their 120 seconds; a second Ctrl-C ends them at once.
 
     This thread only ever sleeps briefly: a signal that comes just before it waits for a lock, or to another thread,
     would not wake it.
     """
-    asked: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in _SIGNALS}
-    try:
-        while not asked:
+    while not asked:
+        time.sleep(_POLL_SECONDS)
+    if running := aws.running:
+        print(f"# Stopping {counted(running, 'job')}; Ctrl-C again kills.", flush=True)
+    with ThreadPoolExecutor(1) as helper:
+        stopped = helper.submit(aws.stop)
+        while not stopped.done():
+            if len(asked) > 1:
+                aws.hurry()
             time.sleep(_POLL_SECONDS)
-        if running := aws.running:
-            print(f"# Stopping {counted(running, 'job')}; Ctrl-C again kills.", flush=True)
-        with ThreadPoolExecutor(1) as helper:
-            stopped = helper.submit(aws.stop)
-            while not stopped.done():
-                if len(asked) > 1:
-                    aws.hurry()
-                time.sleep(_POLL_SECONDS)
-            stopped.result()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        stopped.result()
     return 0
 
 

@@ -230,8 +230,8 @@ class Execution:
     def _report(self, name: str, value: float, when: float) -> None:
         with self._jobs.changed:
             self.job.measure(name, value, when)
-            if when >= self._metrics_kept + _METRICS_SECONDS:
-                self._metrics_kept = when
+            if time.monotonic() >= self._metrics_kept + _METRICS_SECONDS:
+                self._metrics_kept = time.monotonic()
                 self.job.touch()
 
     def _environment(self) -> dict[str, str]:

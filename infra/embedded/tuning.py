@@ -151,7 +151,8 @@ class TuningJobs:
             for one in saved:
                 job = TuningJob.from_json(one)
                 job.join(self._changed)
-                if not job.is_over:
+                if not job.is_over:  # how long it has gone on is known by the wall clock only
+                    job.begun = time.monotonic() - max(0.0, time.time() - job.created)
                     job.failure_reason = INTERNAL
                     job.end("Failed")
                 self._held[job.region, job.name.lower()] = job

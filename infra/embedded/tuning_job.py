@@ -33,6 +33,8 @@ class TuningJob(Kept):
     tags: dict[str, str] = field(default_factory=dict)
     origins: dict[str, int] = field(default_factory=dict)
     inherited: Row | None = None
+    begun: float = field(default_factory=time.monotonic)  # by the clock that nobody sets
+    seconds: float | None = None  # that it took, once it is over
 
     section: ClassVar[str] = "tuning_jobs"
 
@@ -61,7 +63,7 @@ class TuningJob(Kept):
     def end(self, status: str) -> None:
         """Enter the last status."""
         self.status, self.modified = status, time.time()
-        self.ended = self.modified
+        self.ended, self.seconds = self.modified, time.monotonic() - self.begun
 
     def definition(self, job: TrainingJob) -> dict[str, Any]:
         """What one of its jobs was made from."""
@@ -85,7 +87,7 @@ class TuningJob(Kept):
     def not_improving(self, jobs: list[TrainingJob]) -> int:
         """How many jobs have ended since the best one so far."""
         best, since = None, 0
-        for job in sorted((job for job in jobs if job.is_over), key=lambda job: job.ended or 0.0):
+        for job in sorted((job for job in jobs if job.is_over), key=lambda job: job.over_since):
             value = self.value(job) if job.status == "Completed" else None
             if value is not None and (best is None or self.sign * value > self.sign * best):
                 best, since = value, 0
@@ -131,7 +133,8 @@ class TuningJob(Kept):
             if rows:
                 told["OverallBestTrainingJob"] = max(rows, key=lambda row: self.sign * value_of(row))
         told["TuningJobCompletionDetails"] = {"NumberOfTrainingJobsObjectiveNotImproving": self.not_improving(jobs)}
-        told["ConsumedResources"] = {"RuntimeInSeconds": max(0, round((self.ended or time.time()) - self.created))}
+        seconds = time.monotonic() - self.begun if self.seconds is None else self.seconds
+        told["ConsumedResources"] = {"RuntimeInSeconds": round(seconds)}
         if self.failure_reason:
             told["FailureReason"] = self.failure_reason[:1024]
         return told

@@ -36,6 +36,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "status": job.status if job else "Queued",
         "phase": job.phase if job else "",
         "attempt": row.attempt,
+        "lost": list(row.lost),
         "config": row.config,
         "metrics": dict(row.metrics),
         "seconds": round(row.elapsed(now), 1),
@@ -87,10 +88,10 @@ def table(state: State, costs: bool) -> Group:
         rows = sorted(rows, key=lambda row: order.get(status(row), 0))[:_MOST_ROWS]
     for row in rows:
         metrics = row.metrics
-        word = status(row)
+        word, tries = status(row), f", try {1 + len(row.lost)}" if row.lost else ""
         made.add_row(
             *map(printing.one_line, (row.name, *(shown(row.config, name) for name in names))),
-            Text(printing.one_line(word), style=_COLOURS.get(row.job.status if row.job else "", "")),
+            Text(printing.one_line(word + tries), style=_COLOURS.get(row.job.status if row.job else "", "")),
             f"{metrics['step']:.0f}" if "step" in metrics else "",
             f"{metrics['val_loss']:.4g}" if "val_loss" in metrics else "",
             f"{metrics['val_exact']:.2%}" if "val_exact" in metrics else "",
@@ -118,6 +119,7 @@ class View:
         self.costs, self.quiet = costs, quiet
         self._live: Live | None = None
         self._said: dict[str, str] = {}
+        self._lost: dict[int, int] = {}  # a row -> how often it was, as far as it was said
         self._state: State | None = None
 
     def __enter__(self) -> Self:
@@ -145,6 +147,9 @@ class View:
     def _news(self, state: State) -> Iterator[str]:
         for row in state.rows:
             word = status(row)
+            if len(row.lost) > self._lost.get(id(row), 0):
+                self._lost[id(row)] = len(row.lost)
+                yield f"{row.name} is submitted again: {first_line(row.lost[-1])}"
             if word != self._said.get(row.name, "queued"):
                 self._said[row.name] = word
                 exact = f", {row.metrics['val_exact']:.2%} exact" if "val_exact" in row.metrics else ""

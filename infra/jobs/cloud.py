@@ -5,6 +5,7 @@ What a sweep needs to be taken over from another machine is in AWS: jobs by thei
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from infra.storage import Location
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 _THREADS = 8
 _OVERLAP_SECONDS = 15  # lists may lag a little behind changes
+_WHOLE_SECONDS = 30.0  # between lists of everything
 _PAGES = 20  # of a log, at most, in one call
 _UNKNOWN = 10_000  # slots, where quotas may not be read: refusals will tell
 
@@ -41,6 +43,7 @@ class CloudPlace:
         self._sagemaker, self._s3, self._logs = (aws.client(name) for name in ("sagemaker", "s3", "logs"))
         self._known: dict[str, tuple[datetime, Job]] = {}  # job -> when it was changed last, and what it was then
         self._listed_until: dict[str, datetime] = {}
+        self._listed_whole: dict[str, float] = {}
         self._quotas: dict[str, int] | None = None
 
     # What jobs run and read.
@@ -106,9 +109,13 @@ class CloudPlace:
             self._sagemaker.create_training_job(**request)
 
     def jobs(self, sweep: str) -> dict[str, Job]:
-        """One list of what has changed since the last one, and a description of each job in it."""
-        pattern = job_pattern(self.names, sweep)
-        since = {"LastModifiedTimeAfter": self._listed_until[sweep]} if sweep in self._listed_until else {}
+        """One list of what has changed since the last one, and a description of each job in it.
+
+        Every half minute it is of everything, as a service's clock may be set back, and jobs may be gone.
+        """
+        pattern, now = job_pattern(self.names, sweep), time.monotonic()
+        whole = sweep not in self._listed_until or now > self._listed_whole[sweep] + _WHOLE_SECONDS
+        since = {} if whole else {"LastModifiedTimeAfter": self._listed_until[sweep]}
         with _refusals(f"list the jobs of {sweep}"):
             pages = self._sagemaker.get_paginator("list_training_jobs").paginate(
                 NameContains=f"{self.names.job_prefix}{sweep}-", PaginationConfig={"PageSize": 100}, **since
@@ -123,6 +130,12 @@ class CloudPlace:
         with ThreadPoolExecutor(_THREADS) as pool:
             for modified, job in pool.map(self._describe, changed):
                 self._known[job.name] = modified, job
+        if whole:
+            self._listed_whole[sweep] = now
+            there = {row["TrainingJobName"] for row in rows}
+            self._known = {
+                name: known for name, known in self._known.items() if name in there or not pattern.fullmatch(name)
+            }
         if rows:
             latest = max(row["LastModifiedTime"] for row in rows)
             self._listed_until[sweep] = datetime.fromtimestamp(latest.timestamp() - _OVERLAP_SECONDS, latest.tzinfo)
@@ -168,7 +181,7 @@ class CloudPlace:
         return lines, (stream, token)
 
     def stop(self, job: str) -> None:
-        with aws.sentences(f"stop {job}"):
+        with _refusals(f"stop {job}"):
             try:
                 self._sagemaker.stop_training_job(TrainingJobName=job)
             except ClientError as error:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ahx.errors import ServiceError
@@ -22,7 +22,9 @@ from infra.sweep import Config
 ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
 MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
+_FORGOTTEN_SECONDS = 30.0  # after which a job that its place does not tell of is submitted again; lists may lag behind
 _LOST = ("InternalServerError", "CapacityError")  # FailureReasons that are no fault of the job's (API RetryStrategy)
+_FORGOTTEN = "it is not among the jobs any more: what ran it, or kept it, was ended"
 _THREADS = 8
 
 
@@ -36,6 +38,8 @@ class Row:
     attempt: int = 1
     job: Job | None = None
     history: list[Evaluation] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)  # why it was submitted again, each time
+    told: float = 0.0  # when the place told of the job last, by the clock that nobody sets
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -47,12 +51,17 @@ class Row:
         """Seconds on instances so far."""
         if self.job is None or self.job.started is None:
             return 0.0
-        return self.job.seconds or (self.job.ended or now) - self.job.started
+        return self.job.seconds or max(0.0, (self.job.ended or now) - self.job.started)
 
     def cost(self, now: float) -> float:
         """US dollars so far, by the table of prices."""
         seconds = self.job.billed_seconds if self.job and self.job.billed_seconds else self.elapsed(now)
         return prices.usd(self.setting.instance_type, seconds) or 0.0
+
+    def again(self, reason: str) -> None:
+        """Have it submitted again, under the name that it has by now."""
+        self.lost.append(reason)
+        self.job, self.history = None, []
 
 
 @dataclass
@@ -134,10 +143,19 @@ class Engine:
             attempt = int(match[2] or 1) if match else 0
             if row is not None and attempt >= row.attempt:
                 row.name, row.attempt, row.job = name, attempt, job
+        now = time.monotonic()
         for row in self.state.rows:
+            row.told = now if row.name in jobs else row.told
             if row.job is not None and row.job.status == FAILED and self._is_tried_again(row, row.job.reason):
                 row.attempt += 1
-                row.name, row.job = job_name(row.setting, row.config, row.attempt), None
+                row.name = job_name(row.setting, row.config, row.attempt)
+                row.again(row.job.reason)
+            elif row.job is not None and not row.job.over and now - row.told > _FORGOTTEN_SECONDS:
+                if len(row.lost) >= MOST_ATTEMPTS - 1:
+                    row.job = replace(row.job, status=FAILED, phase=FAILED, reason=_FORGOTTEN)
+                else:
+                    row.again(_FORGOTTEN)
+                    self._cursors.pop(row.name, None)
         self._first_poll = False
         self._read_logs()
         self._halve()
@@ -187,7 +205,7 @@ class Engine:
         except (Full, Busy, NotYet) as error:
             halt.set()
             return error
-        row.job = Job(row.name, IN_PROGRESS, "Starting", created=time.time())
+        row.job, row.told = Job(row.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
         self._role_refused = None
         return None
 
@@ -209,9 +227,8 @@ class Engine:
         most = self.manifest.limits.get("max_cost")
         if not most or not self.place.costs:
             return list(rows)
-        spent = self.state.cost()
-        for row in self.state.in_flight():
-            spent += max(0.0, _at_most(row.setting) - row.cost(time.time()))
+        spent = sum(_at_most(row.setting) for row in self.state.in_flight())
+        spent += sum(row.cost(0.0) for row in self.state.rows if row.job is not None and row.job.over)
         chosen = []
         for row in rows:
             spent += _at_most(row.setting)

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -453,6 +454,17 @@ def test_a_folder_that_is_no_state_of_this_user_is_refused(tmp_path: Path, monke
     if os.geteuid() == 0:
         os.chown(state, 12345, -1)
         assert "belongs to somebody else" in refused("--state", str(state))
+
+
+def test_a_server_that_is_stopped_as_soon_as_it_is_announced_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    at_once = "import os, signal; from entrypoints import aws, main; "
+    at_once += "aws._announce = lambda *_: os.kill(os.getpid(), signal.SIGTERM); "
+    at_once += "raise SystemExit(main.main(['aws', '--port', '0', '--instant']))"
+    assert subprocess.run([sys.executable, "-c", at_once], check=False).returncode == 0
+    assert list(tmp_path.glob("ahx-aws-*")) == []
 
 
 def test_files_of_a_dead_server_go_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

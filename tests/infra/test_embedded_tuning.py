@@ -1,5 +1,6 @@
 """Tuning jobs of the embedded AWS: their training jobs, the best of them, what ends them."""
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -147,7 +148,9 @@ def test_bayesian_tuning_and_warm_starts(tuning_request: Make) -> None:
         client.create_hyper_parameter_tuning_job(**again | {"HyperParameterTuningJobName": "never"})
 
 
-def test_tuning_ends_when_the_best_does_not_improve(tuning_request: Make) -> None:
+def test_tuning_ends_when_the_best_does_not_improve(tuning_request: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, hours = time.time, itertools.cycle((0, 6, -6))  # a wall clock that is set all the time
+    monkeypatch.setattr(time, "time", lambda: real() + next(hours) * 3600)
     criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
     values = [{"Name": "a", "Values": ["9", "1", "2", "3", "4", "5", "6"]}]
     config = {
@@ -159,6 +162,7 @@ def test_tuning_ends_when_the_best_does_not_improve(tuning_request: Make) -> Non
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     assert job["TrainingJobStatusCounters"]["Completed"] == 4
     assert job["TuningJobCompletionDetails"]["NumberOfTrainingJobsObjectiveNotImproving"] == 3
+    assert 0 <= job["ConsumedResources"]["RuntimeInSeconds"] < 600
 
 
 def test_a_training_job_that_falls_behind_is_stopped_early(tuning_request: Make) -> None:

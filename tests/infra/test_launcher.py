@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -230,13 +231,9 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
         time.sleep(0.05)
     # A watcher dies: its job keeps a checkpoint and ends, and is gone until somebody submits it again.
     victim = engine.state.rows[0].name
-    watchers = [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdigit() and f"{here}/runs/sweeps/here/{victim}".encode() in _command_of(path)
-    ]
-    assert len(watchers) == 1
-    os.kill(watchers[0], signal.SIGKILL)
+    pids = watchers(here / "runs/sweeps/here" / victim)
+    assert len(pids) == 1
+    os.kill(pids[0], signal.SIGKILL)
     for _ in range(100):
         if victim not in place.jobs("here"):
             break
@@ -257,6 +254,45 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     weights.write_bytes(weights.read_bytes()[:-1])
     assert main(["jobs", "collect", "here", "--to", "out"]) == 1
     assert "is not what its job wrote" in capsys.readouterr().err
+
+
+def watchers(of: Path) -> list[int]:
+    processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [int(path.name) for path in processes if os.fsencode(of) in _command_of(path)]
+
+
+def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.jobs.engine._FORGOTTEN_SECONDS", 0.5)
+    place, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
+    killed: list[int] = []
+
+    def kill_once(state: State) -> None:
+        folder = here / "runs/sweeps/gone" / state.rows[0].name
+        if not killed and list(folder.glob("tree/checkpoints/step-*")):
+            killed.extend(watchers(folder))
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    (row,) = carried_through(place, planned, on_change=kill_once).rows
+    assert killed
+    assert len(row.lost) == 1
+    assert row.job
+    assert row.job.status == "Completed"
+    assert "going on from step" in (here / f"runs/sweeps/gone/{row.name}/tree/log.txt").read_text()
+
+
+def test_a_launcher_follows_jobs_whatever_the_service_s_clock_says(
+    aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.jobs.cloud._WHOLE_SECONDS", 0.5)
+    place, planned = prepared("clock", "seed=1,2")
+    ahead = datetime.now(UTC) + timedelta(hours=5)  # as of changes before the clock was set back
+
+    def list_from_then(state: State) -> None:
+        place._listed_until["clock"] = ahead  # type: ignore[attr-defined]
+
+    state = carried_through(place, planned, on_change=list_from_then)
+    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
 
 
 def test_a_watcher_starts_while_others_look_at_its_lock(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from typing import Any, cast
 import pytest
 from aws_process import AwsProcess, until
 
-from infra.jobs.engine import Engine, Row
-from infra.jobs.place import Manifest, Place
+from infra.jobs import engine as engines
+from infra.jobs.board import View, as_json
+from infra.jobs.engine import MOST_ATTEMPTS, Engine, Row
+from infra.jobs.place import Job, Manifest, Place
+from infra.names import Names
 from infra.request import Setting
 
 AHX = [sys.executable, "-m", "entrypoints.main"]
@@ -69,3 +72,40 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
 def test_a_job_is_tried_again_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
     engine = Engine(cast(Place, None), "sweep", Manifest([], [], {}))
     assert engine._is_tried_again(Row(cast(Setting, None), {}, "name", attempt), reason) is again
+
+
+class Forgetful:
+    """A place that takes jobs, and knows of none."""
+
+    costs = False
+
+    def __init__(self) -> None:
+        self.submitted: list[str] = []
+
+    def slots(self, setting: Setting) -> int:
+        return 1
+
+    def submit(self, request: dict[str, Any]) -> None:
+        self.submitted.append(request["TrainingJobName"])
+
+    def jobs(self, sweep: str) -> dict[str, Job]:
+        return {}
+
+    def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
+        return [], cursor
+
+
+def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engines, "_FORGOTTEN_SECONDS", 0.05)
+    place, setting = Forgetful(), Setting("sweep", Names("0" * 12, "us-east-1"), "image", "digest")
+    manifest = Manifest([setting], [(0, {"rule": "double_a"})], {"max_parallel": 1})
+    state = Engine(cast(Place, place), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
+    (row,) = state.rows
+    assert place.submitted == [row.name] * MOST_ATTEMPTS
+    assert row.job
+    assert row.job.status == "Failed"
+    assert "not among the jobs any more" in row.job.reason
+    assert len(as_json(row)["lost"]) == MOST_ATTEMPTS - 1
+    assert capsys.readouterr().out.count("is submitted again") == MOST_ATTEMPTS - 1
