@@ -82,7 +82,7 @@ RUN dpkg-query --show --showformat '${Package}\n' | grep -x -E 'python3(\.[0-9]+
     && stdlib=$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \
     && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && rm -rf pip* setuptools* wheel* pkg_resources _distutils_hack distutils-precedence.pth "$stdlib/ensurepip/_bundled" \
-        /usr/local/bin/pip* /usr/local/bin/wheel /var/cache/apt/* /var/cache/debconf/* /var/lib/apt/lists/* /var/log/* /root/.cache \
+        /usr/local/bin/pip* /usr/local/bin/wheel /var/cache/apt/* /var/cache/debconf/* /var/lib/apt/lists/* /var/log/* ~/.cache \
     && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
     && python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' "$stdlib" \
     && mkdir -p /data /opt/ml/checkpoints /opt/ml/code /opt/ml/input/config /opt/ml/input/data /opt/ml/model /opt/ml/output/data /opt/ml/scratch \
