@@ -140,7 +140,7 @@ def _without_gaps(moto: Wsgi) -> Wsgi:
 
 def _backend(service: str | None) -> Any:
     """moto's application of one service, out of which what moto lacks comes as an exception."""
-    if service is None:
+    if service is None:  # moto knows no such service; `_without_gaps` says so to the client
         raise NotImplementedError
     made = create_backend_app(service)
     made.config["PROPAGATE_EXCEPTIONS"] = True

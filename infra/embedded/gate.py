@@ -23,7 +23,7 @@ class Gate:
     """
 
     def __init__(self, names: Collection[str], port: int, origins: Collection[str], key_of: KeyOf | None) -> None:
-        self._names, self._port, self._origins, self._key_of = names, port, origins, key_of
+        self._names, self._port, self._origins, self.key_of = names, port, origins, key_of
 
     def stranger(self, environ: Environ) -> str:
         """Why a request is refused whatever it asks for: a sentence, or "" where it is not."""
@@ -40,12 +40,12 @@ class Gate:
 
     def admit(self, environ: Environ, body_hash: Callable[[], str]) -> Signed | None:
         """Raises AwsError unless the request is signed with a known key."""
-        if self._key_of is None:
+        if self.key_of is None:
             self._admit_unsigned(environ)
             return None
         if is_form(environ):
             return None
-        return verify(environ, self._key_of, body_hash)
+        return verify(environ, self.key_of, body_hash)
 
     def _admit_unsigned(self, environ: Environ) -> None:
         """Browsers tell where a GET comes from only to loopback, and old ones not at all; no page can name a key."""
@@ -54,10 +54,6 @@ class Gate:
         changes = environ["REQUEST_METHOD"] != "POST" and "Action=" in environ.get("QUERY_STRING", "")
         if (changes or not local) and "Authorization" not in environ[HEADERS]:
             raise AwsError("AccessDenied", "Access Denied", 403)
-
-    @property
-    def key_of(self) -> KeyOf | None:
-        return self._key_of
 
     def answering(self, environ: Environ, start: StartResponse) -> StartResponse:
         """`start`, with the headers that let pages of an allowed origin read the answer, and nobody else's."""
