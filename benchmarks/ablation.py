@@ -18,14 +18,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ahx.data.machines import Sizes
-from ahx.data.programs import HeldOutPrograms, ProgramSamples, Runs, Tokens, vocabulary
+from ahx.data.programs.programs import HeldOutPrograms, ProgramSamples, Runs, Tokens, vocabulary
+from ahx.data.programs.turing_machines import Sizes
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 from ahx.model.batches import by_length, to_batch
 from ahx.model.build import configure
-from ahx.model.machine import keep_memory
+from ahx.model.device import keep_memory
 from ahx.model.transformer import Attention, Transformer, TransformerConfig
-from ahx.rules.interpreter import HALT, TuringInterpreter
+from ahx.rules.interpreters.turing_interpreter import HALT, TuringInterpreter
 from ahx.rules.parse import parse_rule
 from ahx.rules.transducer import NEXT, Step
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings

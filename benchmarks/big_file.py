@@ -24,7 +24,7 @@ _LINES_AT_ONCE = 200_000
 
 def write_file(path: Path, size: int, alphabet: str) -> None:
     """At least `size` bytes of lines of double_a: every first symbol of the alphabet comes twice in the output."""
-    from ahx.data.sampler import Sampler
+    from ahx.data.samples.sampler import Sampler
 
     rng, sampler, doubled = np.random.default_rng(0), Sampler(alphabet, 1, 30), alphabet[0]
     with open(path, "w", encoding="utf-8") as file:
@@ -35,7 +35,7 @@ def write_file(path: Path, size: int, alphabet: str) -> None:
 
 def fit_stage(path: Path) -> dict[str, float]:
     """Find teacher and vocabulary."""
-    from ahx.data.fit import fit_once
+    from ahx.data.files.fit import fit_once
 
     fit_once([path], None, True)
     return {}
@@ -43,8 +43,8 @@ def fit_stage(path: Path) -> dict[str, float]:
 
 def build_stage(path: Path) -> dict[str, float]:
     """Tokenise the file into its cache."""
-    from ahx.data.cache import open_cache
-    from ahx.data.fit import fit_once
+    from ahx.data.files.cache import open_cache
+    from ahx.data.files.fit import fit_once
 
     cache = open_cache(path, *fit_once([path], None, True))
     return {"rows": len(cache), "tokens": cache.tokens}
@@ -52,9 +52,9 @@ def build_stage(path: Path) -> dict[str, float]:
 
 def draw_stage(path: Path) -> dict[str, float]:
     """Open the finished cache and draw batches from all over it."""
-    from ahx.data.cache import open_cache
     from ahx.data.dataset import FileSamples
-    from ahx.data.fit import fit_once
+    from ahx.data.files.cache import open_cache
+    from ahx.data.files.fit import fit_once
     from ahx.data.rows import FlatRows
 
     teacher, tokenizer = fit_once([path], None, True)

@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from infra.local import tree as trees
-from infra.local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner, check_image
-from infra.local.started import Job, docker
+from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner, check_image
+from infra.run_local.started import Job, docker
+from opt_ml import tree as trees
 
 NAME = os.environ.get("AHX_IMAGE", IMAGE)
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ahx.data.machines import Machines, Sizes, draw_split
-from ahx.data.programs import Runs
+from ahx.data.programs.programs import Runs
+from ahx.data.programs.turing_machines import Machines, Sizes, draw_split
 
 SIZES = Sizes((2, 8), (2, 4))
 TRAINED_ON = (2, 6)  # cells
@@ -133,7 +133,7 @@ def find(steps: int, most_cells: int, seed: int) -> tuple[Rules, int, int]:
 def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -> None:
     from ahx.evaluation.interpreting import Runaway, interpret
     from ahx.evaluation.trained import load_trained
-    from ahx.rules.interpreter import HALT
+    from ahx.rules.interpreters.turing_interpreter import HALT
     from ahx.rules.language import LETTERS
 
     trained, states = load_trained(run, trusted=None), LETTERS[:8] + HALT

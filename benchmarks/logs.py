@@ -39,7 +39,7 @@ ENVIRON = {
 }
 PROGRAM = """
 import json, os, sys, time
-from container.logs import open_log
+from run_logs.run_log import open_log
 def measured():
     return time.perf_counter(), time.process_time()
 began = measured()

@@ -89,7 +89,7 @@ def run(rule: str, text: str, tokens: int, cached: bool, folder: str) -> None:
 
 
 def universal(tokens: int) -> None:
-    from ahx.rules.universal import neary_woods_configuration, rogozhin_configuration
+    from ahx.rules.families.universal_machines import neary_woods_configuration, rogozhin_configuration
 
     programs = {
         "utm46": rogozhin_configuration([[2, 2, 1], [2, 2, 3, 0], [2, 2]], [0, 2, 1, 2]),

@@ -12,11 +12,11 @@ import threading
 import time
 from itertools import count
 
-from ahx.training.opt_ml import OptMl
-from infra.embedded.job import TrainingJob
-from infra.embedded.runners import Pulled, Runners
+from infra.embedded.sagemaker.job import TrainingJob
+from infra.embedded.sagemaker.runners import Pulled, Runners
 from infra.embedded.server import EmbeddedAws
-from infra.local.runner import ProcessRunner, Runner
+from infra.run_local.runner import ProcessRunner, Runner
+from opt_ml.paths import OptMl
 
 PROGRAM = """
 import os, pathlib, signal, sys, time

@@ -35,8 +35,8 @@ def judge(rule: str, folder: str, programs: int) -> None:
     """Print errors at the lengths of training, and at ten times these."""
     import torch
 
-    from ahx.data.programs import Runs
-    from ahx.data.strings import Sizes
+    from ahx.data.programs.programs import Runs
+    from ahx.data.programs.string_programs import Sizes
     from ahx.evaluation.interpreting import judge_steps
     from ahx.evaluation.trained import load_trained
 

@@ -34,14 +34,14 @@ THREADS = 8
 
 def summaries(sweep: str) -> list[dict[str, Any]]:
     """All jobs of the sweep; faults that were asked for are waited out."""
-    from infra import aws
+    from infra import aws_clients
 
-    client = aws.client("sagemaker")
+    client = aws_clients.client("sagemaker")
     for _ in range(10):
         try:
             pages = client.get_paginator("list_training_jobs").paginate(NameContains=f"ahx-{sweep}-")
             return [row for page in pages for row in page["TrainingJobSummaries"]]
-        except aws.exceptions.ClientError:
+        except aws_clients.exceptions.ClientError:
             time.sleep(0.5)
     raise AssertionError("the server does not answer")
 
@@ -80,25 +80,25 @@ def chaos(n_jobs: int, kills: int) -> None:
 
 
 def speed(n_jobs: int) -> None:
-    from infra.jobs.engine import Engine
-    from infra.jobs.places import open_place
-    from infra.jobs.plan import Options, plan, publish
-    from infra.request import training_job
-    from infra.sweep import Sweep
+    from infra.launch.backends.choose import open_backend
+    from infra.launch.engine import Engine
+    from infra.launch.job_request import training_job
+    from infra.launch.plan import Options, plan, publish
+    from infra.launch.sweep import Sweep
 
-    place = open_place("embedded")
+    backend = open_backend("embedded")
     seeds = {"seed": tuple(map(str, range(n_jobs)))}
-    planned = plan(place, Sweep("speed", {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
-    publish(place, planned)
-    requests = [training_job(planned.setting, config) for config in planned.configs]
+    planned = plan(backend, Sweep("speed", {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+    publish(backend, planned)
+    requests = [training_job(planned.template, config) for config in planned.configs]
     rates: dict[str, list[float]] = {"server": [], "launcher": []}
     for turn in range(3):
         rates["server"].append(
             ceiling([{**r, "TrainingJobName": f"ahx-raw-{turn}-{n}"} for n, r in enumerate(requests)])
         )
         name = f"speed-{turn}"
-        planned = plan(place, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
-        engine = Engine(place, name, planned.manifest)
+        planned = plan(backend, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+        engine = Engine(backend, name, planned.manifest)
         begun = time.monotonic()
         while any(row.job is None for row in engine.state.rows):
             engine.submit()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ahx.archive import unpack
-from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
+from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
 from ahx.errors import CheckpointError, InputError, StorageError
-from ahx.reading import json_of, text_of
-from ahx.suggest import did_you_mean
-from ahx.training.opt_ml import OptMl
+from ahx.files.archive import unpack
+from ahx.files.reading import json_of, text_of
+from ahx.text.suggest import did_you_mean
+from opt_ml.paths import OptMl
 
 #: The channels that a job may have, and other names for them; `training` is what SageMaker's SDK calls a single one.
 NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ahx.errors import AhxError, InputError, PeerError
-from ahx.training.opt_ml import STOP_AT_EOF
+from opt_ml.paths import STOP_AT_EOF
 
 #: So many processes on each machine; without it one for each GPU, or one.
 PROCESSES = "AHX_PROCESSES"

@@ -11,13 +11,13 @@ from pathlib import Path
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.lock import FolderLock
-from ahx.training.opt_ml import OptMl
-from ahx.training.places import Places
+from ahx.training.run_paths import RunPaths
 from ahx.training.settings import from_sources
 from ahx.training.signals import StoppedEarly, StopRequest
 from container.channels import Channel, channels, data_files, model_folder, read_json
 from container.hosts import Helpers, Hosts, is_helper
 from container.outcome import report
+from opt_ml.paths import OptMl
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Job:
             check_writable(self.tree)
             FolderLock(self.tree.checkpoints).check()
         scratch = _scratch(self.tree)
-        places = Places(
+        paths = RunPaths(
             run=self.tree.base,
             model=self.tree.model,
             metrics=self.tree.output_data / "metrics.jsonl",
@@ -50,12 +50,12 @@ class Job:
             folder = model_folder(self.channels["model"], scratch)
             hyperparameters = hyperparameters.model_copy(update={"model_in": str(folder)})
         if self.helper:
-            _train(hyperparameters, places, stop)
+            _train(hyperparameters, paths, stop)
             return
         with Helpers(self.hosts, partial(_give_up, self.tree)):
-            _train(hyperparameters, places, stop)
-        if self.hosts.first and not (places.model / "config.json").is_file():
-            raise AhxError(f"training ended without a model in {places.model}; this is a bug in ahx, please report it")
+            _train(hyperparameters, paths, stop)
+        if self.hosts.first and not (paths.model / "config.json").is_file():
+            raise AhxError(f"training ended without a model in {paths.model}; this is a bug in ahx, please report it")
 
 
 def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
@@ -103,21 +103,21 @@ def check_writable(tree: OptMl) -> None:
             ) from error
 
 
-def _train(hyperparameters: Hyperparameters, places: Places, stop: StopRequest) -> None:
+def _train(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest) -> None:
     first = os.environ.get("RANK", "0") == "0"
     try:
         # torch comes with these, so not before the input is known to be right.
         from ahx.training.run import run
         from container.results import keep_newest, write_evaluation
 
-        outcome = run(hyperparameters, places, stop)
+        outcome = run(hyperparameters, paths, stop)
     except StoppedEarly:
         # In an earlier life this job may have come further.
-        if "container.results" not in sys.modules or not first or not keep_newest(places):
+        if "container.results" not in sys.modules or not first or not keep_newest(paths):
             raise
         return
     if outcome.signal is None and first:
-        write_evaluation(hyperparameters, places, stop)
+        write_evaluation(hyperparameters, paths, stop)
 
 
 def _give_up(tree: OptMl, error: AhxError) -> None:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ahx.errors import AhxError, StorageError
-from ahx.mishaps import is_out_of_memory, mishap
-from ahx.printing import printable
+from ahx.system_errors import is_out_of_memory, mishap
+from ahx.text.printing import printable
 
 #: SageMaker shows so many characters of the failure file.
 SHOWN = 1024

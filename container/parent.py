@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping
 
-from ahx.training.opt_ml import STOP_AT_EOF
+from opt_ml.paths import STOP_AT_EOF
 
 
 def watch(environ: Mapping[str, str]) -> None:

@@ -6,32 +6,32 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ahx.data.files import atomic_files
-from ahx.data.read import read_pairs
+from ahx.data.files.read import read_pairs
 from ahx.errors import AhxError
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.render import as_json, by_length
 from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import load_trained
+from ahx.files.atomic import atomic_files
 from ahx.model import checkpoint
 from ahx.rules import parse_rule
 from ahx.training.hyperparameters import Hyperparameters
-from ahx.training.places import Places
+from ahx.training.run_paths import RunPaths
 from ahx.training.signals import StopRequest
 
 _MOST_SAMPLES, _MOST_SYMBOLS = 10_000, 1_000_000
 
 
-def write_evaluation(hp: Hyperparameters, places: Places, stop: StopRequest) -> None:
+def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) -> None:
     """evaluation.json beside the metrics: what `ahx eval --json` says of the model at training lengths.
 
     On the validation file where there is one, else on fresh samples of the rule; 10,000 of them, or fewer of long ones.
     Nothing is written where there is neither, or when the job is asked to stop meanwhile.
     """
-    trained = load_trained(places.model, hp.device, trusted=parse_rule(hp.rule).spec if hp.rule else None)
-    about = {"model": str(places.model), "rule": None, "data": None}
-    val = places.data[1] if places.data is not None else None
+    trained = load_trained(paths.model, hp.device, trusted=parse_rule(hp.rule).spec if hp.rule else None)
+    about = {"model": str(paths.model), "rule": None, "data": None}
+    val = paths.data[1] if paths.data is not None else None
     if val is not None:
         about["data"] = str(val)
         samples: Iterable[Pair] = islice(read_pairs(val), _MOST_SAMPLES)
@@ -48,17 +48,17 @@ def write_evaluation(hp: Hyperparameters, places: Places, stop: StopRequest) -> 
         return
     if stop.signal is None:
         text = json.dumps(as_json(about, report, by_length(report), False, None), indent=1)
-        with atomic_files([places.metrics.with_name("evaluation.json")]) as [file]:
+        with atomic_files([paths.metrics.with_name("evaluation.json")]) as [file]:
             file.write(f"{text}\n".encode())
 
 
-def keep_newest(places: Places) -> bool:
+def keep_newest(paths: RunPaths) -> bool:
     """Write the model of the newest whole checkpoint; False when there is none."""
-    newest, _ = checkpoint.newest_whole(places.run)
+    newest, _ = checkpoint.newest_whole(paths.run)
     if newest is None:
         return False
     for name in (checkpoint.WEIGHTS, checkpoint.CONFIG):
-        shutil.copy(newest / name, places.model / name)
+        shutil.copy(newest / name, paths.model / name)
     return True
 
 

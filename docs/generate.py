@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
-from ahx.training.wording import accepted
+from ahx.training.messages import accepted
 from entrypoints.main import VERBS, program_help, verb_parser
-from infra.embedded.training_members import TRAINING_JOB
-from infra.embedded.tuning_members import TUNING_JOB
+from infra.embedded.sagemaker.training_members import TRAINING_JOB
+from infra.embedded.tuning.tuning_members import TUNING_JOB
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Generated from the code by docs/generate.py; `make docs` writes it anew. -->"

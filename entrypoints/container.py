@@ -16,11 +16,11 @@ def train(with_toolkit: bool = True) -> int:
     """Run the job. Returns the exit code."""
     # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
-        from ahx.printing import guarded
-        from ahx.training.opt_ml import OptMl
+        from ahx.text.printing import guarded
         from container import hosts, job, outcome, parent
-        from container.logs import open_log
         from container.toolkit import within_toolkit
+        from opt_ml.paths import OptMl
+        from run_logs.run_log import open_log
 
         tree = OptMl.of(os.environ)
         parent.watch(os.environ)

@@ -1,6 +1,6 @@
 """Train transformers from scratch to rewrite strings, and use them.
 
-`ahx VERB ...` is one module of this folder for each verb, imported when it is called. A verb's module has a docstring
+Each verb of `ahx VERB ...` is one module of entrypoints/verbs, imported when it is called. Its module has a docstring
 whose first line is its help, EXAMPLES to show, `configure(parser)` and `run(args) -> exit code`.
 """
 
@@ -15,10 +15,10 @@ from importlib.metadata import version
 from types import ModuleType
 
 from ahx.errors import AhxError, InputError
-from ahx.mishaps import mishap
-from ahx.printing import guarded
-from ahx.suggest import did_you_mean
-from entrypoints.arguments import Parser
+from ahx.system_errors import mishap
+from ahx.text.printing import guarded
+from ahx.text.suggest import did_you_mean
+from entrypoints.shared.arguments import Parser
 
 VERBS = (
     "rules",
@@ -66,7 +66,7 @@ def _recording(words: list[str]) -> AbstractContextManager[object]:
     """What keeps the lines that a long command prints, where AHX_LOG_GROUP or AHX_LOG_FILE ask for it."""
     if not words or words[0].replace("_", "-") not in LOGGED or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
         return nullcontext()
-    from container.logs import open_log
+    from run_logs.run_log import open_log
 
     return open_log(os.environ, words[0])
 
@@ -90,7 +90,7 @@ def _sentences(words: list[str]) -> int:
 
 def verb_module(verb: str) -> ModuleType:
     """The module that implements `verb`."""
-    return import_module(f"entrypoints.{verb.replace('-', '_')}")
+    return import_module(f"entrypoints.verbs.{verb.replace('-', '_')}")
 
 
 def verb_parser(verb: str) -> Parser:

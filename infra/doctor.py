@@ -12,8 +12,9 @@ from typing import Any, Literal
 import boto3
 
 from ahx.errors import ServiceError
-from infra import aws, images, permissions, policies
-from infra.names import Names
+from infra import aws_clients, ecr
+from infra.provision import permissions, policies
+from infra.provision.names import Names
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -35,7 +36,7 @@ def examine(region: str | None, prefix: str, image: str, instance_types: Sequenc
     """All checks, each as soon as it is done. Without credentials, only those that need none."""
     caller = None
     for finding in credentials(region):
-        if isinstance(finding, aws.Caller):
+        if isinstance(finding, aws_clients.Caller):
             caller = finding
         else:
             yield finding
@@ -55,19 +56,19 @@ def examine(region: str | None, prefix: str, image: str, instance_types: Sequenc
     yield from docker(image)
 
 
-def credentials(region: str | None) -> Iterator[Finding | aws.Caller]:
+def credentials(region: str | None) -> Iterator[Finding | aws_clients.Caller]:
     """Whose they are, and how far this machine's clock is off: wrong clocks look like wrong credentials."""
     started = time.time()
     try:
-        caller = aws.caller(region)
+        caller = aws_clients.caller(region)
     except ServiceError as error:
         yield _told("credentials", "problem", error)
         cause = error.__cause__
-        if isinstance(cause, aws.exceptions.ClientError):
+        if isinstance(cause, aws_clients.exceptions.ClientError):
             yield from clock(cause.response, started)
         return
     yield caller
-    to = f", at {aws.endpoint()}, which is not Amazon's" if aws.endpoint() else ""
+    to = f", at {aws_clients.endpoint()}, which is not Amazon's" if aws_clients.endpoint() else ""
     yield Finding("credentials", "ok", f"You are {caller.arn} in account {caller.account}{to}.")
     yield from clock(caller.response, started)
 
@@ -113,7 +114,7 @@ def where(names: Names, told: str | None) -> Iterator[Finding]:
         yield Finding("region", "problem", text, "run `ahx infra apply`")
 
 
-def rights(names: Names, caller: aws.Caller) -> Iterator[Finding]:
+def rights(names: Names, caller: aws_clients.Caller) -> Iterator[Finding]:
     """Every action that `ahx infra policy user` lists."""
     of = permissions.principal(caller)
     if of is None:
@@ -134,8 +135,8 @@ def rights(names: Names, caller: aws.Caller) -> Iterator[Finding]:
 
 def quotas(names: Names, instance_types: Sequence[str]) -> Iterator[Finding]:
     """How many instances of each type may train at once. A new account often has none of those with a GPU."""
-    client = aws.client("service-quotas", names.region)
-    with aws.sentences("read the quotas of SageMaker"):
+    client = aws_clients.client("service-quotas", names.region)
+    with aws_clients.sentences("read the quotas of SageMaker"):
         found = _quotas(client, "list_aws_default_service_quotas") | _quotas(client, "list_service_quotas")
     for kind in instance_types:
         quota = found.get(f"{kind} for training job usage")
@@ -151,10 +152,10 @@ def quotas(names: Names, instance_types: Sequence[str]) -> Iterator[Finding]:
 
 def image_in_ecr(names: Names, image: str) -> Iterator[Finding]:
     """Whether there is one to train with, and whether it is the one that was built here last."""
-    pushed = images.pushed(names)
+    pushed = ecr.pushed(names)
     if not pushed:
         level: Level = (
-            "warning" if aws.endpoint() else "problem"
+            "warning" if aws_clients.endpoint() else "problem"
         )  # an AWS on this machine can run this machine's images
         yield Finding("image", level, f"There is no image in {names.image}.", f"run `ahx push --image {image}`")
         return
@@ -162,7 +163,7 @@ def image_in_ecr(names: Names, image: str) -> Iterator[Finding]:
     text = f"The newest of {len(pushed)} in {names.image} is {newest.digest}, pushed {newest.pushed:%Y-%m-%d %H:%M}."
     yield Finding("image", "ok", text)
     try:
-        tag = images.local(image).tag
+        tag = ecr.local(image).tag
     except ServiceError:
         return
     if all(tag not in one.tags for one in pushed):
@@ -173,7 +174,7 @@ def image_in_ecr(names: Names, image: str) -> Iterator[Finding]:
 def docker(image: str) -> Iterator[Finding]:
     """Docker is needed here to build, to push and to run jobs on this machine; not to train on SageMaker."""
     try:
-        found = images.local(image)
+        found = ecr.local(image)
         yield Finding("docker", "ok", f"Docker answers, and has {image} ({found.id[7:19]}).")
     except ServiceError as error:
         yield _told("docker", "warning", error)
@@ -192,17 +193,17 @@ def _stacks(names: Names) -> list[str | None]:
     """
     session = boto3.Session()
     others = sorted({*session.get_available_regions("sagemaker", names.partition)} - {names.region})
-    s3 = aws.client("s3", names.region)
+    s3 = aws_clients.client("s3", names.region)
 
     def there(region: str) -> str | None:
         bucket = Names(names.account, region, names.partition, names.prefix).bucket
         try:
             s3.head_bucket(Bucket=bucket)
-        except aws.exceptions.ClientError as error:
-            return None if aws.code(error) in ("404", "NoSuchBucket") else region
+        except aws_clients.exceptions.ClientError as error:
+            return None if aws_clients.code(error) in ("404", "NoSuchBucket") else region
         return region
 
-    with aws.sentences("look for buckets"), ThreadPoolExecutor(_THREADS) as pool:
+    with aws_clients.sentences("look for buckets"), ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(there, [names.region, *others]))
 
 

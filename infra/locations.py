@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ahx import archive
 from ahx.errors import CheckpointError, StorageError
+from ahx.files import archive
 from infra import storage
 from infra.storage import Location
 
@@ -26,7 +26,7 @@ def data(place: str) -> str:
     """A local path that stands for the same data files as `place`. Raises StorageError, ServiceError."""
     if not storage.is_s3(place):
         return place
-    from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX
+    from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
 
     client, wanted = storage.client(), Location.parse(place)
     stem = Location(wanted.bucket, wanted.key.removesuffix(TRAIN_SUFFIX).removesuffix(VAL_SUFFIX))

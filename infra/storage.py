@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Self
 
-from ahx import printing
 from ahx.errors import InputError, ServiceError, StorageError
+from ahx.text import printing
 
 SCHEME = "s3://"
 _THREADS = 10  # requests at a time; a client's pool has as many connections
@@ -63,9 +63,9 @@ def is_s3(place: object) -> bool:
 
 def client() -> Any:
     """The way to S3. Raises ServiceError."""
-    from infra import aws  # boto3 comes with it, which who stays on this machine need not have
+    from infra import aws_clients  # boto3 comes with it, which who stays on this machine need not have
 
-    return aws.client("s3")
+    return aws_clients.client("s3")
 
 
 def under(client: Any, folder: Location) -> list[Object]:
@@ -158,12 +158,12 @@ def delete(client: Any, places: Iterable[Location]) -> None:
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
-    """As aws.sentences, for failures in the middle of a transfer too."""
+    """As aws_clients.sentences, for failures in the middle of a transfer too."""
     from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
-    from infra import aws
+    from infra import aws_clients
 
-    with aws.sentences(doing):
+    with aws_clients.sentences(doing):
         try:
             yield
         except (RetriesExceededError, ConnectionError) as error:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from ahx.training.opt_ml import OptMl
-from infra.local import tree as trees
+from opt_ml import tree as trees
+from opt_ml.paths import OptMl
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 SMALL = {

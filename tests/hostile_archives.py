@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ahx.archive import unpack
 from ahx.errors import AhxError
+from ahx.files.archive import unpack
 
 LIMIT = 150_000_000  # bytes of memory
 _BLOCK = 512

@@ -17,7 +17,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION
 
 def program(body: str) -> str:
     """A program that keeps what the lines of `body` print."""
-    begin = "import os, sys\nfrom container.logs import open_log\nwith open_log(os.environ, 'test'):\n"
+    begin = "import os, sys\nfrom run_logs.run_log import open_log\nwith open_log(os.environ, 'test'):\n"
     return begin + "".join(f"    {line}\n" for line in body.strip().splitlines())
 
 

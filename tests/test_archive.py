@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hostile_archives import ATTEMPTS, attempt, entry, packed
 
-from ahx.archive import unpack
 from ahx.errors import StorageError
+from ahx.files.archive import unpack
 
 ROOT = Path(__file__).parents[1]
 LEFT = [

@@ -15,7 +15,7 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
     from ahx.data.tokenizer import Tokenizer
     from ahx.model.batches import to_batch
     from ahx.model.build import configure
-    from ahx.model.machine import keep_memory
+    from ahx.model.device import keep_memory
     from ahx.model.scoring import token_losses
     from ahx.model.transformer import Transformer
     from ahx.rules.transducer import STOP, Step

@@ -73,7 +73,7 @@ def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     from ahx.evaluation.trained import Trained
     from ahx.evaluation.writing import write
     from ahx.model.build import configure
-    from ahx.model.machine import keep_memory
+    from ahx.model.device import keep_memory
     from ahx.model.scoring import score
     from ahx.model.transformer import Transformer
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.embedded.faults import Fault, Faults
-from infra.embedded.training_jobs import TrainingJobs
-from infra.embedded.wire import AwsError, Body, Environ, StartResponse, read_body
+from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse, read_body
+from infra.embedded.sagemaker.training_jobs import TrainingJobs
 
 PREFIX = "/_ahx/"
 

@@ -9,7 +9,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from ahx.errors import InputError, ServiceError
-from infra.aws import credentials, endpoint
+from infra.aws_clients import credentials, endpoint
 from infra.embedded.control import PREFIX
 
 _DEFAULT = "http://127.0.0.1:4566"

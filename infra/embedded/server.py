@@ -14,31 +14,31 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
-from infra.embedded import large_objects, moto_gaps, moto_side, provisioning
-from infra.embedded.answers import whole
-from infra.embedded.app import Application, Operation
 from infra.embedded.control import Control
-from infra.embedded.execution import Settings
 from infra.embedded.faults import Faults
-from infra.embedded.gate import Gate
-from infra.embedded.images import Images
-from infra.embedded.job import TrainingJob
-from infra.embedded.jobs import Jobs
-from infra.embedded.keeping import Forgetting, Keeping
-from infra.embedded.keys import Keys
-from infra.embedded.ledger import Ledger
-from infra.embedded.own_clients import OwnClients
-from infra.embedded.quotas import Quotas
-from infra.embedded.records import Records
-from infra.embedded.registry import Registry
-from infra.embedded.runners import Runners, docker
-from infra.embedded.scratch import Scratch
-from infra.embedded.signatures import HEADERS
-from infra.embedded.simulation import simulate_custom_policy, simulate_principal_policy
-from infra.embedded.state import State
-from infra.embedded.target import TARGET
-from infra.embedded.training_jobs import TrainingJobs
-from infra.embedded.tuning import TuningJobs
+from infra.embedded.http.app import Application, Operation
+from infra.embedded.http.gate import Gate
+from infra.embedded.http.keys import Keys
+from infra.embedded.http.signatures import HEADERS
+from infra.embedded.http.target import TARGET
+from infra.embedded.moto_patches import large_objects, moto_gaps, moto_side, provisioning
+from infra.embedded.registry.images import Images
+from infra.embedded.registry.registry import Registry
+from infra.embedded.sagemaker.answers import whole
+from infra.embedded.sagemaker.execution import Settings
+from infra.embedded.sagemaker.job import TrainingJob
+from infra.embedded.sagemaker.jobs import Jobs
+from infra.embedded.sagemaker.own_clients import OwnClients
+from infra.embedded.sagemaker.quotas import Quotas
+from infra.embedded.sagemaker.records import Records
+from infra.embedded.sagemaker.runners import Runners, docker
+from infra.embedded.sagemaker.simulation import simulate_custom_policy, simulate_principal_policy
+from infra.embedded.sagemaker.training_jobs import TrainingJobs
+from infra.embedded.state.keeping import Forgetting, Keeping
+from infra.embedded.state.kept_state import State
+from infra.embedded.state.ledger import Ledger
+from infra.embedded.state.scratch import Scratch
+from infra.embedded.tuning.tuning_jobs import TuningJobs
 
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
+from infra import aws_clients
 from infra.provision.resource import (
     EMAIL_TAG,
     LIMIT_TAG,
@@ -42,7 +42,7 @@ class FailedJobsRule(Resource):
         return {"tags": self.names.tags, "pattern": document(pattern), "state": "ENABLED"}
 
     def read(self) -> Attributes | None:
-        rule = aws.unless(_GONE, self.api.describe_rule, **self._rule)
+        rule = aws_clients.unless(_GONE, self.api.describe_rule, **self._rule)
         if rule is None:
             return None
         return {
@@ -63,11 +63,11 @@ class FailedJobsRule(Resource):
 
     def delete(self) -> None:
         """A rule that somebody gave targets goes only after them."""
-        targets = aws.unless(_GONE, self.api.list_targets_by_rule, Rule=self.names.failed_jobs_rule)
+        targets = aws_clients.unless(_GONE, self.api.list_targets_by_rule, Rule=self.names.failed_jobs_rule)
         if targets and targets["Targets"]:
             ids = [target["Id"] for target in targets["Targets"]]
-            aws.unless(_GONE, self.api.remove_targets, Rule=self.names.failed_jobs_rule, Ids=ids)
-        aws.unless(_GONE, self.api.delete_rule, **self._rule)
+            aws_clients.unless(_GONE, self.api.remove_targets, Rule=self.names.failed_jobs_rule, Ids=ids)
+        aws_clients.unless(_GONE, self.api.delete_rule, **self._rule)
 
     @property
     def _rule(self) -> dict[str, str]:
@@ -119,7 +119,7 @@ class Alarm(Resource):
             self._put({**(self.read() or {}), attribute: value})  # the call replaces all but the tags
 
     def delete(self) -> None:
-        aws.unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
+        aws_clients.unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
 
     def _put(self, values: Attributes, **more: Any) -> None:
         namespace, metric = values["metric"].rsplit(" ", 1)

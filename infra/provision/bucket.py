@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ahx.errors import ServiceError
-from infra import aws, policies
+from infra import aws_clients
+from infra.provision import policies
 from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
 
 CHECKPOINT_DAYS = 30  # since they were written; models and data stay until somebody deletes them
@@ -63,12 +64,14 @@ class Bucket(Resource):
         if not self._exists():
             return None
         api, ours = self.api, self._ours
-        tags = aws.unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)
-        block = aws.unless(["NoSuchPublicAccessBlockConfiguration"], api.get_public_access_block, **ours)
-        owner = aws.unless(["OwnershipControlsNotFoundError"], api.get_bucket_ownership_controls, **ours)
-        crypt = aws.unless(["ServerSideEncryptionConfigurationNotFoundError"], api.get_bucket_encryption, **ours)
-        rules = aws.unless(["NoSuchLifecycleConfiguration"], api.get_bucket_lifecycle_configuration, **ours)
-        policy = aws.unless(["NoSuchBucketPolicy"], api.get_bucket_policy, **ours)
+        tags = aws_clients.unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)
+        block = aws_clients.unless(["NoSuchPublicAccessBlockConfiguration"], api.get_public_access_block, **ours)
+        owner = aws_clients.unless(["OwnershipControlsNotFoundError"], api.get_bucket_ownership_controls, **ours)
+        crypt = aws_clients.unless(
+            ["ServerSideEncryptionConfigurationNotFoundError"], api.get_bucket_encryption, **ours
+        )
+        rules = aws_clients.unless(["NoSuchLifecycleConfiguration"], api.get_bucket_lifecycle_configuration, **ours)
+        policy = aws_clients.unless(["NoSuchBucketPolicy"], api.get_bucket_policy, **ours)
         return {
             "tags": our_tags(self.names, tags["TagSet"] if tags else []),
             "public access block": block and block["PublicAccessBlockConfiguration"],
@@ -91,7 +94,9 @@ class Bucket(Resource):
     def write(self, attribute: str, value: Any) -> None:
         api, ours = self.api, self._ours
         if attribute == "tags":
-            tags = aws.unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)  # this call replaces all of them
+            tags = aws_clients.unless(
+                ["NoSuchTagSet"], api.get_bucket_tagging, **ours
+            )  # this call replaces all of them
             others = [tag for tag in (tags["TagSet"] if tags else []) if tag["Key"] not in value]
             api.put_bucket_tagging(**ours, Tagging={"TagSet": [*others, *tag_list(value)]})
         elif attribute == "public access block":
@@ -135,8 +140,8 @@ class Bucket(Resource):
         for page in self._pages("list_multipart_uploads"):
             for upload in page.get("Uploads", ()):
                 key = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                aws.unless(["NoSuchUpload"], self.api.abort_multipart_upload, **self._ours, **key)
-        aws.unless(_GONE, self.api.delete_bucket, **self._ours)
+                aws_clients.unless(["NoSuchUpload"], self.api.abort_multipart_upload, **self._ours, **key)
+        aws_clients.unless(_GONE, self.api.delete_bucket, **self._ours)
 
     @property
     def _ours(self) -> dict[str, str]:
@@ -146,10 +151,10 @@ class Bucket(Resource):
     def _exists(self) -> bool:
         try:
             self.api.head_bucket(**self._ours)
-        except aws.exceptions.ClientError as error:
-            if aws.code(error) in _GONE:
+        except aws_clients.exceptions.ClientError as error:
+            if aws_clients.code(error) in _GONE:
                 return False
-            if aws.code(error) == "403":
+            if aws_clients.code(error) == "403":
                 raise ServiceError(
                     f"the bucket {self.names.bucket} belongs to another account, or you may not see it;"
                     " choose another --prefix, or see `ahx infra doctor`"

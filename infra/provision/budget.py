@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
+from infra import aws_clients
 from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, our_tags, tag_list
 
 # When mail goes out: in per cent of the limit.
@@ -35,7 +35,7 @@ class Budget(Resource):
         }
 
     def read(self) -> Attributes | None:
-        found = aws.unless(_GONE, self.api.describe_budget, **self._budget)
+        found = aws_clients.unless(_GONE, self.api.describe_budget, **self._budget)
         if found is None:
             return None
         mails = [
@@ -67,7 +67,7 @@ class Budget(Resource):
             self._write_mails(value)
 
     def delete(self) -> None:
-        aws.unless(_GONE, self.api.delete_budget, **self._budget)
+        aws_clients.unless(_GONE, self.api.delete_budget, **self._budget)
 
     @property
     def _budget(self) -> dict[str, str]:
@@ -93,7 +93,7 @@ class Budget(Resource):
             if found <= set(mails):
                 present |= found
             else:
-                aws.unless(_GONE, self.api.delete_notification, **self._budget, Notification=_key(notification))
+                aws_clients.unless(_GONE, self.api.delete_notification, **self._budget, Notification=_key(notification))
         for mail in mails:
             if mail not in present:
                 kind, percent, address = mail.split(" ")

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
-from infra.names import SAGEMAKER_LOG_GROUP, Names
+from infra import aws_clients
+from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
 from infra.provision.resource import Attributes, Resource, our_tags, tag_list
 
 _GONE = ("ResourceNotFound", "DashboardNotFoundError")
@@ -25,7 +25,7 @@ class Dashboard(Resource):
         return {"tags": self.names.tags, "body": body(self.names)}
 
     def read(self) -> Attributes | None:
-        found = aws.unless(_GONE, self.api.get_dashboard, DashboardName=self.names.dashboard)
+        found = aws_clients.unless(_GONE, self.api.get_dashboard, DashboardName=self.names.dashboard)
         if found is None:
             return None
         tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
@@ -42,7 +42,7 @@ class Dashboard(Resource):
             self._put(value)
 
     def delete(self) -> None:
-        aws.unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.names.dashboard])
+        aws_clients.unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.names.dashboard])
 
     def _put(self, value: Any, **more: Any) -> None:
         self.api.put_dashboard(DashboardName=self.names.dashboard, DashboardBody=json.dumps(value), **more)

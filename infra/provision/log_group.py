@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
+from infra import aws_clients
 from infra.provision.resource import Attributes, Resource, our_tags
 
 RETENTION_DAYS = 30
@@ -51,4 +51,4 @@ class LogGroup(Resource):
             self.api.put_retention_policy(logGroupName=self.name, retentionInDays=value)
 
     def delete(self) -> None:
-        aws.unless(_GONE, self.api.delete_log_group, logGroupName=self.name)
+        aws_clients.unless(_GONE, self.api.delete_log_group, logGroupName=self.name)

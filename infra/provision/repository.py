@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
+from infra import aws_clients
 from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
 
 UNTAGGED_DAYS = 14
@@ -56,11 +56,13 @@ class Repository(Resource):
         }
 
     def read(self) -> Attributes | None:
-        found = aws.unless(_GONE, self.api.describe_repositories, repositoryNames=[self.names.repository])
+        found = aws_clients.unless(_GONE, self.api.describe_repositories, repositoryNames=[self.names.repository])
         if found is None:
             return None
         repository = found["repositories"][0]
-        rules = aws.unless(["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository)
+        rules = aws_clients.unless(
+            ["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository
+        )
         return {
             "tags": our_tags(self.names, self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]),
             "image tags": repository["imageTagMutability"],
@@ -96,7 +98,7 @@ class Repository(Resource):
         return f"{images}{'' if images < 100 else ' or more'} images" if images else None
 
     def delete(self) -> None:
-        aws.unless(_GONE, self.api.delete_repository, **self._repository, force=True)
+        aws_clients.unless(_GONE, self.api.delete_repository, **self._repository, force=True)
 
     @property
     def _repository(self) -> dict[str, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra import aws
-from infra.names import OWNER_TAG, Names
+from infra import aws_clients
+from infra.provision.names import OWNER_TAG, Names
 
 Attributes = dict[str, Any]
 
@@ -78,7 +78,7 @@ class Resource(ABC):
     @cached_property
     def api(self) -> Any:
         """The boto3 client."""
-        return aws.client(self.service, self.region)
+        return aws_clients.client(self.service, self.region)
 
     def chosen(self, choice: Any, tag: str, live: Attributes | None) -> Any:
         """What the user says now or, by its tag, said before; None when neither."""

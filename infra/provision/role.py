@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws, policies
+from infra import aws_clients
+from infra.provision import policies
 from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
 
 _GONE = ("NoSuchEntity",)
@@ -30,7 +31,7 @@ class Role(Resource):
         }
 
     def read(self) -> Attributes | None:
-        found = aws.unless(_GONE, self.api.get_role, **self._role)
+        found = aws_clients.unless(_GONE, self.api.get_role, **self._role)
         if found is None:
             return None
         inline = self._inline()
@@ -67,11 +68,11 @@ class Role(Resource):
 
     def delete(self) -> None:
         """IAM deletes a role only when it has no policies."""
-        if aws.unless(_GONE, self.api.get_role, **self._role) is None:
+        if aws_clients.unless(_GONE, self.api.get_role, **self._role) is None:
             return
         self._detach()
         self._drop_inline()
-        aws.unless(_GONE, self.api.delete_role, **self._role)
+        aws_clients.unless(_GONE, self.api.delete_role, **self._role)
 
     @property
     def _role(self) -> dict[str, str]:
@@ -88,8 +89,8 @@ class Role(Resource):
     def _drop_inline(self, keep: str | None = None) -> None:
         for name in self._inline():
             if name != keep:
-                aws.unless(_GONE, self.api.delete_role_policy, **self._role, PolicyName=name)
+                aws_clients.unless(_GONE, self.api.delete_role_policy, **self._role, PolicyName=name)
 
     def _detach(self) -> None:
         for arn in self._attached():
-            aws.unless(_GONE, self.api.detach_role_policy, **self._role, PolicyArn=arn)
+            aws_clients.unless(_GONE, self.api.detach_role_policy, **self._role, PolicyArn=arn)

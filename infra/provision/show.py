@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from infra.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
 from infra.provision.stack import Action, Plan
 
 Line = tuple[str, str]  # the text, and rich's style for it

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ahx.errors import ServiceError
-from infra import aws
-from infra.names import OWNER_TAG, Names
+from infra import aws_clients
 from infra.provision.alarms import FailedJobsAlarm, FailedJobsRule, SpendAlarm
 from infra.provision.bucket import Bucket
 from infra.provision.budget import Budget
 from infra.provision.dashboard import Dashboard
 from infra.provision.log_group import LogGroup
+from infra.provision.names import OWNER_TAG, Names
 from infra.provision.repository import Repository
 from infra.provision.resource import Attributes, Choices, Resource
 from infra.provision.role import Role
@@ -71,7 +71,7 @@ def plan(resource: Resource, adopt: bool = False) -> Plan | None:
 
     Raises ServiceError for one of that name which does not carry our tag, unless it is to be adopted.
     """
-    with aws.sentences(f"read the {resource.title}"):
+    with aws_clients.sentences(f"read the {resource.title}"):
         live = resource.read()
         wanted = resource.wanted(live)
     if wanted is None:
@@ -95,13 +95,13 @@ def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
     writes = 0
     if planned.action == "create":
         on_step(f"create {resource.title}")
-        with aws.sentences(f"create the {resource.title}"):
+        with aws_clients.sentences(f"create the {resource.title}"):
             done = set(resource.create({one.attribute: one.wanted for one in planned.differences}))
         todo = [one for one in todo if one.attribute not in done]
         writes += 1
     for one in todo:
         on_step(f"set {one.attribute} of {resource.title}")
-        with aws.sentences(f"set {one.attribute} of the {resource.title}"):
+        with aws_clients.sentences(f"set {one.attribute} of the {resource.title}"):
             _write_patiently(resource, one)
         writes += 1
     return writes
@@ -110,7 +110,7 @@ def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
 def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
     """The resources that are there, with whether they are ours."""
     for resource in found:
-        with aws.sentences(f"read the {resource.title}"):
+        with aws_clients.sentences(f"read the {resource.title}"):
             live = resource.read()
         if live is not None:
             yield resource, resource.owned(live)
@@ -118,8 +118,8 @@ def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
 
 def running(names: Names) -> list[str]:
     """The jobs of ours that are not over: without the role and the bucket they would fail, and lose their models."""
-    sagemaker = aws.client("sagemaker", names.region)
-    with aws.sentences("look for jobs that run"):
+    sagemaker = aws_clients.client("sagemaker", names.region)
+    with aws_clients.sentences("look for jobs that run"):
         found = [
             job["TrainingJobName"]
             for status in ("InProgress", "Stopping")
@@ -133,13 +133,13 @@ def running(names: Names) -> list[str]:
 
 def contents(resource: Resource) -> str | None:
     """What would be lost if it were deleted, in words."""
-    with aws.sentences(f"look into the {resource.title}"):
+    with aws_clients.sentences(f"look into the {resource.title}"):
         return resource.contents()
 
 
 def destroy(resource: Resource) -> None:
     """Delete one resource with all that is in it."""
-    with aws.sentences(f"delete the {resource.title}"):
+    with aws_clients.sentences(f"delete the {resource.title}"):
         resource.delete()
 
 
@@ -156,8 +156,8 @@ def _write_patiently(resource: Resource, one: Difference) -> None:
         try:
             resource.write(one.attribute, one.wanted)
             return
-        except aws.exceptions.ClientError as error:
-            if aws.code(error) not in _NOT_YET:
+        except aws_clients.exceptions.ClientError as error:
+            if aws_clients.code(error) not in _NOT_YET:
                 raise
         time.sleep(pause)
     resource.write(one.attribute, one.wanted)

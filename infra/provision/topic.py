@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws
+from infra import aws_clients
 from infra.provision.resource import EMAIL_TAG, Attributes, Resource, our_tags, tag_list
 
 _GONE = ("NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException")
@@ -30,7 +30,7 @@ class Topic(Resource):
         }
 
     def read(self) -> Attributes | None:
-        if aws.unless(_GONE, self.api.get_topic_attributes, TopicArn=self.arn) is None:
+        if aws_clients.unless(_GONE, self.api.get_topic_attributes, TopicArn=self.arn) is None:
             return None
         tags = self.api.list_tags_for_resource(ResourceArn=self.arn)["Tags"]
         pages = self.api.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
@@ -49,4 +49,4 @@ class Topic(Resource):
                 self.api.subscribe(TopicArn=self.arn, Protocol="email", Endpoint=address)
 
     def delete(self) -> None:
-        aws.unless(_GONE, self.api.delete_topic, TopicArn=self.arn)
+        aws_clients.unless(_GONE, self.api.delete_topic, TopicArn=self.arn)

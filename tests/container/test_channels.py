@@ -14,9 +14,9 @@ from container_jobs import DATA, data_folder
 from hostile_archives import chain_of_links
 
 from ahx.errors import CheckpointError, InputError
-from ahx.training.opt_ml import OptMl
 from container.channels import channels, data_files, model_folder
-from infra.local import tree as trees
+from opt_ml import tree as trees
+from opt_ml.paths import OptMl
 
 
 def given(folder: Path, sources: dict[str, Path], **modes: str):

@@ -12,10 +12,10 @@ import boto3
 import pytest
 from aws_process import create_job, serving, until
 
-from infra.embedded.runners import choose
+from infra.embedded.sagemaker.runners import choose
 from infra.embedded.server import EmbeddedAws
-from infra.local import tree as trees
-from infra.local.runner import ContainerRunner
+from infra.run_local.runner import ContainerRunner
+from opt_ml import tree as trees
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 When = Callable[..., dict[str, Any]]

@@ -8,8 +8,8 @@ import pytest
 from container_jobs import RULE, mounted, run_job
 
 from ahx.model import checkpoint
-from infra.local import tree as trees
-from infra.local.runner import ContainerRunner
+from infra.run_local.runner import ContainerRunner
+from opt_ml import tree as trees
 
 HOSTS = ("algo-1", "algo-2")
 JOB = RULE | {"max_steps": "40", "epoch_size": "320"}

@@ -7,7 +7,7 @@ import pytest
 from container_jobs import RULE, mounted
 from docker_missing import unavailable
 
-from infra.local import tree as trees
+from opt_ml import tree as trees
 
 # A container as strict as they come: an unknown user, no home, no network, nothing but /data and /tmp writable.
 STRICT = ("--user", "12345:54321", "--read-only", "--network", "none", "--tmpfs", "/data:mode=777", "--tmpfs", "/tmp")
@@ -114,7 +114,7 @@ def test_what_training_never_imports_is_not_in_it(image, package):
 
 def test_bytecode_is_compiled_and_up_to_date(image):
     # With -v Python names the file that each module came from: a .pyc, or the .py that it had to compile.
-    done = image.run("python", "-v", "-c", "import torch, numpy, pydantic, rich, boto3, entrypoints.train")
+    done = image.run("python", "-v", "-c", "import torch, numpy, pydantic, rich, boto3, entrypoints.verbs.train")
     assert done.returncode == 0, done.stderr
     sources = [line for line in done.stderr.splitlines() if line.startswith("# code object from")]
     assert len(sources) > 1000

@@ -16,12 +16,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import InputError, ServiceError
-from ahx.training.opt_ml import OptMl
 from entrypoints.main import main
-from infra.local import sdk_runner
-from infra.local import tree as trees
-from infra.local.sdk_job import containers
-from infra.local.sdk_runner import NETWORK, LocalModeRunner, ensure_network
+from infra.run_local import sdk_runner
+from infra.run_local.sdk_job import containers
+from infra.run_local.sdk_runner import NETWORK, LocalModeRunner, ensure_network
+from opt_ml import tree as trees
+from opt_ml.paths import OptMl
 
 QUICK = {"rule": "double_a", "num_epochs": "1", "val_samples": "100"}
 LAUNCH = (sys.executable, "-m", "entrypoints.main", "launch", "--local-mode", "--name", "t", "--rule", "double_a")
@@ -88,7 +88,7 @@ def test_two_at_once(image, tmp_path):
 
 def test_first_runs_at_the_same_time_make_one_network(docker):
     name = f"ahx-test-{secrets.token_hex(4)}"
-    script = f"from infra.local.sdk_runner import ensure_network; ensure_network({name!r})"
+    script = f"from infra.run_local.sdk_runner import ensure_network; ensure_network({name!r})"
     racing = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
     try:
         assert [process.wait() for process in racing] == [0] * 4

@@ -21,10 +21,10 @@ from log_site import AWS, GROUP, STREAM, Ended, Site, program
 from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
-from ahx.printing import raw
-from container import cloudwatch, courier
-from container.logs import open_log
-from infra.local.tree import build, reason
+from ahx.text.printing import raw
+from opt_ml.tree import build, reason
+from run_logs import cloudwatch, log_sender
+from run_logs.run_log import open_log
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ print("parent", flush=True)
 def test_processes_of_a_group_share_the_log_and_others_stay_out(site):
     ended = site.run("""
 import subprocess
-child = "import os\\nfrom container.logs import *\\nwith open_log(os.environ, 'x'): print('child')"
+child = "import os\\nfrom run_logs.run_log import *\\nwith open_log(os.environ, 'x'): print('child')"
 for rank in ({"RANK": "1"}, {}):
     subprocess.run([sys.executable, "-c", child], env=os.environ | rank, check=True)
 """)
@@ -264,7 +264,7 @@ def test_a_batch_is_due_however_the_clock_is_set_meanwhile(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: next(clock))
     stream = SimpleNamespace(group="g", name="s", client=boto3.client("logs", region_name="us-east-1"))
     sent = queue.Queue()
-    batcher = courier._Batcher(stream, sent.put)
+    batcher = log_sender._Batcher(stream, sent.put)
     batcher.put(next(cloudwatch.pieces("a line")), 1_700_000_000_000)
     assert [event["message"] for event in sent.get(timeout=20)] == ["a line"]
     batcher.drain(5)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ahx.model import checkpoint
 from entrypoints.main import main
-from infra.local.screen import Screen
+from infra.run_local.screen import Screen
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -8,8 +8,8 @@ import pytest
 from container_jobs import RULE, mounted, run_job
 
 from ahx.model import checkpoint
-from ahx.training.opt_ml import OptMl
-from infra.local import tree as trees
+from opt_ml import tree as trees
+from opt_ml.paths import OptMl
 
 LONG = RULE | {"max_steps": "120", "checkpoint_interval": "2", "eval_interval": "10", "dropout": "0.1"}
 _PATIENCE = 60.0

@@ -36,7 +36,7 @@ class FunctionRule(Rule):
         yield text
         yield self._function(text)
 
-    def machine(self) -> Transducer | None:
+    def transducer(self) -> Transducer | None:
         return self._machine
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ahx.data.align import Alignment, infer_alignment, plain_steps
-from ahx.data.sampler import Sampler
+from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import choose_teacher, teacher_from_json
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.transducer import STOP, Step, run, written
@@ -91,7 +91,7 @@ def test_machine_and_alignment_teach_the_same_steps(double_a) -> None:
     pairs = [(text, double_a.apply(text)) for text in Sampler("AB", 0, 5).every()]
     aligned = choose_teacher(None, pairs, True)
     for text, output in pairs:
-        assert aligned.steps(text, output) == list(run(double_a.machine(), text))
+        assert aligned.steps(text, output) == list(run(double_a.transducer(), text))
 
 
 def test_teachers_survive_json(double_a) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ahx.data import cache as cache_module
-from ahx.data import cache_home
-from ahx.data.cache import TokenCache, open_cache
-from ahx.data.fit import fit, fit_once
-from ahx.data.sampler import Sampler
+from ahx.data.files import cache as cache_module
+from ahx.data.files import cache_home
+from ahx.data.files.cache import TokenCache, open_cache
+from ahx.data.files.fit import fit, fit_once
+from ahx.data.samples.sampler import Sampler
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
 from ahx.rules import STOP, Step, parse_rule
@@ -129,7 +129,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, builds: list[Path],
     path = tmp_path / "data.txt"
     write(path, str)
     rows = all_rows(open_cache(path, *fit_once([path], None, True)))
-    monkeypatch.setattr("ahx.data.fit.fit", None)
+    monkeypatch.setattr("ahx.data.files.fit.fit", None)
     monkeypatch.setattr(cache_module, "open_data", None)
     assert all_rows(open_cache(path, *fit_once([path], None, True))) == rows
     assert len(builds) == 1

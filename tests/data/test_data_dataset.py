@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ahx.data.dataset import FileSamples, RuleSamples, open_files
-from ahx.data.read import read_pairs
-from ahx.data.sampler import Sampler
+from ahx.data.files.read import read_pairs
+from ahx.data.samples.sampler import Sampler
 from ahx.data.spans import hash_texts, held_out
 from ahx.data.teacher import MachineTeacher
 from ahx.data.tokenizer import Tokenizer

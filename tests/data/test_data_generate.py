@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data import files
-from ahx.data import generate as generate_module
-from ahx.data.generate import generate
-from ahx.data.read import leak, read_pairs
-from ahx.data.sampler import Sampler
+from ahx.data.files.read import leak, read_pairs
+from ahx.data.samples import generate as generate_module
+from ahx.data.samples.generate import generate
+from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
+from ahx.files import atomic
 from entrypoints.main import main
 
 # Of files of 500 lines over AB by longest input. They may change only with a new format of data files.
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_old_files_alone(tmp_path: Path, double_a, monkey
         if len(synced) == 2:  # the first file still fits
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    monkeypatch.setattr(atomic.os, "fsync", fsync)
     with pytest.raises(StorageError, match=r"cannot write .*da_train.txt: no space left on device; free some space"):
         generate(double_a, Sampler("AB", 1, 5), tmp_path / "da", 500)
     assert [path.read_bytes() for path in (made.train_path, made.val_path)] == before

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ahx.data.align import plain_steps
-from ahx.data.blocks import BLOCK_BYTES, MAX_LINE_BYTES
-from ahx.data.encode import Encoder
-from ahx.data.read import check, leak, read_pairs, resolve_infile
+from ahx.data.files.blocks import BLOCK_BYTES, MAX_LINE_BYTES
+from ahx.data.files.encode import Encoder
+from ahx.data.files.read import check, leak, read_pairs, resolve_infile
 from ahx.data.teacher import PlainTeacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ahx.data.permutation import permuted
-from ahx.data.sampler import Sampler
+from ahx.data.files.permutation import permuted
+from ahx.data.samples.sampler import Sampler
 from ahx.data.spans import hash_texts, held_out
 from ahx.errors import InputError
 

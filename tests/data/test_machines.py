@@ -5,11 +5,11 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from ahx.data.machines import Machines, Sizes, draw_machines, draw_split, likeness
-from ahx.data.programs import ProgramSamples, RowMaker, Runs, vocabulary
+from ahx.data.programs.programs import ProgramSamples, RowMaker, Runs, vocabulary
+from ahx.data.programs.turing_machines import Machines, Sizes, draw_machines, draw_split, likeness
 from ahx.data.spans import held_out
 from ahx.rules import parse_rule
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
 RULE = TuringInterpreter(8, 4)
 TOKENIZER = vocabulary(RULE)

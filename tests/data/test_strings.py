@@ -5,11 +5,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from ahx.data.programs import RowMaker, Runs, vocabulary
-from ahx.data.strings import Programs, Sizes, draw_programs, draw_split, likeness
-from ahx.rules.markov_interpreter import MarkovInterpreter
-from ahx.rules.string_interpreter import StringInterpreter
-from ahx.rules.substitution_interpreter import SubstitutionInterpreter
+from ahx.data.programs.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.string_programs import Programs, Sizes, draw_programs, draw_split, likeness
+from ahx.rules.interpreters.markov_interpreter import MarkovInterpreter
+from ahx.rules.interpreters.string_interpreter import StringInterpreter
+from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
 
 SUBSTITUTION, MARKOV = SubstitutionInterpreter(4, 4), MarkovInterpreter(4, 4)
 BOTH = pytest.mark.parametrize("rule", [SUBSTITUTION, MARKOV])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ahx import printing
-from ahx.printing import console, data, guarded, one_line, padded, printable
+from ahx.text import printing
+from ahx.text.printing import console, data, guarded, one_line, padded, printable
 
 # A clipboard (OSC 52), a link (OSC 8), C1's CSI, a title, backspaces, a carriage return, text from right to left,
 # nothing to see, and a letter that is none.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data.machines import Sizes
-from ahx.data.programs import Runs
+from ahx.data.programs.programs import Runs
+from ahx.data.programs.turing_machines import Sizes
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation import interpreting, step_errors
 from ahx.evaluation.bounds import upper_bound

@@ -233,7 +233,7 @@ def test_ctrl_c_tells_how_far_the_run_has_come(
         real(self, queue)
 
     monkeypatch.setattr(Recorder, "__call__", record)
-    monkeypatch.setattr("entrypoints.exec._PIECE", 300)
+    monkeypatch.setattr("entrypoints.verbs.exec._PIECE", 300)
     assert main(["exec", str(bb4), "--check"]) == 130
     configuration, summary, verdict = capsys.readouterr().out.splitlines()
     steps = int(re.search(r"stopped after (\d+) steps", summary)[1])  # type: ignore[index]

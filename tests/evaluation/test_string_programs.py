@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data.programs import Runs
-from ahx.data.strings import Sizes
+from ahx.data.programs.programs import Runs
+from ahx.data.programs.string_programs import Sizes
 from ahx.evaluation.interpreting import interpret, judge_steps
 from ahx.evaluation.trained import load_trained
 from ahx.training.hyperparameters import Hyperparameters

@@ -11,9 +11,9 @@ import boto3
 import pytest
 
 from entrypoints.main import main
-from infra import policies
 from infra.embedded import remote
-from infra.names import Names
+from infra.provision import policies
+from infra.provision.names import Names
 
 NAMES = Names("123456789012", aws_here.REGION)
 

@@ -15,10 +15,10 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from infra.embedded.gate import Gate
+from infra.embedded.http.gate import Gate
+from infra.embedded.http.signatures import HEADERS
+from infra.embedded.http.wire import AwsError
 from infra.embedded.server import EmbeddedAws
-from infra.embedded.signatures import HEADERS
-from infra.embedded.wire import AwsError
 
 STS = "20260101/us-east-1/sts/aws4_request"
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}

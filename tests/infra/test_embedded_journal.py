@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 
 from ahx.errors import StorageError
-from infra.embedded import journal as journals
-from infra.embedded import snapshot
-from infra.embedded.journal import OWN, REQUEST, Journal
-from infra.embedded.pickles import StatePickler, StateUnpickler
-from infra.embedded.requests import Request
-from infra.embedded.state import State
-from infra.embedded.wire import AwsError, Body, Environ, StartResponse
+from infra.embedded.http.requests import Request
+from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
+from infra.embedded.state import journal as journals
+from infra.embedded.state.journal import OWN, REQUEST, Journal
+from infra.embedded.state.kept_state import State, snapshot
+from infra.embedded.state.pickles import StatePickler, StateUnpickler
 
 RECORDS = [(REQUEST, b"first" * 9), (OWN, b""), (REQUEST, bytes(range(256)))]
 
@@ -354,7 +353,7 @@ def test_a_request_made_again_draws_and_dates_the_same(tmp_path: Path) -> None:
     import time
     import uuid
 
-    from infra.embedded import repeatable
+    from infra.embedded.moto_patches import repeatable
 
     repeatable.teach(b"folder", 1e9)
     request = Request.read(environ(), b"seed")

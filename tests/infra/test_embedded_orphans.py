@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aws_process import create_job, serving, until
 
-from infra.local import tree as trees
-from infra.local.runner import ProcessRunner
+from infra.run_local.runner import ProcessRunner
+from opt_ml import tree as trees
 
 # Writes its number, and that of a process in a session of its own, to a file; it is deaf to SIGTERM.
 STUBBORN = """

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.listing import seconds
+from infra.embedded.http.wire import AwsError, read_json
+from infra.embedded.sagemaker.listing import seconds
 from infra.embedded.server import EmbeddedAws
-from infra.embedded.wire import AwsError, read_json
 
 Make = Callable[..., dict[str, Any]]
 When = Callable[..., dict[str, Any]]

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from infra.embedded.tuning_run import is_behind
-from infra.embedded.tuning_search import Tried, search
-from infra.embedded.tuning_space import Point, Space
-from infra.embedded.wire import AwsError
+from infra.embedded.http.wire import AwsError
+from infra.embedded.tuning.tuning_run import is_behind
+from infra.embedded.tuning.tuning_search import Tried, search
+from infra.embedded.tuning.tuning_space import Point, Space
 
 RANGES = {
     "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}],

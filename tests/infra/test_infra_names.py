@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from ahx.errors import InputError
-from infra.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
 
 ACCOUNT = "123456789012"
 

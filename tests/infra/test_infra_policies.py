@@ -8,8 +8,8 @@ import warnings
 
 import pytest
 
-from infra import policies
-from infra.names import Names
+from infra.provision import policies
+from infra.provision.names import Names
 
 PLACES = [("aws", "eu-west-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")]
 

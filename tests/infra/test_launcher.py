@@ -18,14 +18,14 @@ import pytest
 
 from ahx.errors import ServiceError
 from entrypoints.main import main
-from infra.jobs import plan as planning
-from infra.jobs.engine import Engine, State
-from infra.jobs.local import LocalPlace, hold
-from infra.jobs.place import Place
-from infra.jobs.places import find_place, open_place
-from infra.jobs.plan import Options
-from infra.names import Names
-from infra.sweep import Sweep, parse_grid
+from infra.launch import plan as planning
+from infra.launch.backends.backend import Backend
+from infra.launch.backends.choose import find_backend, open_backend
+from infra.launch.backends.local import LocalBackend, hold
+from infra.launch.engine import Engine, SweepState
+from infra.launch.plan import Options
+from infra.launch.sweep import Sweep, parse_grid
+from infra.provision.names import Names
 
 PACE = (0.05, 0.5)
 NAMES = Names("123456789012", "us-east-1")
@@ -76,16 +76,16 @@ def aws(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def prepared(
     name: str, grid: str = "n_layer=1,2", on: str = "embedded", base: dict[str, str] | None = None, **options: Any
-) -> tuple[Place, planning.Planned]:
-    place = open_place(on)
+) -> tuple[Backend, planning.Planned]:
+    backend = open_backend(on)
     sweep = Sweep(name, base or {"rule": "double_a", "max_steps": "2"}, parse_grid([grid]))
-    planned = planning.plan(place, sweep, Options(**options))
-    planning.publish(place, planned)
-    return place, planned
+    planned = planning.plan(backend, sweep, Options(**options))
+    planning.publish(backend, planned)
+    return backend, planned
 
 
-def carried_through(place: Place, planned: planning.Planned, **more: Any) -> State:
-    return Engine(place, planned.setting.sweep, planned.manifest, pace=PACE, **more).run()
+def carried_through(backend: Backend, planned: planning.Planned, **more: Any) -> SweepState:
+    return Engine(backend, planned.template.sweep, planned.manifest, pace=PACE, **more).run()
 
 
 def submissions(name: str) -> list[str]:
@@ -99,13 +99,13 @@ def test_quota_throttling_and_errors_of_the_service_lose_nothing(aws: Callable[.
     aws(kind="error", service="sagemaker", rate=0.1, seed=1)
     most = 0
 
-    def watch(state: State) -> None:
+    def watch(state: SweepState) -> None:
         nonlocal most
         most = max(most, len(state.in_flight()))
 
     seeds = ",".join(map(str, range(20)))
-    place, planned = prepared("faults", f"seed={seeds}")
-    state = carried_through(place, planned, on_change=watch)
+    backend, planned = prepared("faults", f"seed={seeds}")
+    state = carried_through(backend, planned, on_change=watch)
     assert {row.job.status for row in state.rows if row.job} == {"Completed"}
     assert len(state.rows) == len(submissions("faults")) == 20
     assert most <= 3
@@ -130,51 +130,51 @@ def test_a_launcher_that_is_killed_is_taken_over_from_another_machine(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    place = find_place("killed")
-    manifest = place.read_manifest("killed")
+    backend = find_backend("killed")
+    manifest = backend.read_manifest("killed")
     assert manifest is not None
-    state = Engine(place, "killed", manifest, pace=PACE).run()
+    state = Engine(backend, "killed", manifest, pace=PACE).run()
     assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 12
     assert len(submissions("killed")) == 12
 
 
 def test_the_same_sweep_again_submits_nothing_and_another_image_is_another_job(aws: Callable[..., None]) -> None:
     carried_through(*prepared("again", image="host/x@sha256:1"))
-    place, planned = prepared("again", image="host/x@sha256:1")
+    backend, planned = prepared("again", image="host/x@sha256:1")
     assert planned.notes == ["2 of 2 jobs were submitted before, and are not submitted again"]
-    carried_through(place, planned)
+    carried_through(backend, planned)
     assert len(submissions("again")) == 2
-    place, planned = prepared("again", image="host/x@sha256:2")
+    backend, planned = prepared("again", image="host/x@sha256:2")
     assert planned.notes == ["the image changed since again was run last: 2 configurations are new jobs"]
-    assert len(carried_through(place, planned).rows) == 4  # the old ones stay on the leaderboard
+    assert len(carried_through(backend, planned).rows) == 4  # the old ones stay on the leaderboard
 
 
 def test_a_role_that_is_new_is_waited_for(aws: Callable[..., None]) -> None:
     iam = boto3.client("iam")
     iam.delete_role(RoleName=NAMES.role)
-    place, planned = prepared("role")
+    backend, planned = prepared("role")
     threading.Timer(1.0, make_role).start()
     notes = set()
-    state = carried_through(place, planned, on_change=lambda state: notes.add(state.note))
+    state = carried_through(backend, planned, on_change=lambda state: notes.add(state.note))
     assert "waiting until the new role can be used" in notes
     assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
 
 
 def test_a_request_that_the_service_refuses_is_a_sentence(aws: Callable[..., None]) -> None:
-    place, planned = prepared("refused", instance_type="ml.abacus.large")
+    backend, planned = prepared("refused", instance_type="ml.abacus.large")
     with pytest.raises(ServiceError, match=r"cannot submit ahx-refused-[0-9a-f]{10}: .*ml.abacus.large"):
-        carried_through(place, planned)
+        carried_through(backend, planned)
 
 
 def test_nothing_is_submitted_that_could_cost_too_much(aws: Callable[..., None]) -> None:
     seeds = ",".join(map(str, range(6)))
-    place, planned = prepared("dear", f"seed={seeds}", max_cost=0.25, max_runtime=3600)
-    state = carried_through(place, planned)
+    backend, planned = prepared("dear", f"seed={seeds}", max_cost=0.25, max_runtime=3600)
+    state = carried_through(backend, planned)
     # One hour and three minutes on an ml.m5.large may cost $0.121; what a job did not use is free for the next.
     assert [row.job is not None for row in state.rows].count(True) == 6
     assert state.cost() < 0.25
-    place, planned = prepared("dearer", f"seed={seeds}", max_cost=0.1, max_runtime=3600)
-    state = carried_through(place, planned)
+    backend, planned = prepared("dearer", f"seed={seeds}", max_cost=0.1, max_runtime=3600)
+    state = carried_through(backend, planned)
     assert [row.job for row in state.rows] == [None] * 6
     assert state.note == "held back: more jobs could cost more than $0.1"
 
@@ -203,7 +203,7 @@ def test_money_is_not_spent_unasked(capsys: Any, monkeypatch: pytest.MonkeyPatch
     assert main(["sweep", "--name", "s", "--rule", "copy", "--on", "sagemaker"]) == 2
     assert "unset it, or take --on embedded" in capsys.readouterr().err
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    from infra.jobs.places import usual
+    from infra.launch.backends.choose import usual
 
     assert usual() == "process"
 
@@ -221,8 +221,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: Any) -> None:
-    place, planned = prepared("here", "n_layer=1,2", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
-    engine = Engine(place, "here", planned.manifest, pace=PACE)
+    backend, planned = prepared("here", "n_layer=1,2", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
+    engine = Engine(backend, "here", planned.manifest, pace=PACE)
     engine.poll()
     engine.submit()
     for _ in range(600):
@@ -235,10 +235,10 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     assert len(pids) == 1
     os.kill(pids[0], signal.SIGKILL)
     for _ in range(100):
-        if victim not in place.jobs("here"):
+        if victim not in backend.jobs("here"):
             break
         time.sleep(0.05)
-    assert victim not in place.jobs("here")
+    assert victim not in backend.jobs("here")
     assert main(["jobs", "attach", "here", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [job["status"] for job in told["jobs"]] == ["Completed"] * 2
@@ -262,18 +262,18 @@ def watchers(of: Path) -> list[int]:
 
 
 def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.jobs.engine._FORGOTTEN_SECONDS", 0.5)
-    place, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
+    monkeypatch.setattr("infra.launch.engine._FORGOTTEN_SECONDS", 0.5)
+    backend, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
     killed: list[int] = []
 
-    def kill_once(state: State) -> None:
+    def kill_once(state: SweepState) -> None:
         folder = here / "runs/sweeps/gone" / state.rows[0].name
         if not killed and list(folder.glob("tree/checkpoints/step-*")):
             killed.extend(watchers(folder))
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    (row,) = carried_through(place, planned, on_change=kill_once).rows
+    (row,) = carried_through(backend, planned, on_change=kill_once).rows
     assert killed
     assert len(row.lost) == 1
     assert row.job
@@ -284,14 +284,14 @@ def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeyp
 def test_a_launcher_follows_jobs_whatever_the_service_s_clock_says(
     aws: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.jobs.cloud._WHOLE_SECONDS", 0.5)
-    place, planned = prepared("clock", "seed=1,2")
+    monkeypatch.setattr("infra.launch.backends.sagemaker._WHOLE_SECONDS", 0.5)
+    backend, planned = prepared("clock", "seed=1,2")
     ahead = datetime.now(UTC) + timedelta(hours=5)  # as of changes before the clock was set back
 
-    def list_from_then(state: State) -> None:
-        place._listed_until["clock"] = ahead  # type: ignore[attr-defined]
+    def list_from_then(state: SweepState) -> None:
+        backend._listed_until["clock"] = ahead  # type: ignore[attr-defined]
 
-    state = carried_through(place, planned, on_change=list_from_then)
+    state = carried_through(backend, planned, on_change=list_from_then)
     assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
 
 
@@ -308,14 +308,14 @@ def test_a_watcher_starts_while_others_look_at_its_lock(tmp_path: Path) -> None:
 
 
 def test_a_local_job_s_log_is_followed_to_its_end(here: Path, capsys: Any) -> None:
-    place, planned = prepared("told", "seed=1", "process", {**REAL, "max_steps": "20", "num_epochs": "5"})
-    engine = Engine(place, "told", planned.manifest, pace=PACE)
+    backend, planned = prepared("told", "seed=1", "process", {**REAL, "max_steps": "20", "num_epochs": "5"})
+    engine = Engine(backend, "told", planned.manifest, pace=PACE)
     engine.poll()
     engine.submit()
     name = engine.state.rows[0].name
     assert main(["jobs", "logs", name, "-f"]) == 0
     followed = capsys.readouterr().out.splitlines()
-    assert place.jobs("told")[name].status == "Completed"
+    assert backend.jobs("told")[name].status == "Completed"
     assert followed == (here / f"runs/sweeps/told/{name}/tree/log.txt").read_text().splitlines()
     assert [line for line in followed if line.startswith("step=20;")]
     assert main(["jobs", "logs", name]) == 0
@@ -328,9 +328,9 @@ def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     (data / "da_train.txt").write_text("A,AA\nB,B\nAB,AAB\nBA,BAA\n")
     (data / "da_val.txt").write_text("AA,AAAA\n")
     base = {"infile": "data/da", "num_epochs": "100000"}
-    place, planned = prepared("data", "seed=1", "process", base)
+    backend, planned = prepared("data", "seed=1", "process", base)
     assert planned.configs == [{"infile": "da", "num_epochs": 100000, "seed": 1}]
-    engine = Engine(place, "data", planned.manifest, pace=PACE)
+    engine = Engine(backend, "data", planned.manifest, pace=PACE)
     engine.poll()
     engine.submit()
     name = engine.state.rows[0].name
@@ -344,20 +344,20 @@ def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     (data / "da_train.txt").write_text("no comma\n")
     _, planned = prepared("data", "seed=1", "process", base)
     assert planned.notes == ["the data changed since data was run last: 1 configurations are new jobs"]
-    state = carried_through(place, planned)
+    state = carried_through(backend, planned)
     failed = next(row for row in state.rows if row.job and row.job.status == "Failed")
     assert "no comma" in failed.job.reason or "comma" in failed.job.reason  # type: ignore[union-attr]
-    assert carried_through(place, planned).rows[0].attempt == 1
-    again = carried_through(place, planned, retry_failed=True)
+    assert carried_through(backend, planned).rows[0].attempt == 1
+    again = carried_through(backend, planned, retry_failed=True)
     assert again.rows[0].attempt == 2
     assert again.rows[0].name == f"{failed.name}-r2"
 
 
 def test_hopeless_runs_are_stopped(here: Path) -> None:
     base = {**REAL, "max_steps": "100000", "num_epochs": "1000", "until_exact": "50", "eval_interval": "1"}
-    place, planned = prepared("halves", "learning_rate=1e-9,1e-8,3e-3", "process", base, halving=3, max_parallel=3)
-    place.slots = lambda setting: 3  # type: ignore[method-assign]
-    state = carried_through(place, planned)
+    backend, planned = prepared("halves", "learning_rate=1e-9,1e-8,3e-3", "process", base, halving=3, max_parallel=3)
+    backend.slots = lambda template: 3  # type: ignore[method-assign]
+    state = carried_through(backend, planned)
     ended = {row.config.get("learning_rate", 3e-3): row.job.status for row in state.rows if row.job}
     assert ended[3e-3] == "Completed"
     assert "Stopped" in ended.values()
@@ -371,5 +371,5 @@ def _command_of(process: Path) -> bytes:
 
 
 def test_a_local_place_is_a_place() -> None:
-    place: Place = LocalPlace("process")
-    assert place.on == "process"
+    backend: Backend = LocalBackend("process")
+    assert backend.on == "process"

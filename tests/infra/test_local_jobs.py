@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ahx.errors import InputError
-from ahx.training.opt_ml import OptMl
-from infra.local import tree as trees
-from infra.local.runner import ContainerRunner, ProcessRunner
-from infra.local.started import ProcessJob
+from infra.run_local.runner import ContainerRunner, ProcessRunner
+from infra.run_local.started import ProcessJob
+from opt_ml import tree as trees
+from opt_ml.paths import OptMl
 
 SMALL = {"rule": "double_a", "max_len": "5", "n_embd": "16", "n_head": "2", "val_samples": "20", "epoch_size": "320"}
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -88,11 +88,12 @@ def test_kill_is_at_once(tmp_path: Path) -> None:
 
 def test_a_job_ends_with_its_starter(tmp_path: Path) -> None:
     script = (
-        "import sys; from infra.local import tree, runner; t = tree.build(sys.argv[1], eval(sys.argv[2]), {}); "
+        "import sys; from infra.run_local import runner; from opt_ml import tree; "
+        "t = tree.build(sys.argv[1], eval(sys.argv[2]), {}); "
         "print(runner.ProcessRunner().start(t).pid, flush=True); sys.stdin.read()"
     )
-    settings = repr(SMALL | {"max_steps": "1000000", "num_epochs": "1000000"})
-    command = [sys.executable, "-c", script, str(tmp_path / "job"), settings]
+    templates = repr(SMALL | {"max_steps": "1000000", "num_epochs": "1000000"})
+    command = [sys.executable, "-c", script, str(tmp_path / "job"), templates]
     starter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **ONE_THREAD})
     assert starter.stdin
     assert starter.stdout

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from infra.local import owner
+from infra.run_local import owner
 
-NAME = "from infra.local import owner; print(owner.name(), flush=True); input()"
+NAME = "from infra.run_local import owner; print(owner.name(), flush=True); input()"
 
 
 def test_an_owner_is_gone_when_it_has_ended_and_only_then() -> None:

@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 from aws_process import AwsProcess, until
 
-from infra.jobs import engine as engines
-from infra.jobs.board import View, as_json
-from infra.jobs.engine import MOST_ATTEMPTS, Engine, Row
-from infra.jobs.place import Job, Manifest, Place
-from infra.names import Names
-from infra.request import Setting
+from infra.launch import engine as engines
+from infra.launch.backends.backend import Backend, Job, Manifest
+from infra.launch.engine import MOST_ATTEMPTS, Engine, Row
+from infra.launch.job_request import JobTemplate
+from infra.launch.leaderboard import View, as_json
+from infra.provision.names import Names
 
 AHX = [sys.executable, "-m", "entrypoints.main"]
 WORDS = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1"]
@@ -36,12 +36,12 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
     server = AwsProcess(*state)
     exports = {"AWS_ENDPOINT_URL": server.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
     exports |= dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), server.keys, strict=True))
-    settings: dict[str, Any] = {"env": os.environ | exports, "cwd": tmp_path, "stdin": subprocess.DEVNULL}
+    templates: dict[str, Any] = {"env": os.environ | exports, "cwd": tmp_path, "stdin": subprocess.DEVNULL}
     launcher = None
     try:
-        subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, capture_output=True, **settings)
+        subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, capture_output=True, **templates)
         command = [*AHX, "sweep", "--name", "lost", "--on", "embedded", *WORDS, "--grid", "seed=0,1", "--json"]
-        launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+        launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **templates)
         until(lambda: training(server))
         server.end()
         server = AwsProcess(*state, "--port", server.endpoint.rpartition(":")[2])
@@ -70,8 +70,8 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_job_is_tried_again_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
-    engine = Engine(cast(Place, None), "sweep", Manifest([], [], {}))
-    assert engine._is_tried_again(Row(cast(Setting, None), {}, "name", attempt), reason) is again
+    engine = Engine(cast(Backend, None), "sweep", Manifest([], [], {}))
+    assert engine._is_tried_again(Row(cast(JobTemplate, None), {}, "name", attempt), reason) is again
 
 
 class Forgetful:
@@ -82,7 +82,7 @@ class Forgetful:
     def __init__(self) -> None:
         self.submitted: list[str] = []
 
-    def slots(self, setting: Setting) -> int:
+    def slots(self, template: JobTemplate) -> int:
         return 1
 
     def submit(self, request: dict[str, Any]) -> None:
@@ -99,11 +99,11 @@ def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_no
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(engines, "_FORGOTTEN_SECONDS", 0.05)
-    place, setting = Forgetful(), Setting("sweep", Names("0" * 12, "us-east-1"), "image", "digest")
-    manifest = Manifest([setting], [(0, {"rule": "double_a"})], {"max_parallel": 1})
-    state = Engine(cast(Place, place), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
+    backend, template = Forgetful(), JobTemplate("sweep", Names("0" * 12, "us-east-1"), "image", "digest")
+    manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
+    state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
     (row,) = state.rows
-    assert place.submitted == [row.name] * MOST_ATTEMPTS
+    assert backend.submitted == [row.name] * MOST_ATTEMPTS
     assert row.job
     assert row.job.status == "Failed"
     assert "not among the jobs any more" in row.job.reason

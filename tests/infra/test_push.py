@@ -12,7 +12,7 @@ from docker_missing import unavailable
 from small_image import build, docker, log_in
 
 from entrypoints.main import main
-from entrypoints.push import EXAMPLES
+from entrypoints.verbs.push import EXAMPLES
 
 REGION = aws_here.REGION
 

@@ -6,21 +6,20 @@ import pytest
 import torch
 
 from ahx.errors import InputError
-from infra import request, sweep
-from infra.halving import hopeless
-from infra.jobs import history
-from infra.names import Names
-from infra.request import Setting, job_name, job_pattern, training_job
-from infra.sobol import sobol
-from infra.sweep import Sweep, parse_grid
+from infra.launch import history, job_request, sweep
+from infra.launch.halving import hopeless
+from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
+from infra.launch.sobol import sobol
+from infra.launch.sweep import Sweep, parse_grid
+from infra.provision.names import Names
 
 NAMES = Names("123456789012", "eu-west-1")
 RULE = {"rule": "double_a"}
 
 
-def setting(**changed: object) -> Setting:
+def template(**changed: object) -> JobTemplate:
     given = {"sweep": "s1", "names": NAMES, "image": "host/ahx@sha256:1", "image_digest": "sha256:1"}
-    return Setting(**given | changed)  # type: ignore[arg-type]
+    return JobTemplate(**given | changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("module", [sweep, history])
@@ -88,24 +87,26 @@ def test_a_grid_that_cannot_be_read(word: str) -> None:
 
 def test_the_name_is_the_key() -> None:
     config = {"rule": "double_a", "seed": 1}
-    name = job_name(setting(), config)
-    assert name == job_name(setting(instance_type="ml.g5.xlarge", spot=True), dict(reversed(config.items())))
+    name = job_name(template(), config)
+    assert name == job_name(template(instance_type="ml.g5.xlarge", spot=True), dict(reversed(config.items())))
     others = [
-        job_name(setting(), {**config, "seed": 2}),
-        job_name(setting(data_hash="1"), config),
-        job_name(setting(image_digest="sha256:2"), config),
+        job_name(template(), {**config, "seed": 2}),
+        job_name(template(data_hash="1"), config),
+        job_name(template(image_digest="sha256:2"), config),
     ]
     assert len({name, *others}) == 4
     pattern = job_pattern(NAMES, "s1")
     assert pattern.fullmatch(name)
-    assert pattern.fullmatch(job_name(setting(), config, 2)).groups() == (name, "2")  # type: ignore[union-attr]
-    assert not pattern.fullmatch(job_name(setting(sweep="s1-b"), config))
-    assert len(job_name(setting(sweep="x" * 27, names=Names("1" * 12, "eu-west-1", prefix="p" * 20)), config, 99)) <= 63
+    assert pattern.fullmatch(job_name(template(), config, 2)).groups() == (name, "2")  # type: ignore[union-attr]
+    assert not pattern.fullmatch(job_name(template(sweep="s1-b"), config))
+    assert (
+        len(job_name(template(sweep="x" * 27, names=Names("1" * 12, "eu-west-1", prefix="p" * 20)), config, 99)) <= 63
+    )
 
 
 def test_the_whole_request() -> None:
     channels = {"train": "s3://b/data/1"}
-    made = training_job(setting(channels=channels, spot=True), {"rule": "A -> AA", "n_layer": 3, "infile": "x/da"})
+    made = training_job(template(channels=channels, spot=True), {"rule": "A -> AA", "n_layer": 3, "infile": "x/da"})
     name = made["TrainingJobName"]
     assert made == {
         "TrainingJobName": name,
@@ -113,7 +114,7 @@ def test_the_whole_request() -> None:
         "AlgorithmSpecification": {
             "TrainingImage": "host/ahx@sha256:1",
             "TrainingInputMode": "File",
-            "MetricDefinitions": request.METRIC_DEFINITIONS,
+            "MetricDefinitions": job_request.METRIC_DEFINITIONS,
         },
         "HyperParameters": {"rule": "A -> AA", "n_layer": "3"},
         "InputDataConfig": [

@@ -8,15 +8,16 @@ import pytest
 from aws_calls import Needed, Recorder, allows, granted
 
 from ahx.errors import ServiceError
-from container.cloudwatch import Stream
 from entrypoints.main import main
-from infra import images, policies, storage
+from infra import storage
 from infra.embedded import remote
-from infra.jobs.cloud import CloudPlace
-from infra.jobs.place import Manifest
-from infra.names import SAGEMAKER_LOG_GROUP, Names
-from infra.request import Setting, job_name, training_job
+from infra.launch.backends.backend import Manifest
+from infra.launch.backends.sagemaker import SageMakerBackend
+from infra.launch.job_request import JobTemplate, job_name, training_job
+from infra.provision import policies
+from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
 from infra.storage import Location
+from run_logs.cloudwatch import Stream
 
 NAMES = Names("123456789012", aws_here.REGION)
 BIG = 20 << 20  # bytes; enough to be sent in parts
@@ -64,9 +65,9 @@ def use_storage(tmp_path):
 
 
 def use_jobs(logs, tmp_path):
-    place = CloudPlace(NAMES)
+    place = SageMakerBackend(NAMES)
     image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ahx-transformer@sha256:" + "0" * 64
-    setting = Setting("s1", NAMES, image, "sha256:0")
+    setting = JobTemplate("s1", NAMES, image, "sha256:0")
     with pytest.raises(ServiceError, match="ahx push"):
         place.image(None)
     (tmp_path / "data").write_text("A,AA\n")
@@ -97,8 +98,8 @@ def test_every_call_is_allowed_and_no_action_is_granted_in_vain(user, tmp_path, 
         use_jobs(logs, tmp_path)
         use_logs()
         ecr = boto3.client("ecr", region_name=NAMES.region)
-        assert images.with_tag(NAMES, "none", ecr) is None
-        images.registry(ecr)
+        assert ecr.with_tag(NAMES, "none", ecr) is None
+        ecr.registry(ecr)
         main(["infra", "doctor"])
         remote.post("faults", {"kind": "denied", "operation": "SimulatePrincipalPolicy"})
         main(["infra", "doctor"])  # with its other way to find out

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ahx.data.machines import Sizes, draw_split
-from ahx.data.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.turing_machines import Sizes, draw_split
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.decoding import Decoder, generate
 from ahx.model.positions import PROGRAM, Coupling
 from ahx.model.transformer import Transformer
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
 RULE = TuringInterpreter(3, 2)
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from ahx.data.machines import Sizes, draw_split
-from ahx.data.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.turing_machines import Sizes, draw_split
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.sliding import SlidingDecoder
 from ahx.model.transformer import Transformer
-from ahx.rules.interpreter import TuringInterpreter
-from ahx.rules.markov_interpreter import MarkovInterpreter
+from ahx.rules.interpreters.markov_interpreter import MarkovInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
 MakeModel = Callable[..., Transformer]
 MakeRows = Callable[..., list[list[int]]]

@@ -7,7 +7,7 @@ import pytest
 
 from ahx.errors import InputError
 from ahx.rules import NEXT, parse_rule, written
-from ahx.rules.interpreter import BAR, TuringInterpreter, program_of, read_machine
+from ahx.rules.interpreters.turing_interpreter import BAR, TuringInterpreter, program_of, read_machine
 from ahx.rules.presets import presets
 
 INTERPRETER = parse_rule("turing-interpreter")

@@ -206,7 +206,7 @@ def test_a_run_of_exactly_the_limit_is_finished() -> None:
 
 
 def test_too_many_passes_to_count_leave_no_transducer() -> None:
-    assert parse_rule("ca: 30; steps=16").machine() is not None
+    assert parse_rule("ca: 30; steps=16").transducer() is not None
     assert parse_rule("ca: 30; steps=17").steps("1") is None
     assert len(list(parse_rule("ca: 30; steps=17").trace("1"))) == 18
 

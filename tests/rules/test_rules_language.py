@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahx.errors import AhxError, InputError, StorageError
-from ahx.printing import width
 from ahx.rules import Rule, parse_rule
-from ahx.rules.markov import Markov, Production
-from ahx.rules.substitution import Substitution
+from ahx.rules.families.markov import Markov, Production
+from ahx.rules.families.substitution import Substitution
+from ahx.text.printing import width
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_python_function_is_a_rule() -> None:
     rule = parse_rule("my_rules_for_tests:shout; alphabet=ab")
     assert rule.apply("ab") == "AB!"
     assert list(rule.trace("ab")) == ["ab", "AB!"]
-    assert rule.machine() is None
+    assert rule.transducer() is None
     assert rule.alphabet == "ab"
     assert parse_rule(rule.spec) == rule
     assert parse_rule("my_rules_for_tests:rule") == parse_rule("A -> B")

@@ -7,7 +7,7 @@ import pytest
 
 from ahx.errors import InputError
 from ahx.rules import parse_rule
-from ahx.rules.program import Interpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.transducer import NEXT, written
 
 SUBSTITUTION, MARKOV = parse_rule("substitution-interpreter"), parse_rule("markov-interpreter")

@@ -6,7 +6,7 @@ import pytest
 
 from ahx.errors import InputError
 from ahx.rules import parse_rule
-from ahx.rules.universal import (
+from ahx.rules.families.universal_machines import (
     BiTag,
     neary_woods_configuration,
     neary_woods_word,

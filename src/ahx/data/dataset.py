@@ -12,14 +12,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.blocks import Progress
-from ahx.data.cache import TokenCache, open_cache
-from ahx.data.fit import fit_once
-from ahx.data.permutation import permuted
-from ahx.data.pool import listable, split_all, spread
-from ahx.data.read import resolve_infile
+from ahx.data.files.blocks import Progress
+from ahx.data.files.cache import TokenCache, open_cache
+from ahx.data.files.fit import fit_once
+from ahx.data.files.permutation import permuted
+from ahx.data.files.read import resolve_infile
 from ahx.data.rows import Row
-from ahx.data.sampler import Sampler
+from ahx.data.samples.pool import listable, split_all, spread
+from ahx.data.samples.sampler import Sampler
 from ahx.data.spans import Ints, hash_texts, held_out
 from ahx.data.teacher import MachineTeacher, Teacher
 from ahx.data.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ahx.data.align import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
-from ahx.rules.program import Interpreter, Piece
+from ahx.rules.interpreters.interpreter import Interpreter, Piece
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Start, Step, Transducer, run, written
 
@@ -60,7 +60,7 @@ class MachineTeacher:
 
     @cached_property
     def _machine(self) -> Transducer:
-        machine = self.rule.machine()
+        machine = self.rule.transducer()
         if machine is None:
             raise InputError(f"the rule {self.rule.spec!r} has no machine to learn from; choose another --pos")
         return _Remembering(machine)
@@ -162,7 +162,7 @@ def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_curs
     """
     if not use_cursor:
         return PlainTeacher()
-    if rule is not None and rule.machine() is not None:
+    if rule is not None and rule.transducer() is not None:
         return MachineTeacher(rule)
     alignment = infer_alignment(islice(pairs, _LOOKED_AT))
     return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
@@ -178,7 +178,7 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
     match data:
         case {"kind": "plain"}:
             return PlainTeacher()
-        case {"kind": "machine"} if rule is not None and rule.machine() is not None:
+        case {"kind": "machine"} if rule is not None and rule.transducer() is not None:
             return MachineTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
             return QueueTeacher(rule)

@@ -11,15 +11,15 @@ is the same thing whoever wrote it.
 Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
 "A" or about "move on" is shared by every token that has it.
 
-Where the rules stand in the prompt (see `ahx.rules.program`), an input is a program and a configuration. Symbols may
-have several characters there, such as `A0:`, and a configuration is made of the same tokens as an output.
+Where the rules stand in the prompt (see `ahx.rules.interpreters`), an input is a program and a configuration. Symbols
+may have several characters there, such as `A0:`, and a configuration is made of the same tokens as an output.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
-from ahx.rules.program import Piece
+from ahx.rules.interpreters.interpreter import Piece
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import NEXT, STOP, Start, Step
 

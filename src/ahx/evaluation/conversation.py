@@ -10,7 +10,7 @@ from ahx.errors import InputError
 from ahx.evaluation.render import describe
 from ahx.evaluation.report import first_difference
 from ahx.evaluation.rewriter import Rewriter, Rewriting
-from ahx.printing import data, printable, raw
+from ahx.text.printing import data, printable, raw
 
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 _HISTORY_LINES = 1000

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ahx.data.programs import HeldOutPrograms, Runs, vocabulary
+from ahx.data.programs.programs import HeldOutPrograms, Runs, vocabulary
 from ahx.errors import InputError
 from ahx.evaluation.step_errors import StepReport, judge_unseen
 from ahx.evaluation.trained import Trained
 from ahx.model.sliding import SlidingDecoder
-from ahx.rules.program import BAR, Interpreter
+from ahx.rules.interpreters.interpreter import BAR, Interpreter
 
 _GROWTH = 4  # a step writes less than so many times the tokens of the one before
 _STREAM = tuple(b"interpreting")  # evaluation draws from a stream of its own

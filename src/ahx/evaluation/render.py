@@ -7,7 +7,7 @@ from typing import Any
 
 from ahx.evaluation.judging import REASONS
 from ahx.evaluation.report import Failure, Report, Tally, total
-from ahx.printing import masked, width
+from ahx.text.printing import masked, width
 
 _MOST_ROWS = 20
 _WIDTH = 72  # symbols of a string that are shown

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.read import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile
-from ahx.data.sampler import Sampler
+from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile
+from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.trained import Trained

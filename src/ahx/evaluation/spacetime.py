@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from ahx.errors import InputError, StorageError
-from ahx.printing import printable
+from ahx.text.printing import printable
 
 # Colours of symbols, the first for the blank; then the cell under a Turing machine's head.
 _COLOURS = ("#f4f1ea", "#2b4a6f", "#e0a030", "#4f9a6b", "#8d5a97", "#c56a5a", "#7a7a7a", "#6fb3c8")

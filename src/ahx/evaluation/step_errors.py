@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from ahx.data.programs import Drawn, Tokens
+from ahx.data.programs.programs import Drawn, Tokens
 from ahx.data.spans import Hashes
 from ahx.data.teacher import prompt_of
 from ahx.data.tokenizer import Tokenizer
@@ -23,13 +23,13 @@ from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
 from ahx.model.batches import by_length, to_batch
 from ahx.model.scoring import margins
-from ahx.rules.program import BAR
+from ahx.rules.interpreters.interpreter import BAR
 
 _TOKENS_AT_ONCE = 400_000
 
 
 class Unseen(Protocol):
-    """Programs that training has never seen, such as `ahx.data.programs.HeldOutPrograms`."""
+    """Programs that training has never seen, such as `ahx.data.programs.programs.HeldOutPrograms`."""
 
     usual_tokens: int
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from ahx.data.encode import Encoder
+from ahx.data.files.encode import Encoder
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, CheckpointError, InputError
 from ahx.model import checkpoint
 from ahx.model.batches import TOKENS_PER_BATCH
-from ahx.model.machine import choose_device, keep_memory, usual_threads
+from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
 from ahx.rules import Rule, rule_of_a_model
 

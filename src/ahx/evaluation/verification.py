@@ -5,10 +5,10 @@ from typing import NamedTuple
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
 from ahx.evaluation.trained import Trained
+from ahx.files.untrusted import sha256
 from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate
 from ahx.model.checkpoint import WEIGHTS
 from ahx.rules.queue_machine import QueueMachine
-from ahx.strangers import sha256
 
 
 class Verdict(NamedTuple):

@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.files import atomic_files
-from ahx.data.queue_samples import Contexts, contexts
+from ahx.data.samples.queue_samples import Contexts, contexts
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
+from ahx.files.atomic import atomic_files
+from ahx.files.untrusted import json_object, sha256
 from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
 from ahx.model.config_file import reason
 from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules import Rule
 from ahx.rules.queue_machine import QueueMachine
-from ahx.strangers import json_object, sha256
 
 FORMAT = "ahx-certificate 1"
 

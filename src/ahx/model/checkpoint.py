@@ -23,15 +23,15 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from ahx.data.files import atomic_files
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
+from ahx.files.atomic import atomic_files
+from ahx.files.untrusted import json_object, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
 from ahx.model.config_file import CONFIG as CONFIG
 from ahx.model.config_file import FORMAT, check, digest, read_config
 from ahx.model.transformer import Transformer, TransformerConfig
-from ahx.strangers import json_object, sha256
 
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"

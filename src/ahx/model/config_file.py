@@ -12,8 +12,8 @@ from pydantic_core import SchemaValidator, ValidationError
 
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
+from ahx.files.untrusted import MOST_JSON, json_object, sha256
 from ahx.rules.transducer import NEXT, STOP
-from ahx.strangers import MOST_JSON, json_object, sha256
 
 FORMAT = "ahx-transformer 1"
 CONFIG = "config.json"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ahx.errors import InputError
-from ahx.printing import masked, width
-from ahx.suggest import did_you_mean
+from ahx.text.printing import masked, width
+from ahx.text.suggest import did_you_mean
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPTION_ALIASES = {"n": "steps"}

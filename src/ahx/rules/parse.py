@@ -9,24 +9,24 @@ import re
 from collections.abc import Callable
 
 from ahx.errors import InputError
-from ahx.reading import text_of
-from ahx.rules.cellular import CellularAutomaton
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.files.reading import text_of
+from ahx.rules.families.cellular import CellularAutomaton
+from ahx.rules.families.lsystem import LSystem
+from ahx.rules.families.markov import Markov
+from ahx.rules.families.python_function import PythonFunction, Trust
+from ahx.rules.families.substitution import Substitution
+from ahx.rules.families.tag import Lag, Tag
+from ahx.rules.families.transducer_table import TransducerTable
+from ahx.rules.families.turing import TuringMachine
+from ahx.rules.families.turing_table import LIKE_A_TABLE
+from ahx.rules.interpreters.interpreter import Interpreter
+from ahx.rules.interpreters.markov_interpreter import MarkovInterpreter
+from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.rules.language import Source
-from ahx.rules.lsystem import LSystem
-from ahx.rules.markov import Markov
-from ahx.rules.markov_interpreter import MarkovInterpreter
 from ahx.rules.presets import presets
-from ahx.rules.program import Interpreter
-from ahx.rules.python_function import PythonFunction, Trust
 from ahx.rules.rule import Rule
-from ahx.rules.substitution import Substitution
-from ahx.rules.substitution_interpreter import SubstitutionInterpreter
-from ahx.rules.tag import Lag, Tag
-from ahx.rules.turing import TuringMachine
-from ahx.rules.turing_table import LIKE_A_TABLE
-from ahx.rules.two_way import TwoWay
-from ahx.suggest import did_you_mean
+from ahx.text.suggest import did_you_mean
 
 INTERPRETERS: dict[str, Callable[[Source], Interpreter]] = {
     "turing": TuringInterpreter.read,
@@ -55,7 +55,7 @@ FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "lag": Lag.read,
     "ca": CellularAutomaton.read,
     "turing": TuringMachine.read,
-    "transducer": TwoWay.read,
+    "transducer": TransducerTable.read,
     "interpreter": _read_interpreter,
 }
 

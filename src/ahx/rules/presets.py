@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ahx.rules.interpreter_presets import INTERPRETERS
+from ahx.rules.interpreters.interpreter_presets import INTERPRETERS
 from ahx.rules.preset import Preset, read_preset
 
 _PRESETS: dict[str, Preset] = {}

@@ -40,7 +40,7 @@ class Rule(ABC):
             pass
         return output
 
-    def machine(self) -> Transducer | None:
+    def transducer(self) -> Transducer | None:
         """The transducer that computes the rule step by step, or None when none is known."""
         return None
 
@@ -54,7 +54,7 @@ class Rule(ABC):
 
     def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step] | None:
         """The transducer's steps on `text`, or None when the rule has no transducer."""
-        machine = self.machine()
+        machine = self.transducer()
         return None if machine is None else list(run(machine, text, limit))
 
     def snippets(self) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ahx.counting import counted
-from ahx.data.files import atomic_files
-from ahx.printing import one_line
+from ahx.files.atomic import atomic_files
+from ahx.text.plural import counted
+from ahx.text.printing import one_line
 from ahx.training.hyperparameters import Hyperparameters
 
 NAME = "README.md"

@@ -5,22 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ahx.data.blocks import Progress
 from ahx.data.dataset import Pair, RuleSamples, open_files
-from ahx.data.programs import ProgramSamples, RowMaker, Runs, vocabulary
-from ahx.data.queue_samples import QueueSamples
+from ahx.data.files.blocks import Progress
+from ahx.data.programs.programs import ProgramSamples, RowMaker, Runs, vocabulary
 from ahx.data.rows import Row
-from ahx.data.sampler import Sampler
+from ahx.data.samples.queue_samples import QueueSamples
+from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import MachineTeacher, ProgramTeacher, QueueTeacher, Teacher, choose_teacher, prompt_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError
 from ahx.model.certificate import Check, Checker, machine_of
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
-from ahx.rules.program import Interpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
-from ahx.training.places import Places
+from ahx.training.run_paths import RunPaths
 
 #: A rule's vocabulary and its longest row are read off so many samples.
 _PROBED = 4_000
@@ -62,7 +62,7 @@ def encode(tokenizer: Tokenizer, teacher: Teacher, text: str, output: str) -> Ro
 
 def prepare(
     hp: Hyperparameters,
-    places: Places,
+    paths: RunPaths,
     on_progress: Progress = lambda what, done, total: None,
     given: Tokenizer | None = None,
 ) -> TrainingData:
@@ -80,7 +80,7 @@ def prepare(
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
     if hp.infile:
-        data = _from_files(hp, places, rule, sampler, use_cursor, on_progress, given)
+        data = _from_files(hp, paths, rule, sampler, use_cursor, on_progress, given)
     else:
         assert rule is not None  # Hyperparameters asks for one of the two
         assert sampler is not None
@@ -114,7 +114,7 @@ def _from_rule(
     steps = [(text, teacher.steps(text, output)) for text, output in pairs]
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
-    machine = rule.machine() if isinstance(teacher, MachineTeacher) else None
+    machine = rule.transducer() if isinstance(teacher, MachineTeacher) else None
     return TrainingData(
         rule=rule,
         teacher=teacher,
@@ -131,7 +131,7 @@ def _from_rule(
 
 
 def _from_programs(hp: Hyperparameters, rule: Interpreter) -> TrainingData:
-    """Programs and runs; see `ahx.data.programs`."""
+    """Programs and runs; see `ahx.data.programs.programs`."""
     if hp.infile or hp.alphabet:
         raise InputError(f"{hp.rule} draws its own programs; leave out --infile and --alphabet")
     if hp.pos not in ("auto", "coupled"):
@@ -158,17 +158,17 @@ def _from_programs(hp: Hyperparameters, rule: Interpreter) -> TrainingData:
 
 
 def _from_files(
-    hp: Hyperparameters, places: Places, rule: Rule | None, sampler: Sampler | None, use_cursor: bool,
+    hp: Hyperparameters, paths: RunPaths, rule: Rule | None, sampler: Sampler | None, use_cursor: bool,
     on_progress: Progress, given: Tokenizer | None,
 ) -> TrainingData:  # fmt: skip
-    files = places.data or hp.infile or ""
+    files = paths.data or hp.infile or ""
     samples = open_files(
-        files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=places.caches, on_progress=on_progress,
+        files, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=paths.caches, on_progress=on_progress,
         given=given,
     )  # fmt: skip
     teacher, tokenizer = samples.teacher, samples.tokenizer
     drawn = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed) if rule and sampler else None
-    machine = rule.machine() if rule and isinstance(teacher, MachineTeacher) else None
+    machine = rule.transducer() if rule and isinstance(teacher, MachineTeacher) else None
     notes = [samples.note] if samples.note else []
     if teacher.kind == "alignment":
         lengths = teacher.to_json()["lengths"]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from ahx.errors import InputError
 from ahx.rules.parse import interpreter_kind
-from ahx.training.wording import as_list, explain
+from ahx.training.messages import as_list, explain
 
 # Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
 Length = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -17,7 +17,6 @@ import torch
 import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ahx.counting import counted
 from ahx.data.rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
@@ -25,11 +24,12 @@ from ahx.model.config_file import first_fault
 from ahx.model.decoding import generate
 from ahx.model.scoring import Scores, score
 from ahx.model.transformer import Transformer
+from ahx.text.plural import counted
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import MetricsFile
-from ahx.training.places import Places
 from ahx.training.progress import Example, Reporter
+from ahx.training.run_paths import RunPaths
 from ahx.training.schedule import scale
 from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
@@ -71,11 +71,11 @@ class Loop:
     """Trains `model` on `data` until one of the stopping conditions of `hp` is met, or a signal asks it to stop."""
 
     def __init__(
-        self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, places: Places,
+        self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, paths: RunPaths,
         reporter: Reporter, about: dict[str, Any], stop: StopRequest,
     ) -> None:  # fmt: skip
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
-        self.places, self.reporter, self.about, self.stop = places, reporter, about, stop
+        self.paths, self.reporter, self.about, self.stop = paths, reporter, about, stop
         self.first = step.rank == 0
         self.validation_rows = data.validation() if self.first else []
         epoch = data.steps_per_epoch
@@ -123,7 +123,7 @@ class Loop:
         self.kept = True
 
     def __call__(self) -> Outcome:
-        file = MetricsFile(self.places.metrics, self.history) if self.first else None
+        file = MetricsFile(self.paths.metrics, self.history) if self.first else None
         began, seconds_before = time.monotonic(), self.seconds
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
@@ -255,7 +255,7 @@ class Loop:
     def _checkpoint(self) -> None:
         if not self.first or self.kept:
             return
-        run, name = self.places.run, f"step-{self.step:08d}"
+        run, name = self.paths.run, f"step-{self.step:08d}"
         is_best = self.metrics.get("step") == self.step and self.metrics.get("val_loss", math.inf) < self.best
         if is_best:
             self.best = self.metrics["val_loss"]

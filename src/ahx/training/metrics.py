@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ahx.data.files import atomic_files
+from ahx.files.atomic import atomic_files
 
 #: What SageMaker is to read from the log: each name with the pattern that finds its value in an evaluation's line.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html

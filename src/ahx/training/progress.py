@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from ahx.printing import console, guard, one_line
+from ahx.text.printing import console, guard, one_line
 from ahx.training.metrics import metric_line
 
 _NOTE_EVERY_S = 5.0

@@ -11,13 +11,13 @@ import torch
 import torch.distributed as dist
 
 import ahx
-from ahx.counting import counted
-from ahx.data.files import sync_folder
 from ahx.errors import AhxError, InputError, StorageError
+from ahx.files.atomic import sync_folder
 from ahx.model import checkpoint
 from ahx.model.certificate import certify
-from ahx.model.machine import choose_device, keep_memory, usual_threads
+from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
+from ahx.text.plural import counted
 from ahx.training import card
 from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
@@ -25,8 +25,8 @@ from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.lock import FolderLock
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
-from ahx.training.places import Places
 from ahx.training.progress import ReadingNotes, Reporter, reporter
+from ahx.training.run_paths import RunPaths
 from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.start import first_model
 from ahx.training.step import CompiledStep, TrainingStep
@@ -51,71 +51,71 @@ def train(hp: Hyperparameters) -> int:
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def run(hp: Hyperparameters, places: Places | None = None, stop: StopRequest | None = None) -> Outcome:
+def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | None = None) -> Outcome:
     """Train as `hp` says and write the model, to hp.model_out unless `places` says otherwise. Raises AhxError.
 
     `stop` is for callers that listen to signals already, for instance since before torch was imported.
     """
-    places = places or Places.of(hp)
+    paths = paths or RunPaths.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
     # Of a group of processes the first one writes: it alone asks, before it meets the others.
-    folder = places.run / checkpoint.CHECKPOINTS if places.unattended else places.run  # jobs may share the former
+    folder = paths.run / checkpoint.CHECKPOINTS if paths.unattended else paths.run  # jobs may share the former
     alone = FolderLock(folder) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext()
     keep_memory()
     with listening as stop, alone, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
-        data = prepare(hp, places, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
+        data = prepare(hp, paths, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
         resumed = None
         if rank == 0:
-            _make_folders(hp, places)
-            resumed = _newest(hp, data, places)
+            _make_folders(hp, paths)
+            resumed = _newest(hp, data, paths)
         model = resumed.model if resumed else first_model(hp, data, given)
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
         report = reporter(total, sys.stdout.isatty(), rank == 0)
         try:
-            loop = Loop(hp, data, model, step, places, report, _about(hp, data), stop)
+            loop = Loop(hp, data, model, step, paths, report, _about(hp, data), stop)
             _restore(hp, loop, resumed)
             _introduce(report, hp, data, model, device, loop, resumed)
             outcome = loop()
             if rank == 0:
-                _conclude(report, hp, data, model, places, outcome)
+                _conclude(report, hp, data, model, paths, outcome)
         finally:
             report.close()
     return outcome
 
 
-def _make_folders(hp: Hyperparameters, places: Places) -> None:
+def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
     """Make what is missing. What an older run left there that is not resumed is moved aside."""
     try:
-        if not hp.resume and (aside := checkpoint.set_aside(places.run)):
-            print(f"ahx: note: what an earlier run left in {places.run} was moved to {aside}", file=sys.stderr)
-        for folder in (places.run / checkpoint.CHECKPOINTS, places.model, places.metrics.parent):
+        if not hp.resume and (aside := checkpoint.set_aside(paths.run)):
+            print(f"ahx: note: what an earlier run left in {paths.run} was moved to {aside}", file=sys.stderr)
+        for folder in (paths.run / checkpoint.CHECKPOINTS, paths.model, paths.metrics.parent):
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # one that may not be listed
                 sync_folder(folder.parent)
     except OSError as error:
-        reason = f"cannot make the folder {error.filename or places.run}: {error.strerror}; choose another place"
+        reason = f"cannot make the folder {error.filename or paths.run}: {error.strerror}; choose another place"
         raise StorageError(reason) from error
 
 
-def _newest(hp: Hyperparameters, data: TrainingData, places: Places) -> checkpoint.Saved | None:
+def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpoint.Saved | None:
     """The checkpoint that a resumed run goes on from."""
     if not hp.resume:
         return None
-    newest, complaints = checkpoint.newest_whole(places.run)
+    newest, complaints = checkpoint.newest_whole(paths.run)
     for complaint in complaints:
         print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
     if newest is not None:
         saved = checkpoint.load_folder(newest)
-        _same_run(hp, data, places, saved)
+        _same_run(hp, data, paths, saved)
         return saved
-    if not places.unattended:
-        print(f"ahx: note: {places.run} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
+    if not paths.unattended:
+        print(f"ahx: note: {paths.run} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
     return None
 
 
@@ -135,7 +135,7 @@ def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) 
         loop.restore(state, state["same_limits"])
 
 
-def _same_run(hp: Hyperparameters, data: TrainingData, places: Places, saved: checkpoint.Saved) -> None:
+def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: checkpoint.Saved) -> None:
     """Refuse to go on with other hyperparameters: the result would be neither run's."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
@@ -146,9 +146,9 @@ def _same_run(hp: Hyperparameters, data: TrainingData, places: Places, saved: ch
     if saved.tokenizer.to_json() != data.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
-        elsewhere = "another place for checkpoints" if places.unattended else "another --model_out"
+        elsewhere = "another place for checkpoints" if paths.unattended else "another --model_out"
         raise InputError(
-            f"cannot resume {places.run} with other settings: {'; '.join(differ)}. "
+            f"cannot resume {paths.run} with other settings: {'; '.join(differ)}. "
             f"Use the old ones, or train into {elsewhere}"
         )
 
@@ -204,29 +204,29 @@ def _introduce(
 
 
 def _conclude(
-    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, places: Places, outcome: Outcome
+    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, paths: RunPaths, outcome: Outcome
 ) -> None:
-    if outcome.signal is None or places.unattended:
+    if outcome.signal is None or paths.unattended:
         about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
-        checkpoint.save_flat(places.model, model, data.tokenizer, about)
-        card.write(places.model, about, hp)
+        checkpoint.save_flat(paths.model, model, data.tokenizer, about)
+        card.write(paths.model, about, hp)
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
     if outcome.signal is None:
         report.say(
-            f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {places.model}"
+            f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {paths.model}"
         )
         if hp.certify and data.rule is not None:
-            check = certify(places.model, model, data.tokenizer, data.rule)
+            check = certify(paths.model, model, data.tokenizer, data.rule)
             if not check.complete:
                 raise AhxError(
                     f"not certified: {check}; train longer (num_epochs, now {hp.num_epochs}), or with another seed"
                 )
-            report.say(f"certified: {check}. The certificate is {places.model / checkpoint.CERTIFICATE}")
+            report.say(f"certified: {check}. The certificate is {paths.model / checkpoint.CERTIFICATE}")
         return
     stopped = f"stopped by {outcome.signal.name} at step {outcome.step:,}; a checkpoint is kept"
-    if places.unattended:
-        report.say(f"{stopped}, and the model so far is in {places.model}{verdict}")
+    if paths.unattended:
+        report.say(f"{stopped}, and the model so far is in {paths.model}{verdict}")
     else:
         report.say(f"{stopped}. Go on with: {' '.join(['ahx train', *_arguments(hp), '--resume'])}")
 

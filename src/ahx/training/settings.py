@@ -15,16 +15,16 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from ahx.errors import InputError
-from ahx.reading import json_of, text_of, toml_of
-from ahx.suggest import did_you_mean
+from ahx.files.reading import json_of, text_of, toml_of
+from ahx.text.suggest import did_you_mean
 from ahx.training.hyperparameters import Hyperparameters, spellings
-from ahx.training.wording import as_list, explain, field_type
+from ahx.training.messages import as_list, explain, field_type
 
 PREFIX = "SM_HP_"
 
 
 @dataclass
-class Place:
+class SettingsSource:
     """The values that one place gives, under the fields' own names."""
 
     values: dict[str, object] = field(default_factory=dict)
@@ -61,11 +61,11 @@ def from_sources(
     `argv_values` maps option names without dashes to what was typed, `environ` is os.environ or the like, the other two
     are local files. Raises InputError with a sentence for each thing wrong, StorageError when a file cannot be read.
     """
-    places = [
+    sources = [
         _command_line(argv_values),
-        _file(config_file, toml_of(config_file)) if config_file is not None else Place(),
+        _file(config_file, toml_of(config_file)) if config_file is not None else SettingsSource(),
         _environment(environ or {}),
-        _sagemaker(hyperparameters_json) if hyperparameters_json is not None else Place(),
+        _sagemaker(hyperparameters_json) if hyperparameters_json is not None else SettingsSource(),
     ]
 
     class Settings(Hyperparameters, BaseSettings):  # type: ignore[misc]  # the two declare model_config differently
@@ -78,10 +78,10 @@ def from_sources(
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, place.values) for place in places)
+            return tuple(InitSettingsSource(settings_cls, source.values) for source in sources)
 
-    problems = [problem for place in places for problem in place.problems]
-    origins = {name: origin for place in reversed(places) for name, origin in place.origins.items()}
+    problems = [problem for source in sources for problem in source.problems]
+    origins = {name: origin for source in reversed(sources) for name, origin in source.origins.items()}
     told = {name: origin for name, origin in origins.items() if origin != f"--{name}"}
     try:
         settings = Settings()
@@ -95,24 +95,24 @@ def from_sources(
     return Hyperparameters.model_validate(settings.model_dump())
 
 
-def _command_line(values: Mapping[str, str]) -> Place:
-    place = Place()
+def _command_line(values: Mapping[str, str]) -> SettingsSource:
+    source = SettingsSource()
     for typed, text in values.items():
-        place.give(typed, _none_or(text, typed), f"--{typed}", f"unknown option --{typed}", "--{}")
-    return place
+        source.give(typed, _none_or(text, typed), f"--{typed}", f"unknown option --{typed}", "--{}")
+    return source
 
 
-def _environment(environ: Mapping[str, str]) -> Place:
-    place = Place()
+def _environment(environ: Mapping[str, str]) -> SettingsSource:
+    source = SettingsSource()
     for variable, text in sorted(environ.items()):
         typed = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and not _is_sagemakers(typed):
             unknown = f"the variable {variable} names no hyperparameter"
-            place.give(typed, decode(typed, text), variable, unknown, PREFIX + "{}")
-    return place
+            source.give(typed, decode(typed, text), variable, unknown, PREFIX + "{}")
+    return source
 
 
-def _sagemaker(path: str) -> Place:
+def _sagemaker(path: str) -> SettingsSource:
     """hyperparameters.json, in which every value is a string."""
     data = json_of(text_of(path), path)
     if not isinstance(data, dict):
@@ -121,12 +121,12 @@ def _sagemaker(path: str) -> Place:
     return _file(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
 
 
-def _file(path: str, values: Mapping[str, object]) -> Place:
-    place, name = Place(), PurePath(path).name
+def _file(path: str, values: Mapping[str, object]) -> SettingsSource:
+    source, name = SettingsSource(), PurePath(path).name
     for typed, value in values.items():
         origin = name if typed in Hyperparameters.model_fields else f"{typed} in {name}"
-        place.give(typed, value, origin, f"{name}: unknown hyperparameter {typed!r}")
-    return place
+        source.give(typed, value, origin, f"{name}: unknown hyperparameter {typed!r}")
+    return source
 
 
 def _is_sagemakers(name: str) -> bool:

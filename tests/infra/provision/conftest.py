@@ -7,8 +7,8 @@ import aws_here
 import boto3
 import pytest
 
-from infra.names import Names
 from infra.provision import stack
+from infra.provision.names import Names
 from infra.provision.resource import Choices, Resource
 
 ACCOUNT, REGION, EMAIL = "123456789012", aws_here.REGION, "me@example.org"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.names import Names
 from infra.provision import stack
+from infra.provision.names import Names
 from infra.provision.resource import Choices
 
 

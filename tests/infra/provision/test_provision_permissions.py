@@ -6,7 +6,7 @@ import aws_calls
 from aws_calls import Recorder, allows, granted
 
 from entrypoints.main import main
-from infra import policies
+from infra.provision import policies
 
 BUCKET, ROLE, RULE = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-failed-jobs"
 MANIFEST = (

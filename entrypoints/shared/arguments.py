@@ -1,0 +1,144 @@
+"""The argument parser of every verb: argparse, but forgiving in spelling and clear in its errors.
+
+Options may be written with dashes or underscores (--max-len, --max_len), and a value may begin with a dash.
+Every mistake is an InputError of one sentence.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any, NoReturn
+
+from ahx.errors import InputError
+from ahx.text.suggest import did_you_mean
+
+HELP_WIDTH = 100
+
+# argparse's ways to say that a value is missing or of the wrong type.
+_NO_VALUE = re.compile(r"argument (\S+): expected .*argument")
+_WRONG_TYPE = re.compile(r"argument (\S+): invalid (\w+) value: (.*)")
+_MISSING = re.compile(r"the following arguments are required: (.*)")
+_TYPES = {"int": "a whole number", "float": "a number"}
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that takes both spellings of an option, suggests the nearest, and never exits on errors."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_formatter, **settings)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unexpected = self.parse_known_args(args, namespace)
+        if unexpected:
+            raise InputError(f"unexpected argument {unexpected[0]!r}; quote values with spaces, or see {self._help()}")
+        return parsed
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args(self._options_first(self._respelt(args or ())), namespace)
+
+    def _options_first(self, words: list[str]) -> list[str]:
+        """The words with any number of positional ones (`*`) behind the options: argparse before Python 3.12 takes
+        only those that stand right behind the ones before them, and `RULE --trace INPUT` has an option in between.
+        """
+        if not any(action.nargs == "*" for action in self._actions):
+            return words
+        options = dict(self._options())
+        end = words.index("--") if "--" in words else len(words)
+        first: list[str] = []
+        last: list[str] = []
+        for word in words[:end]:
+            is_value = bool(first) and first[-1] in options and options[first[-1]].nargs is None
+            (first if is_value or word.partition("=")[0] in options else last).append(word)
+        return [*first, *last, *words[end:]]
+
+    def _respelt(self, words: Sequence[str]) -> list[str]:
+        """The words, every option as it was declared, and tied to its value where that begins with a dash."""
+        options = dict(self._options())
+        declared = {spelling.replace("_", "-"): spelling for spelling in options}
+        respelt: list[str] = []
+        for at, word in enumerate(words):
+            if word == "--":
+                return [*respelt, *words[at:]]
+            before = options.get(respelt[-1]) if respelt else None
+            if word.startswith("--"):
+                option, equals, value = word.partition("=")
+                spelling = option if option in options else declared.get(option.replace("_", "-"))
+                if spelling is None:
+                    near = did_you_mean(option, options, f"{self._help()} lists the options")
+                    raise InputError(f"unknown option {option}{near}")
+                respelt.append(spelling + equals + value)
+            elif word.startswith("-") and word not in options and before is not None and before.nargs is None:
+                respelt[-1] += f"={word}"  # -1e-3, or a rule such as '-> A'
+            else:
+                respelt.append(word)
+        return respelt
+
+    def _options(self) -> Iterator[tuple[str, argparse.Action]]:
+        """All options of this parser and of its sub-parsers, as declared."""
+        for action in self._actions:
+            yield from ((spelling, action) for spelling in action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._options()
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = action.option_strings[0] if action.option_strings else action.metavar or action.dest
+            choices = [str(choice) for choice in action.choices]
+            raise InputError(
+                f"{name}: {str(value)!r} is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+            )
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        print(message, end="", file=file)  # argparse's own ignores a full disk and a reader that has gone away
+
+    def error(self, message: str) -> NoReturn:
+        if match := _NO_VALUE.fullmatch(message):
+            message = f"{match[1]} needs a value"
+        elif match := _WRONG_TYPE.fullmatch(message):
+            message = f"{match[1]}: must be {_TYPES.get(match[2], match[2])} (got {match[3]})"
+        elif match := _MISSING.fullmatch(message):
+            message = f"still needed: {match[1]}"
+        raise InputError(f"{message}; see {self._help()}")
+
+    def _help(self) -> str:
+        return f"`{self.prog} --help`"
+
+
+def add_trust(add: Callable[..., object]) -> None:
+    """For each verb that reads a model which may be somebody else's."""
+    text = "Run this Python function, module:function, if the model names it as its rule (nothing of a model is run)."
+    add("--trust-rule", metavar="NAME", help=text)
+
+
+def add_hyperparameters(parser: argparse.ArgumentParser, without: Container[str] = ()) -> None:
+    """An option for each hyperparameter, as `ahx train` has them; what is not typed is absent from the arguments."""
+    from ahx.training.hyperparameters import SECTIONS, Hyperparameters
+    from ahx.training.messages import default_text, metavar
+
+    group: argparse._ArgumentGroup = parser.add_argument_group()
+    for name, field in Hyperparameters.model_fields.items():
+        if name in without:
+            continue
+        if name in SECTIONS:
+            group = parser.add_argument_group(SECTIONS[name])
+        text = f"{' '.join((field.description or '').split())}{default_text(field)}".replace("%", "%%")
+        # Values stay text until all places that may give one are known (settings.py). What is not typed is absent.
+        is_flag = field.annotation is bool
+        for spelling in (name, field.validation_alias):
+            if isinstance(spelling, str):
+                group.add_argument(
+                    f"--{spelling}",
+                    nargs="?" if is_flag else None,
+                    const="true" if is_flag else None,
+                    default=argparse.SUPPRESS,
+                    metavar=metavar(field),
+                    help=text if spelling == name else argparse.SUPPRESS,
+                )
+        if is_flag:
+            no = group.add_argument(f"--no-{name}", dest=name, action="store_const", const="false")
+            no.default = no.help = argparse.SUPPRESS

@@ -1,0 +1,184 @@
+"""What `ahx sweep`, `ahx launch` and `ahx jobs` share: options, and carrying a sweep through."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ahx.errors import InputError
+from ahx.text.plural import counted
+from ahx.text.printing import data
+
+if TYPE_CHECKING:
+    from infra.launch.backends.backend import Backend, Manifest
+    from infra.launch.engine import SweepState
+    from infra.launch.plan import Options, Planned
+    from infra.launch.sweep import Sweep
+
+ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
+
+
+def backend_options(parser: argparse._ActionsContainer) -> None:
+    """Where jobs are."""
+    add = parser.add_argument
+    add("--folder", default="runs/sweeps", metavar="FOLDER", help="Where jobs of this machine are kept (runs/sweeps).")
+    add("--prefix", default="ahx", help="The stack in AWS that `ahx infra apply --prefix` made (ahx).")
+    add("--region", help="The region in AWS (AWS_REGION, or what `aws configure` was told).")
+
+
+def job_options(parser: argparse._ActionsContainer) -> None:
+    """What jobs run on. None of them has a default here, so that what a file says can count."""
+    add = parser.add_argument
+    add("--on", choices=ON, help="Where: on this machine as process, with docker or in SageMaker's local-mode; in an"
+        " `ahx aws`; or on SageMaker (process, or embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
+    add("--instance-type", metavar="TYPE", help="SageMaker's instance type (ml.m5.large).")
+    add("--spot", action="store_true", default=None, help="Managed spot training: cheaper, may be interrupted.")
+    add("--max-runtime", type=int, metavar="S", help="Seconds that a job may take (3600).")
+    add("--max-parallel", type=int, metavar="N", help="Jobs at the same time, as far as the quota allows (8).")
+    add("--max-cost", type=float, metavar="USD", help="Submit nothing that could take the cost above this.")
+    add("--image", metavar="IMAGE", help="The image to run (the one pushed last; docker: ahx-transformer:dev).")
+    backend_options(parser)
+
+
+def run_options(parser: argparse._ActionsContainer) -> None:
+    """How the launcher behaves."""
+    add = parser.add_argument
+    add("--retry-failed", action="store_true", help="Run failed jobs of an earlier call again.")
+    add("--dry-run", action="store_true", help="Show jobs, requests, quota, time and cost; submit nothing.")
+    add("--detach", action="store_true", help="Submit what may run now, and leave.")
+    add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
+    add("--json", action="store_true", help="Print one JSON object.")
+
+
+def set_region(region: str | None) -> None:
+    """All clients take the region from the environment."""
+    import os
+
+    if region:
+        os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = region
+
+
+def follow(backend: "Backend", sweep: str, manifest: "Manifest", retry_failed: bool, as_json: bool) -> "SweepState":
+    """Carry the sweep through to its end and show it meanwhile. Ctrl-C leaves the jobs alone."""
+    from infra.launch.engine import Engine
+    from infra.launch.leaderboard import View
+
+    with View(backend.costs, quiet=as_json) as view:
+        engine = Engine(backend, sweep, manifest, retry_failed=retry_failed, on_change=view)
+        try:
+            return engine.run()
+        except KeyboardInterrupt:
+            print(f"ahx: note: what was submitted goes on; to go on watching: ahx jobs attach {sweep}", file=sys.stderr)
+            raise
+
+
+def show_result(state: "SweepState", backend: "Backend", as_json: bool) -> int:
+    """The leaderboard. The exit code is 1 when a job has failed or could not be submitted."""
+    from infra.launch import leaderboard
+
+    if as_json:
+        rows = [leaderboard.as_json(row) for row in leaderboard.ranked(state.rows)]
+        rest = [leaderboard.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
+        data(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
+    else:
+        console = leaderboard.console()
+        console.print(leaderboard.leaderboard(state, backend.costs))
+        for row in state.rows:
+            if row.job is not None and row.job.status == "Failed":
+                console.print(f"{row.name} failed: {leaderboard.first_line(row.job.reason)}")
+        console.print(leaderboard.summary(state, backend.costs))
+    return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
+
+
+def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: bool) -> None:
+    """What would be submitted, and what it would take."""
+    from infra.launch import prices
+    from infra.launch.job_request import job_name, training_job
+    from infra.launch.plan import estimate
+
+    template = planned.template
+    told = estimate(backend, planned)
+    made = [training_job(template, config) for config in planned.configs]
+    if as_json:
+        about = {"place": backend.title, "quota": told.quota, "hours": round(told.hours, 3), "usd": told.usd}
+        data(json.dumps({"sweep": template.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
+        return
+    if requests:
+        _print_jobs(planned, [job_name(template, config) for config in planned.configs])
+        for request in made:
+            data(json.dumps(request, indent=1))
+    kind = f" of {template.instance_type}" if backend.costs else ""
+    print(
+        f"{counted(told.n_jobs, 'job')} on {backend.title}, {told.parallel} at a time; "
+        f"the quota{kind} is {told.quota:,}."
+    )
+    limit = f"its limit of {template.max_runtime:,} s"
+    if backend.costs:
+        cost = f"${told.usd:,.2f}" if told.usd is not None else "an unknown amount"
+        spot = f" (on spot usually about ${told.usd_spot:,.2f})" if template.spot and told.usd_spot is not None else ""
+        print(f"At most {told.hours:,.1f} h and {cost}{spot} if every job runs to {limit}.")
+        print(f"That is {prices.note(template.instance_type, template.spot)}.")
+    else:
+        print(f"At most {told.hours:,.1f} h if every job runs to {limit}.")
+    for note in planned.notes:
+        print(f"Note: {note}.")
+
+
+def confirm(backend: "Backend", yes: bool) -> None:
+    """Ask before money is spent. Raises InputError when there is nobody to ask, or the answer is no."""
+    if backend.on != "sagemaker" or yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("this is paid for; add --yes to submit it without being asked")
+    if input("Submit? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was submitted")
+
+
+def _print_jobs(planned: "Planned", names: list[str]) -> None:
+    from rich.table import Table
+
+    from ahx.text.printing import one_line
+    from infra.launch.leaderboard import console
+    from infra.launch.sweep import shown, varied
+
+    columns = varied(planned.configs)
+    table = Table("job", *columns, box=None)
+    for name, config in zip(names, planned.configs, strict=True):
+        table.add_row(name, *[one_line(shown(config, column)) for column in columns])
+    console().print(table)
+
+
+def options(args: argparse.Namespace) -> "Options":
+    """What was typed. Raises InputError."""
+    from infra.launch.plan import Options
+
+    given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
+    return Options(**given)
+
+
+def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
+    """Plan, ask, submit and follow a sweep. Returns the exit code."""
+    from infra.launch.backends.choose import open_backend, usual
+    from infra.launch.plan import plan, publish
+
+    set_region(args.region)
+    backend = open_backend(args.on or usual(), Path(args.folder), args.prefix)
+    planned = plan(backend, sweep, options(args))
+    if args.dry_run:
+        show_plan(backend, planned, args.json, requests=True)
+        return 0
+    if not args.json:
+        show_plan(backend, planned, False, requests=False)
+    confirm(backend, args.yes)
+    publish(backend, planned)
+    if args.detach:
+        from infra.launch.engine import Engine
+
+        engine = Engine(backend, sweep.name, planned.manifest, retry_failed=args.retry_failed)
+        engine.poll()
+        engine.submit()
+        print(f"{len(engine.state.in_flight())} jobs are under way; `ahx jobs attach {sweep.name}` submits the rest")
+        return 0
+    state = follow(backend, sweep.name, planned.manifest, args.retry_failed, args.json)
+    return show_result(state, backend, args.json)

@@ -1,0 +1,202 @@
+"""Evaluate a trained model: exact match, by input length, with the first failures.
+
+The samples come from a file (--data), or are drawn fresh from a rule: by default the rule the model was trained on,
+with inputs as long as in training. The exit code is 0 when the evaluation is done, however good the model; with
+--require-exact it is 1 unless every sample is exact.
+"""
+
+import argparse
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ahx.errors import InputError
+from ahx.text.printing import data
+from entrypoints.shared import eval_steps
+from entrypoints.shared.arguments import add_trust
+from infra import locations
+
+if TYPE_CHECKING:
+    from ahx.evaluation.render import Leak
+    from ahx.evaluation.samples import Series
+    from ahx.evaluation.trained import Trained
+    from ahx.rules import Rule
+
+EXAMPLES = [
+    "ahx eval --model runs/demo",
+    "ahx eval --model runs/demo --lengths",
+    "ahx eval --model runs/demo --rule double_a --num-samples 1000 --max-len 200 --decode",
+    "ahx eval --model runs/demo --data data/da_val.txt --json",
+    "ahx eval --model runs/ti --states 2-4 --symbols 2-3 --num-samples 200",
+]
+
+_USUAL_SAMPLES = 10_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The model, the samples, and how to judge and show."""
+    parser.usage = "%(prog)s --model RUN [--data FILE | --rule RULE] [options]"
+    add = parser.add_argument_group("Which model").add_argument
+    add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
+    add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add_trust(add)
+    add("--device", default="auto", help="Where to compute: auto, cpu, mps, cuda or cuda:N (auto).")
+    add = parser.add_argument_group("On which samples").add_argument
+    add(
+        "--data",
+        metavar="FILE",
+        help="A file of input,output lines, here or in S3; data/da stands for data/da_val.txt.",
+    )
+    add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (the model's own).")
+    add("--num-samples", type=int, metavar="N", help="Samples to draw, or lines to read (10000; the whole file).")
+    add("--min-len", type=int, metavar="N", help="Length of the shortest input, in symbols (as in training).")
+    add("--max-len", type=int, metavar="N", help="Length of the longest input, in symbols (as in training).")
+    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs (as in training).")
+    add("--seed", type=int, default=0, metavar="N", help="Another seed draws other samples (0).")
+    add(
+        "--lengths", nargs="?", const="", metavar="LIST",
+        help="Judge at these input lengths, such as 10,20,50; without a list at 1, 2, 5, 10 and 20 times the training "
+        "length, interpreters at 50 times too, with fewer samples at the longer ones (or --num-samples at each).",
+    )  # fmt: skip
+    eval_steps.configure(parser)
+    add = parser.add_argument_group("How").add_argument
+    add("--decode", action="store_true", help="Decode every answer token by token instead of teacher-forcing.")
+    add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (twice what it needs).")
+    add("--failures", type=int, default=5, metavar="N", help="Show the first N failures (5).")
+    add("--json", action="store_true", help="Print one JSON object.")
+    add("--require-exact", action="store_true", help="Exit with 1 unless every sample is exact.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print. Returns the exit code."""
+    _check(args)
+
+    from ahx.evaluation.evaluate import evaluate
+    from ahx.evaluation.render import Group, as_json, as_text, by_length
+    from ahx.evaluation.report import merged
+    from ahx.evaluation.samples import draw
+    from ahx.evaluation.trained import load_trained
+
+    trained = load_trained(
+        locations.model(args.model), args.device, trusted=args.trust_rule or args.rule
+    ).for_rewriting()
+    if trained.teacher.kind == "program":
+        return eval_steps.run(args, trained)
+    eval_steps.refuse(args)
+    about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
+    how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
+    leak = None
+    if args.data:
+        path, leak = _data(trained, locations.data(args.data))
+        about["data"] = str(path)
+        report = evaluate(trained, _lines(path, args.num_samples), **how)
+        groups = by_length(report)
+        source = f"{path}"
+    else:
+        rule = _rule(trained, args.rule)
+        about["rule"] = rule.spec
+        alphabet = args.alphabet or _alphabet(trained, rule)
+        series = _series(args, trained)
+        reports = [evaluate(trained, draw(rule, alphabet, one, args.seed), **how) for one in series]
+        report = merged(reports)
+        del report.failures[args.failures :]
+        if args.lengths is None:
+            groups = by_length(report)
+        else:
+            parts = zip(series, reports, strict=True)
+            groups = [Group(one.min_len, one.max_len, part.total) for one, part in parts]
+        source = f"fresh samples of {rule.spec!r} over {alphabet!r}"
+    if args.json:
+        import json
+
+        data(json.dumps(as_json(about, report, groups, args.decode, leak)))
+    else:
+        print(as_text(f"{trained.folder} on {source}", report, groups, args.decode, leak))
+    return int(args.require_exact and report.total.exact < report.total.samples)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be meant, before anything slow is done."""
+    if not args.model:
+        raise InputError("which model? Name a run's folder: --model runs/double_a")
+    for option, least in (
+        ("num_samples", 1),
+        ("min_len", 0),
+        ("max_len", 0),
+        ("max_new_tokens", 1),
+        ("failures", 0),
+        ("steps", 1),
+    ):
+        value = getattr(args, option)
+        name = "--" + option.replace("_", "-")
+        if value is not None and value < least:
+            raise InputError(f"{name}: must be at least {least} (got {value})")
+    if args.seed < 0:
+        raise InputError(f"--seed: must be at least 0 (got {args.seed})")
+    if args.alphabet == "":
+        raise InputError("--alphabet: give at least one symbol, such as --alphabet AB")
+    drawn = ["rule", "min_len", "max_len", "alphabet", "lengths"]
+    if args.data is not None and (clash := [option for option in drawn if getattr(args, option) is not None]):
+        option = clash[0].replace("_", "-")
+        raise InputError(f"--{option} is for drawing samples, and --data reads them from a file; leave out one")
+    if args.data == "":
+        raise InputError("--data: name a file of input,output lines")
+    if args.lengths and (args.min_len is not None or args.max_len is not None):
+        raise InputError("--lengths lists the lengths to try; leave out --min-len and --max-len")
+
+
+def _data(trained: "Trained", given: str) -> "tuple[Path, Leak | None]":
+    """The data file, and how much of it the model may have been trained on."""
+    from ahx.data.files.read import leak
+    from ahx.evaluation.render import Leak
+    from ahx.evaluation.samples import data_file, training_file
+
+    path = data_file(given)
+    train = training_file(trained, path)
+    return path, None if train is None else Leak(str(train), leak(train, path))
+
+
+def _lines(path: Path, n: int | None) -> Iterable[tuple[str, str]]:
+    from ahx.data.files.read import read_pairs
+
+    return islice(read_pairs(path), n)
+
+
+def _rule(trained: "Trained", given: str | None) -> "Rule":
+    """The rule to draw samples of."""
+    from ahx.rules import parse_rule
+
+    if given is not None:
+        return parse_rule(given)
+    if trained.lost is not None:
+        raise trained.lost
+    if trained.rule is None:
+        raise InputError(
+            f"{trained.folder} was trained on a file, and its rule is not known; "
+            "say what to evaluate it on: --data FILE or --rule RULE"
+        )
+    return trained.rule
+
+
+def _alphabet(trained: "Trained", rule: "Rule") -> str:
+    """The symbols of training; for another rule, those of its own symbols that the model knows."""
+    if trained.rule is not None and trained.rule.spec == rule.spec:
+        return trained.hyperparameters.get("alphabet") or rule.alphabet
+    known = trained.tokenizer.alphabet
+    return "".join(symbol for symbol in rule.alphabet if symbol in known) or rule.alphabet
+
+
+def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":
+    """How many samples of what lengths to draw."""
+    from ahx.evaluation.samples import Series, lengths_to_try
+
+    if args.lengths:
+        with_training = None if trained.hyperparameters.get("infile") else trained.training_lengths()
+        return lengths_to_try(args.lengths, with_training, args.num_samples)
+    least, greatest = trained.training_lengths() if args.max_len is None else (1, args.max_len)
+    least = min(least, greatest) if args.min_len is None else args.min_len
+    if args.lengths is not None:
+        return lengths_to_try("", (least, greatest), args.num_samples)
+    return [Series(least, greatest, args.num_samples or _USUAL_SAMPLES)]

@@ -1,0 +1,206 @@
+"""See, stop and take over the jobs of sweeps, and bring their models home.
+
+A sweep is looked for in the folder of this machine's jobs, then in AWS (or the `ahx aws` that AWS_ENDPOINT_URL names).
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ahx.errors import InputError
+from ahx.text.plural import counted
+from ahx.text.printing import data
+from entrypoints.shared import launching
+
+if TYPE_CHECKING:
+    from infra.launch.backends.backend import Backend, Manifest
+    from infra.launch.engine import SweepState
+
+EXAMPLES = [
+    "ahx jobs list",
+    "ahx jobs list s1",
+    "ahx jobs attach s1",
+    "ahx jobs leaderboard s1 --json",
+    "ahx jobs collect s1 --to runs/s1 --best 1",
+]
+
+_POLL_SECONDS = 1.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """An action for each thing that can be done with jobs."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, text: str, what: str, needed: bool = True) -> argparse.ArgumentParser:
+        one = actions.add_parser(name, help=text, description=text)
+        one.add_argument("what", metavar=what, nargs=None if needed else "?", help=f"The {what.lower()}'s name.")
+        one.add_argument("--json", action="store_true", help="Print one JSON object.")
+        one.add_argument("--on", choices=launching.ON, help="Where to look (see above).")
+        launching.backend_options(one)
+        return one
+
+    action("list", "List all sweeps, or the jobs of one.", "SWEEP", needed=False)
+    logs = action("logs", "Print what a job has printed.", "JOB")
+    logs.add_argument("-f", "--follow", action="store_true", help="Go on until the job ends.")
+    action("stop", "Stop a job, or all jobs of a sweep; those that wait are not submitted any more.", "SWEEP-OR-JOB")
+    action("attach", "Go on with a sweep that another launcher began: submit what is missing, and watch.", "SWEEP")
+    action("leaderboard", "Rank the jobs by exact match, then by time.", "SWEEP")
+    collect = action("collect", "Fetch models and metrics, and verify them.", "SWEEP")
+    collect.add_argument("--to", metavar="FOLDER", help="Where they go (runs/ and the sweep's name).")
+    collect.add_argument("--best", type=int, metavar="N", help="Only the first N of the leaderboard.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of them. Returns the exit code."""
+    launching.set_region(args.region)
+    return _ACTIONS[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from infra.launch.leaderboard import as_json, console, summary, table
+
+    if args.what is None:
+        backend = _place(args, None)
+        states = [_observed(backend, sweep) for sweep in backend.sweeps()]
+        if args.json:
+            data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.rows)} for s in states]}))
+        for state in states if not args.json else ():
+            print(summary(state, backend.costs))
+        if not states and not args.json:
+            print("no sweeps yet; `ahx sweep` starts one")
+        return 0
+    backend = _place(args, args.what)
+    state = _observed(backend, args.what)
+    if args.json:
+        data(json.dumps({"sweep": state.sweep, "jobs": [as_json(row) for row in state.rows]}))
+    else:
+        console().print(table(state, backend.costs))
+    return 0
+
+
+def _logs(args: argparse.Namespace) -> int:
+    backend, job = _job(args)
+    lines, cursor = backend.log(job, None)
+    sweep = _sweep_of(job, backend)
+    if args.json:
+        data(json.dumps({"job": job, "lines": lines}))
+        return 0
+    while True:
+        for line in lines:
+            print(line, flush=True)
+        found = backend.jobs(sweep).get(job) if args.follow else None
+        if not args.follow or ((found is None or found.over) and not lines):
+            return 0
+        if not lines:
+            time.sleep(_POLL_SECONDS)
+        lines, cursor = backend.log(job, cursor)
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from infra.launch.job_request import job_name
+
+    sweep = _sweep_of(args.what, None)
+    backend = _place(args, sweep)
+    manifest = _manifest(backend, sweep)
+    state = _observed(backend, sweep)
+    rows = [row for row in state.in_flight() if args.what in (sweep, row.name)]
+    if args.what == sweep:  # what waits shall not be submitted by anybody who attaches
+        begun = {job_name(row.template, row.config) for row in state.rows if row.job is not None}
+        left = [(n, c) for n, c in manifest.entries if job_name(manifest.templates[n], c) in begun]
+        backend.write_manifest(sweep, replace(manifest, entries=left))
+    for row in rows:
+        backend.stop(row.name)
+    if args.json:
+        data(json.dumps({"stopped": [row.name for row in rows]}))
+    else:
+        print(f"asked {counted(len(rows), 'job')} to stop; each keeps its model so far")
+    return 0
+
+
+def _attach(args: argparse.Namespace) -> int:
+    backend = _place(args, args.what)
+    state = launching.follow(backend, args.what, _manifest(backend, args.what), False, args.json)
+    return launching.show_result(state, backend, args.json)
+
+
+def _leaderboard(args: argparse.Namespace) -> int:
+    backend = _place(args, args.what)
+    launching.show_result(_observed(backend, args.what), backend, args.json)
+    return 0
+
+
+def _collect(args: argparse.Namespace) -> int:
+    from infra.launch.collect import collect
+
+    backend = _place(args, args.what)
+    state = _observed(backend, args.what)
+    folder = Path(args.to or Path("runs", args.what))
+    if args.best is not None and args.best < 1:
+        raise InputError(f"--best: must be at least 1 (got {args.best})")
+    fetched = collect(backend, state.rows, folder, args.best)
+    if args.json:
+        data(json.dumps({"sweep": args.what, "jobs": fetched}))
+        return 0
+    for one in fetched:
+        print(f"{one['metrics']['val_exact']:.2%} exact  {one['model']}")
+    print(f"{len(fetched)} of {len(state.rows)} models are in {folder}, and their SHA-256 is right")
+    return 0
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "logs": _logs,
+    "stop": _stop,
+    "attach": _attach,
+    "leaderboard": _leaderboard,
+    "collect": _collect,
+}
+
+
+def _place(args: argparse.Namespace, sweep: str | None) -> "Backend":
+    from infra.launch.backends.choose import find_backend, open_backend
+
+    folder = Path(args.folder)
+    return open_backend(args.on, folder, args.prefix) if args.on else find_backend(sweep, folder, args.prefix)
+
+
+def _manifest(backend: "Backend", sweep: str) -> "Manifest":
+    manifest = backend.read_manifest(sweep)
+    if manifest is None:
+        known = ", ".join(backend.sweeps()) or "none"
+        raise InputError(f"there is no sweep {sweep!r} on {backend.title}; there are: {known}")
+    return manifest
+
+
+def _observed(backend: "Backend", sweep: str) -> "SweepState":
+    """The sweep as it is now; nothing is submitted."""
+    from infra.launch.engine import Engine
+
+    engine = Engine(backend, sweep, _manifest(backend, sweep))
+    engine.poll()
+    return engine.state
+
+
+def _job(args: argparse.Namespace) -> "tuple[Backend, str]":
+    """The job that is meant: by its name, or as the only one of a sweep."""
+    sweep = _sweep_of(args.what, None)
+    backend = _place(args, sweep)
+    if sweep != args.what:
+        return backend, args.what
+    rows = _observed(backend, sweep).rows
+    if len(rows) != 1:
+        raise InputError(f"{sweep} has {len(rows)} jobs; name one of those that `ahx jobs list {sweep}` shows")
+    return backend, rows[0].name
+
+
+def _sweep_of(name: str, backend: "Backend | None") -> str:
+    """The sweep that a job's name holds; any other name is a sweep's own."""
+    import re
+
+    match = re.fullmatch(r".*?-(.+)-[0-9a-f]{10}(-r\d+)?", name)
+    return match[1] if match else name

@@ -1,0 +1,82 @@
+"""Train one configuration as a job, on this machine or on SageMaker: a sweep of one.
+
+The model is brought home by `ahx jobs collect`, or used where it is: `ahx eval --model s3://...`.
+"""
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ahx.errors import InputError
+from entrypoints.shared import launching
+from entrypoints.shared.arguments import add_hyperparameters
+
+if TYPE_CHECKING:
+    from infra.launch.sweep import Sweep
+
+_FOLDER = Path("runs", "local-mode")
+
+EXAMPLES = [
+    "ahx launch --on process --rule double_a --max-steps 20 --dry-run",
+    "ahx launch --name first --on process --rule double_a --max-steps 20",
+]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Where, and all hyperparameters."""
+    parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
+    parser.add_argument("--name", help="The job's name (made from the rule).")
+    parser.add_argument(
+        "--local-mode", action="store_true", help="In SageMaker's local mode, through its SDK, and in the foreground."
+    )
+    launching.job_options(parser.add_argument_group("Where and how much"))
+    launching.run_options(parser.add_argument_group("The launcher"))
+    add_hyperparameters(parser, without=("model_out", "resume"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the job. Returns the exit code."""
+    from ahx.training.hyperparameters import spellings
+    from infra.launch.sweep import Sweep
+
+    base = {name: value for name, value in vars(args).items() if name in spellings()}
+    args.halving = None
+    sweep = Sweep(args.name or _name(base), base, {})
+    return _in_foreground(sweep, args) if args.local_mode else launching.launch(sweep, args)
+
+
+def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
+    """Run the job in local mode and show what it prints. Ctrl-C is for the job."""
+    from infra.launch.backends.choose import open_backend
+    from infra.launch.job_request import training_job
+    from infra.launch.plan import plan
+    from infra.run_local import foreground
+    from infra.run_local.screen import Screen
+    from infra.run_local.sdk_runner import LocalModeRunner
+    from opt_ml import tree
+
+    if args.on not in (None, "local-mode"):
+        raise InputError(f"--local-mode is a place of its own; leave out --on {args.on}")
+    backend = open_backend("local-mode", Path(args.folder))
+    planned = plan(backend, sweep, launching.options(args))
+    if args.dry_run:
+        launching.show_plan(backend, planned, args.json, requests=True)
+        return 0
+    request = training_job(planned.template, planned.configs[0])
+    channels = {
+        name: backend.share(files, planned.template.channels[name].rpartition("/")[2])
+        for name, files in planned.files.items()
+    }
+    ready = tree.build(_FOLDER / request["TrainingJobName"], request["HyperParameters"], channels)
+    job = LocalModeRunner(planned.template.image).start(ready, request["Environment"])
+    with Screen() as show:
+        code = foreground.watch(job, planned.template.max_runtime, show)
+    print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command goes on from its checkpoints.")
+    return code
+
+
+def _name(base: dict[str, str]) -> str:
+    """double-a for the rule double_a."""
+    text = base.get("rule") or base.get("problem") or base.get("infile") or ""
+    return re.sub(r"[^a-z0-9]+", "-", text.rstrip("/").rpartition("/")[2].lower()).strip("-")[:27].strip("-") or "run"

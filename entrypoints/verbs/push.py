@@ -1,0 +1,52 @@
+"""Push the image to ECR, where SageMaker takes it from.
+
+The tag says what the image was built from and what it is, so that pushing the same image again does nothing, and a
+tag never changes its meaning. Jobs name the image by its digest, which is printed.
+"""
+
+import argparse
+import json
+
+from ahx.errors import InputError, ServiceError
+from ahx.text.printing import data
+
+EXAMPLES = ["ahx push --image ahx-transformer:dev", "ahx push --image ahx-transformer:dev --json"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which image, and to which stack."""
+    add = parser.add_argument
+    add("--image", default="ahx-transformer:dev", help="The image, as `docker images` shows it (ahx-transformer:dev).")
+    add("--prefix", default="ahx", help="Of the stack that `ahx infra apply` made (ahx).")
+    add("--region", help="Where (AWS_REGION, or what `aws configure` was told).")
+    add("--json", action="store_true", help="Print address, digest and tag as JSON.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Push, unless it is there already. Returns the exit code."""
+    from infra import aws_clients, ecr
+    from infra.provision.names import Names
+
+    image = ecr.local(args.image)
+    if image.platform != ecr.PLATFORM:
+        raise InputError(
+            f"--image: {args.image} is for {'/'.join(image.platform)}, and SageMaker's instances are linux/amd64;"
+            " build it with docker build --platform linux/amd64"
+        )
+    caller = aws_clients.caller(args.region)
+    names = Names(caller.account, caller.region, caller.partition, args.prefix)
+    ecr = aws_clients.client("ecr", names.region)
+    there = ecr.with_tag(names, image.tag, ecr)
+    is_new = there is None
+    if there is None:
+        ecr.push(image, ecr.registry(ecr), names)
+        there = ecr.with_tag(names, image.tag, ecr)
+    if there is None:
+        raise ServiceError(f"ECR does not know {image.tag} although Docker has pushed it; run the command again")
+    address = f"{names.image}@{there.digest}"
+    if args.json:
+        data(json.dumps({"image": address, "digest": there.digest, "tag": image.tag, "pushed": is_new}))
+    else:
+        print(f"{'Pushed' if is_new else 'Already there:'} {args.image} as {image.tag}, {there.size / 1e6:,.0f} MB.")
+        print(address)
+    return 0

@@ -1,0 +1,33 @@
+"""Check the certificate of a machine from the weights alone.
+
+Asks the model at every window again, and compares what is found with the run's certificate.json: the hash of the
+weights, the number of windows, the least margin. The exit code is 0 if all windows are right and the certificate says
+the same, else 1.
+"""
+
+import argparse
+
+from entrypoints.shared.arguments import add_trust
+
+EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/bb4 --device cpu"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Which run."""
+    parser.add_argument("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
+    parser.add_argument("--device", default="cpu", help="Where to compute: auto, cpu, mps, cuda or cuda:N (cpu).")
+    add_trust(parser.add_argument)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify and print. Returns the exit code."""
+    from ahx.evaluation.trained import load_trained
+    from ahx.evaluation.verification import verify
+
+    trained = load_trained(args.run, args.device, trusted=args.trust_rule)
+    verdict = verify(trained)
+    print(f"{trained.folder}: {verdict.check}")
+    for complaint in verdict.complaints:
+        print(f"  {complaint}")
+    print("certified" if verdict.certified else "NOT certified")
+    return int(not verdict.certified)

@@ -1,0 +1,157 @@
+"""Images: the one that Docker has here, those in ECR, and the way from here to there."""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ahx.errors import ServiceError
+from infra import aws_clients
+from infra.provision.names import Names
+from infra.run_local.started import docker_command
+
+PLATFORM = ("linux", "amd64")  # what SageMaker's instances are
+_STDERR = 2  # where progress belongs
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image in this machine's Docker."""
+
+    name: str
+    id: str  # sha256:..., of its configuration
+    platform: tuple[str, str]
+    revision: str  # of the sources it was built from; "" when it does not say
+
+    @property
+    def tag(self) -> str:
+        """A tag that no other image gets: what it was built from, for people, and what it is."""
+        revision = f"{self.revision[:12]}-" if self.revision and self.revision != "unknown" else ""
+        return f"{revision}{self.id.removeprefix('sha256:')[:12]}"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """An image in ECR."""
+
+    digest: str
+    tags: tuple[str, ...]
+    pushed: datetime
+    size: int  # bytes, compressed
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where to push, and as whom. The password is good for hours and is shown nowhere."""
+
+    host: str
+    user: str
+    password: str
+
+
+def local(name: str) -> LocalImage:
+    """The image of this name. Raises ServiceError when Docker, or the image, is not there."""
+    asked = docker("image", "inspect", name)
+    if asked.returncode != 0:
+        if "No such image" in asked.stderr:
+            raise ServiceError(f"Docker has no image {name}; build it with `make image`, or give --image")
+        raise ServiceError(f"no Docker engine answers ({_last_line(asked.stderr)}); start Docker")
+    found = json.loads(asked.stdout)[0]
+    labels = found["Config"].get("Labels") or {}
+    revision = str(labels.get("org.opencontainers.image.revision", ""))
+    return LocalImage(name, found["Id"], (found["Os"], found["Architecture"]), revision)
+
+
+def pushed(names: Names, ecr: Any = None) -> list[Pushed]:
+    """The images in ECR, the newest first. Raises ServiceError when there is no repository."""
+    ecr = ecr or aws_clients.client("ecr", names.region)
+    with _repository(names):
+        pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=names.repository))
+    images = [_pushed(one) for page in pages for one in page["imageDetails"]]
+    return sorted(images, key=lambda image: image.pushed, reverse=True)
+
+
+def with_tag(names: Names, tag: str, ecr: Any) -> Pushed | None:
+    """The image in ECR that has this tag."""
+    with _repository(names):
+        found = aws_clients.unless(
+            ["ImageNotFoundException"],
+            ecr.describe_images,
+            repositoryName=names.repository,
+            imageIds=[{"imageTag": tag}],
+        )
+    return _pushed(found["imageDetails"][0]) if found else None
+
+
+def registry(ecr: Any) -> Registry:
+    """ECR's address and a password for it. Raises ServiceError for an AWS of one's own that has no registry."""
+    with aws_clients.sentences("get a password for ECR"):
+        given = ecr.get_authorization_token()["authorizationData"][0]
+    host = given["proxyEndpoint"].partition("://")[2]
+    if aws_clients.endpoint() and host.endswith(_AMAZON):
+        raise ServiceError(f"the AWS at {aws_clients.endpoint()} has no registry of its own; `ahx aws` has one")
+    user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+    return Registry(host, user, password)
+
+
+def push(image: LocalImage, place: Registry, names: Names) -> None:
+    """Tag the image and push it; Docker prints how far it is. Raises ServiceError. Nothing half-pushed is ever seen."""
+    there = f"{place.host}/{names.repository}:{image.tag}"
+    _call("tag", image.id, there)
+    _call("login", "--username", place.user, "--password-stdin", place.host, stdin=place.password)
+    try:
+        done = subprocess.run([docker_command(), "push", there], stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
+    finally:
+        docker("logout", place.host)  # or the password would stay in a file
+    if done.returncode != 0:
+        raise ServiceError(f"docker push {there} failed, as it says above; run the command again to go on from there")
+
+
+def docker(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    """`docker WORDS`, to its end."""
+    plain = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(
+        [docker_command(), *words],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=plain,
+        check=False,
+    )
+
+
+def _call(*words: str, stdin: str = "") -> None:
+    done = docker(*words, stdin=stdin)
+    if done.returncode != 0:
+        raise ServiceError(f"docker {words[0]} failed: {_last_line(done.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it does not say why"])[-1].rstrip(".")
+
+
+@contextmanager
+def _repository(names: Names) -> Iterator[None]:
+    """A missing repository becomes a sentence with the next step."""
+    with aws_clients.sentences(f"look into the repository {names.repository}"):
+        try:
+            yield
+        except aws_clients.exceptions.ClientError as error:
+            if aws_clients.code(error) == "RepositoryNotFoundException":
+                raise ServiceError(
+                    f"there is no repository {names.repository} in {names.region}; `ahx infra apply` makes it"
+                ) from error
+            raise
+
+
+def _pushed(one: dict[str, Any]) -> Pushed:
+    return Pushed(
+        one["imageDigest"], tuple(one.get("imageTags", ())), one["imagePushedAt"], one.get("imageSizeInBytes", 0)
+    )

@@ -1,0 +1,64 @@
+"""The places a sweep can run on, by the word after --on."""
+
+import os
+from pathlib import Path
+
+from ahx.errors import InputError, ServiceError
+from infra.launch.backends.backend import Backend
+from infra.launch.backends.local import FOLDER, LocalBackend
+from infra.provision.names import DEFAULT_PREFIX
+
+ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
+_EMBEDDED = "http://127.0.0.1:4566"
+
+
+def usual() -> str:
+    """Where a sweep runs when nobody says: the AWS that AWS_ENDPOINT_URL names, else this machine. Never for money."""
+    return "embedded" if os.environ.get("AWS_ENDPOINT_URL") else "process"
+
+
+def open_backend(on: str, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Backend:
+    """Raises InputError, ServiceError when it cannot be used."""
+    if on in ("process", "docker", "local-mode"):
+        return LocalBackend(on, folder)
+    if on == "embedded":
+        _lead_to_the_embedded_aws()
+    elif address := os.environ.get("AWS_ENDPOINT_URL"):
+        raise InputError(f"--on sagemaker: AWS_ENDPOINT_URL leads to {address}; unset it, or take --on embedded")
+
+    from infra.launch.backends.sagemaker import SageMakerBackend, current_names
+
+    return SageMakerBackend(current_names(prefix), on)
+
+
+def find_backend(sweep: str | None, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Backend:
+    """Where this sweep is: in the folder here, else in the AWS of the environment. Raises ServiceError.
+
+    Without a sweep, the folder here if it has any.
+    """
+    here = LocalBackend("process", folder)
+    if sweep is None and here.sweeps():
+        return here
+    if found := here.read_manifest(sweep) if sweep else None:
+        return open_backend(str(found.limits["on"]), folder, prefix)
+    try:
+        return open_backend("embedded" if os.environ.get("AWS_ENDPOINT_URL") else "sagemaker", folder, prefix)
+    except ServiceError as error:
+        missing = f"there is no sweep{f' {sweep}' if sweep else ''} in {folder}"
+        raise ServiceError(f"{missing}, and elsewhere: {error}") from error
+
+
+def _lead_to_the_embedded_aws() -> None:
+    """Point this process to it. The credentials are those of the environment, or what `ahx aws --open` takes."""
+    for variable, value in {
+        "AWS_ENDPOINT_URL": _EMBEDDED,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+    }.items():
+        os.environ.setdefault(variable, value)
+    os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
+
+    from infra.embedded import remote
+
+    remote.get("status")

@@ -1,0 +1,259 @@
+"""SageMaker as a place for jobs, and the embedded AWS, which speaks the same language at another address.
+
+What a sweep needs to be taken over from another machine is in AWS: jobs by their names, the manifest in the bucket.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from ahx.errors import ServiceError
+from ahx.files import archive
+from infra import aws_clients, storage
+from infra.launch.backends.backend import Busy, Full, Image, Job, Manifest, NotYet, Taken
+from infra.launch.job_request import JobTemplate, job_pattern
+from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
+from infra.storage import Location
+
+_BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+_THREADS = 8
+_OVERLAP_SECONDS = 15  # lists may lag a little behind changes
+_WHOLE_SECONDS = 30.0  # between lists of everything
+_PAGES = 20  # of a log, at most, in one call
+_UNKNOWN = 10_000  # slots, where quotas may not be read: refusals will tell
+
+
+class SageMakerBackend:
+    """SageMaker in the account and region of the environment."""
+
+    costs = True
+
+    def __init__(self, names: Names, on: str = "sagemaker") -> None:
+        self.on, self.names = on, names
+        where = f"{names.region}, account {names.account}"
+        self.title = f"SageMaker in {where}" if on == "sagemaker" else f"the embedded AWS at {aws_clients.endpoint()}"
+        self._sagemaker, self._s3, self._logs = (aws_clients.client(name) for name in ("sagemaker", "s3", "logs"))
+        self._known: dict[str, tuple[datetime, Job]] = {}  # job -> when it was changed last, and what it was then
+        self._listed_until: dict[str, datetime] = {}
+        self._listed_whole: dict[str, float] = {}
+        self._quotas: dict[str, int] | None = None
+
+    # What jobs run and read.
+
+    def image(self, given: str | None) -> Image:
+        """The image pushed last; on the embedded AWS without one, this machine's."""
+        if given is not None:
+            return Image(given, given.partition("@")[2] or given)
+        ecr = aws_clients.client("ecr")
+        with aws_clients.sentences(f"look for the image in {self.names.repository}"):
+            try:
+                pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=self.names.repository))
+            except ecr.exceptions.RepositoryNotFoundException:
+                pages = []
+        images = [one for page in pages for one in page["imageDetails"]]
+        if images:
+            newest = max(images, key=lambda one: one["imagePushedAt"])
+            return Image(f"{self.names.image}@{newest['imageDigest']}", newest["imageDigest"])
+        if self.on == "embedded":
+            return self._image_here()
+        raise ServiceError(f"there is no image in {self.names.image}; push one with `ahx push`")
+
+    def _image_here(self) -> Image:
+        from infra.launch.backends.local import code_digest, local_image
+        from infra.run_local.runner import IMAGE
+
+        try:
+            return local_image(IMAGE)
+        except ServiceError:  # jobs are processes then, and run what is installed
+            return Image(IMAGE, code_digest())
+
+    def shared_at(self, digest: str) -> str:
+        return self.names.data_uri(digest)
+
+    def share(self, files: Sequence[Path], digest: str) -> str:
+        """The files in the bucket, under the hash of their contents."""
+        folder = Location.parse(self.shared_at(digest))
+        there = {(one.key, one.size) for one in storage.under(self._s3, folder)}
+        places = [(file, folder / file.name) for file in files]
+        missing = [(f, backend) for f, backend in places if (backend.key, f.stat().st_size) not in there]
+        if missing:
+            storage.upload(self._s3, missing, f"data to {folder}")
+        return str(folder)
+
+    def slots(self, template: JobTemplate) -> int:
+        kind = "spot training job usage" if template.spot else "training job usage"
+        if self._quotas is None:
+            self._quotas = self._read_quotas()
+        return self._quotas.get(f"{template.instance_type} for {kind}", _UNKNOWN)
+
+    def _read_quotas(self) -> dict[str, int]:
+        client = aws_clients.client("service-quotas")
+        try:
+            pages = list(client.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"))
+        except (ClientError, BotoCoreError):  # may be denied; refusals will tell
+            return {}
+        return {one["QuotaName"]: int(one["Value"]) for page in pages for one in page["Quotas"]}
+
+    # Jobs.
+
+    def submit(self, request: Mapping[str, Any]) -> None:
+        with _refusals(f"submit {request['TrainingJobName']}"):
+            self._sagemaker.create_training_job(**request)
+
+    def jobs(self, sweep: str) -> dict[str, Job]:
+        """One list of what has changed since the last one, and a description of each job in it.
+
+        Every half minute it is of everything, as a service's clock may be set back, and jobs may be gone.
+        """
+        pattern, now = job_pattern(self.names, sweep), time.monotonic()
+        whole = sweep not in self._listed_until or now > self._listed_whole[sweep] + _WHOLE_SECONDS
+        since = {} if whole else {"LastModifiedTimeAfter": self._listed_until[sweep]}
+        with _refusals(f"list the jobs of {sweep}"):
+            pages = self._sagemaker.get_paginator("list_training_jobs").paginate(
+                NameContains=f"{self.names.job_prefix}{sweep}-", PaginationConfig={"PageSize": 100}, **since
+            )
+            rows = [row for page in pages for row in page["TrainingJobSummaries"]]
+        rows = [row for row in rows if pattern.fullmatch(row["TrainingJobName"])]
+        changed = [
+            row["TrainingJobName"]
+            for row in rows
+            if self._known.get(row["TrainingJobName"], (None,))[0] != row["LastModifiedTime"]
+        ]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for modified, job in pool.map(self._describe, changed):
+                self._known[job.name] = modified, job
+        if whole:
+            self._listed_whole[sweep] = now
+            there = {row["TrainingJobName"] for row in rows}
+            self._known = {
+                name: known for name, known in self._known.items() if name in there or not pattern.fullmatch(name)
+            }
+        if rows:
+            latest = max(row["LastModifiedTime"] for row in rows)
+            self._listed_until[sweep] = datetime.fromtimestamp(latest.timestamp() - _OVERLAP_SECONDS, latest.tzinfo)
+        return {name: job for name, (_, job) in self._known.items() if pattern.fullmatch(name)}
+
+    def _describe(self, name: str) -> tuple[datetime, Job]:
+        with _refusals(f"look at {name}"):
+            told = self._sagemaker.describe_training_job(TrainingJobName=name)
+        return told["LastModifiedTime"], Job(
+            name=name,
+            status=told["TrainingJobStatus"],
+            phase=told["SecondaryStatus"],
+            created=told["CreationTime"].timestamp(),
+            started=_seconds(told.get("TrainingStartTime")),
+            ended=_seconds(told.get("TrainingEndTime")),
+            seconds=told.get("TrainingTimeInSeconds", 0.0),
+            billed_seconds=told.get("BillableTimeInSeconds", 0.0),
+            reason=told.get("FailureReason", ""),
+            metrics={one["MetricName"]: _float(one["Value"]) for one in told.get("FinalMetricDataList", ())},
+            model=told.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        )
+
+    def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
+        group = SAGEMAKER_LOG_GROUP
+        with _refusals(f"read the log of {job}"):
+            if cursor is None:
+                try:
+                    streams = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")
+                except self._logs.exceptions.ResourceNotFoundException:
+                    return [], None
+                if not streams["logStreams"]:
+                    return [], None
+                cursor = (min(one["logStreamName"] for one in streams["logStreams"]), None)
+            stream, token = cursor
+            lines: list[str] = []
+            for _ in range(_PAGES):
+                more = {"nextToken": token} if token else {}
+                page = self._logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **more)
+                lines += [event["message"] for event in page["events"]]
+                if page["nextForwardToken"] == token or not page["events"]:
+                    break
+                token = page["nextForwardToken"]
+        return lines, (stream, token)
+
+    def stop(self, job: str) -> None:
+        with _refusals(f"stop {job}"):
+            try:
+                self._sagemaker.stop_training_job(TrainingJobName=job)
+            except ClientError as error:
+                if "status" not in str(error) and "state" not in str(error):  # it is over already
+                    raise
+
+    def fetch(self, job: Job, folder: Path) -> None:
+        if not job.model:
+            raise ServiceError(f"{job.name} left no model ({job.status})")
+        model = Location.parse(job.model)
+        outputs = Location(model.bucket, model.key.removesuffix(model.name) + "output.tar.gz")
+        for backend, name in ((model, "model"), (outputs, "output")):
+            one = storage.at(self._s3, backend)
+            if one is None and name == "model":
+                raise ServiceError(f"{job.name}: there is no {backend} any more")
+            if one is not None:
+                with tempfile.TemporaryDirectory(prefix="ahx-") as temporary:
+                    packed = Path(temporary, backend.name)
+                    storage.download(self._s3, backend.bucket, [(one, packed)], str(backend))
+                    archive.unpack(packed, folder / name)
+
+    # Sweeps.
+
+    def read_manifest(self, sweep: str) -> Manifest | None:
+        backend = self._manifest(sweep)
+        text = storage.read(self._s3, backend)
+        return Manifest.parse(text, str(backend)) if text is not None else None
+
+    def write_manifest(self, sweep: str, manifest: Manifest) -> None:
+        storage.write(self._s3, self._manifest(sweep), json.dumps(manifest.to_json()).encode())
+
+    def sweeps(self) -> list[str]:
+        found = storage.under(self._s3, Location(self.names.bucket, "sweeps"))
+        return sorted(one.key.removeprefix("sweeps/").removesuffix(".json") for one in found)
+
+    def _manifest(self, sweep: str) -> Location:
+        return Location(self.names.bucket, f"sweeps/{sweep}.json")
+
+
+def current_names(prefix: str) -> Names:
+    """The names in the account and region of the environment. Raises ServiceError."""
+    caller = aws_clients.caller()
+    return Names(caller.account, caller.region, caller.partition, prefix)
+
+
+@contextmanager
+def _refusals(doing: str) -> Iterator[None]:
+    """What a launcher can wait for, told apart from what it cannot."""
+    try:
+        with aws_clients.sentences(doing):
+            yield
+    except ServiceError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError):
+            code, status = aws_clients.code(cause), cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if code == "ResourceInUse":
+                raise Taken(str(error)) from error
+            if code == "ResourceLimitExceeded":
+                raise Full(str(error)) from error
+            if code == "ValidationException" and "assume role" in str(cause).lower():
+                raise NotYet(str(error)) from error
+            if code in _BUSY or status >= 500:
+                raise Busy(str(error)) from error
+        elif isinstance(cause, BotoCoreError) and not isinstance(cause, NoCredentialsError):
+            raise Busy(str(error)) from error
+        raise
+
+
+def _seconds(when: datetime | None) -> float | None:
+    return when.timestamp() if when is not None else None
+
+
+def _float(value: float) -> float:
+    """As it was printed: SageMaker keeps metrics in single precision, and logs have six digits."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,53 @@
+"""Bring what jobs have left home, and make sure that it is what they wrote."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ahx.errors import CheckpointError
+from ahx.files.untrusted import json_object, sha256
+from infra.launch.backends.backend import Backend
+from infra.launch.engine import Row
+from infra.launch.leaderboard import as_json, ranked
+
+
+def collect(backend: Backend, rows: Sequence[Row], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
+    """Fetch models and metrics into `folder`/JOB and write `folder`/leaderboard.json; what was fetched, the best first.
+
+    What is there and whole is not fetched again. Raises CheckpointError for a model whose SHA-256 is not the one in its
+    configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = []
+    for row in [row for row in ranked(rows) if row.job is not None and row.job.model][:best]:
+        assert row.job is not None
+        home = folder / row.name
+        if not (home / "model").is_dir():
+            partial = Path(tempfile.mkdtemp(prefix=f".{row.name}.", dir=folder))
+            try:
+                backend.fetch(row.job, partial)
+                verify(partial / "model")
+                partial.chmod(0o755)
+                partial.rename(home)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        fetched.append({**as_json(row), "model": str(home / "model"), "sha256": verify(home / "model")})
+    (folder / "leaderboard.json").write_text(json.dumps(fetched, indent=1) + "\n", "utf-8")
+    return fetched
+
+
+def verify(model: Path) -> str:
+    """The SHA-256 of the weights, which must be the one that the model's configuration has. Raises CheckpointError."""
+    try:
+        expected = json_object(model / "config.json")["sha256"]["model.safetensors"]
+        found = sha256(model / "model.safetensors")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{model} is no whole model ({error}); remove {model.parent} and collect again"
+        ) from error
+    if found != expected:
+        raise CheckpointError(f"{model} is not what its job wrote (SHA-256 {found[:12]}...); remove it, collect again")
+    return found

@@ -1,0 +1,99 @@
+"""CreateTrainingJob requests, made purely: the same configuration, data and image always give the same request.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from ahx.training.metrics import METRIC_DEFINITIONS
+from infra.launch.sweep import Config, as_strings
+from infra.provision.names import Names
+
+CHECKPOINTS = "/opt/ml/checkpoints"
+INSTANCE_TYPE = "ml.m5.large"
+_KEY_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class JobTemplate:
+    """What all jobs of one sweep share."""
+
+    sweep: str
+    names: Names
+    image: str  # address in a registry, with its digest
+    image_digest: str  # of what runs, wherever it runs: another one makes other jobs
+    channels: Mapping[str, str] = field(default_factory=dict)  # channel -> s3://... or a local folder
+    data_hash: str = ""  # of all channels' contents
+    instance_type: str = INSTANCE_TYPE
+    spot: bool = False
+    max_runtime: int = 3600  # seconds
+    max_wait: int = 0  # seconds of a spot job with all its waiting; 0 is twice the runtime plus an hour
+    volume_gb: int = 10
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "names": Names(**data["names"])})
+
+
+def key(config: Config, data_hash: str, image_digest: str) -> str:
+    """What makes two jobs the same: 10 hexadecimal digits."""
+    text = json.dumps([config, data_hash, image_digest], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+
+def job_name(template: JobTemplate, config: Config, attempt: int = 1) -> str:
+    """ahx-<sweep>-<10 hex>, -r2 for a retry: the idempotency key of CreateTrainingJob, which has no client token."""
+    name = f"{template.names.job_prefix}{template.sweep}-{key(config, template.data_hash, template.image_digest)}"
+    return name if attempt == 1 else f"{name}-r{attempt}"
+
+
+def job_pattern(names: Names, sweep: str) -> re.Pattern[str]:
+    """Matches the names of the sweep's jobs, and of no other sweep's; groups: the name without attempt, the attempt."""
+    return re.compile(rf"({re.escape(names.job_prefix + sweep)}-[0-9a-f]{{{_KEY_DIGITS}}})(?:-r(\d+))?")
+
+
+def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
+    """The request that starts one job. All attempts of a spot job share its checkpoints; a retry starts afresh."""
+    name = job_name(template, config, attempt)
+    request: dict[str, Any] = {
+        "TrainingJobName": name,
+        "RoleArn": template.names.role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": template.image,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": METRIC_DEFINITIONS,
+        },
+        "HyperParameters": as_strings(config),
+        "OutputDataConfig": {"S3OutputPath": template.names.output_uri},
+        "CheckpointConfig": {"S3Uri": template.names.checkpoints_uri(name), "LocalPath": CHECKPOINTS},
+        "ResourceConfig": {
+            "InstanceType": template.instance_type,
+            "InstanceCount": 1,
+            "VolumeSizeInGB": template.volume_gb,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": template.max_runtime},
+        "Tags": [{"Key": k, "Value": v} for k, v in {**template.names.tags, "ahx:sweep": template.sweep}.items()],
+        "Environment": {"PYTHONUNBUFFERED": "1"},
+    }
+    if template.channels:
+        request["InputDataConfig"] = [
+            _channel(channel, source) for channel, source in sorted(template.channels.items())
+        ]
+    if template.spot:
+        request["EnableManagedSpotTraining"] = True
+        wait = template.max_wait or 2 * template.max_runtime + 3600
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = max(wait, template.max_runtime)
+    return request
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}}

@@ -1,0 +1,176 @@
+"""From a sweep to its jobs: the image and data they are to use, and what has been run already."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ahx.data.files.read import resolve_infile
+from ahx.errors import CheckpointError, InputError
+from infra import locations
+from infra.launch import prices
+from infra.launch.backends.backend import Backend, Manifest
+from infra.launch.job_request import INSTANCE_TYPE, JobTemplate, job_name
+from infra.launch.sweep import Config, Sweep
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is chosen for a sweep besides hyperparameters."""
+
+    instance_type: str = INSTANCE_TYPE
+    spot: bool = False
+    max_runtime: int = 3600  # seconds
+    max_parallel: int = 8
+    max_cost: float | None = None  # US dollars
+    halving: int | None = None
+    image: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what cannot be meant."""
+        for name, least in (("max_runtime", 1), ("max_parallel", 1), ("max_cost", 0), ("halving", 2)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
+        if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):
+            raise InputError(
+                f"--instance-type: {self.instance_type!r} is none of SageMaker's; an example is ml.m5.large"
+            )
+        if self.max_cost is not None and self.instance_type not in prices.USD_PER_HOUR:
+            raise InputError(
+                f"--max-cost: {prices.note(self.instance_type, False)}; leave it out, or take another type"
+            )
+
+    def limits(self, on: str) -> dict[str, Any]:
+        """What the launcher keeps to, on the place called `on`."""
+        return {"on": on, "max_parallel": self.max_parallel, "max_cost": self.max_cost, "halving": self.halving}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A sweep that is ready to be submitted."""
+
+    manifest: Manifest
+    configs: Sequence[Config]  # those asked for now
+    template: JobTemplate
+    files: Mapping[str, Sequence[Path]]  # channel -> what it shall hold
+    notes: Sequence[str] = field(default=())
+
+
+def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
+    """Work everything out; nothing is written or submitted. Raises AhxError."""
+    configs = sweep.configurations()
+    files = {name: paths for name, paths in _channels(configs).items() if paths}
+    digests = {channel: _digest(paths) for channel, paths in files.items()}
+    image = backend.image(options.image)
+    template = JobTemplate(
+        sweep=sweep.name,
+        names=backend.names,
+        image=image.address,
+        image_digest=image.digest,
+        channels={channel: backend.shared_at(digest) for channel, digest in digests.items()},
+        data_hash="-".join(digests.values()),
+        instance_type=options.instance_type,
+        spot=options.spot,
+        max_runtime=options.max_runtime,
+    )
+    configs = [_portable(config) for config in configs]
+    old = backend.read_manifest(sweep.name)
+    submitted = backend.jobs(sweep.name) if old else {}
+    manifest, notes = merged(old, set(submitted), template, configs, options.limits(backend.on))
+    return Planned(manifest, configs, template, files, notes)
+
+
+def publish(backend: Backend, planned: Planned) -> None:
+    """Write down the sweep, and put its data where jobs find them: from now on any launcher can go on with it."""
+    backend.write_manifest(planned.template.sweep, planned.manifest)
+    for channel, paths in planned.files.items():
+        backend.share(paths, planned.template.channels[channel].rpartition("/")[2])
+
+
+def merged(
+    old: Manifest | None,
+    submitted: set[str],
+    template: JobTemplate,
+    configs: Sequence[Config],
+    limits: Mapping[str, Any],
+) -> tuple[Manifest, list[str]]:
+    """The sweep with these configurations, beside what earlier calls have submitted; and what is new, in words."""
+    notes = []
+    wanted = {job_name(template, config) for config in configs}
+    templates, entries = [template], [(0, config) for config in configs]
+    changed: dict[str, int] = {}
+    for number, config in old.entries if old else ():
+        before = old.templates[number]  # type: ignore[union-attr]  # `old` is there, or there are no entries
+        name = job_name(before, config)
+        if config in configs and name not in wanted:
+            what = "image" if before.image_digest != template.image_digest else "data"
+            changed[what] = changed.get(what, 0) + 1
+        if name not in wanted and name in submitted:
+            if before not in templates:
+                templates.append(before)
+            entries.append((templates.index(before), config))
+    for what, n in changed.items():
+        notes.append(f"the {what} changed since {template.sweep} was run last: {n} configurations are new jobs")
+    again = len(wanted & submitted)
+    if again:
+        notes.append(f"{again} of {len(wanted)} jobs were submitted before, and are not submitted again")
+    return Manifest(templates, entries, limits), notes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """At most: every job runs to its time limit."""
+
+    n_jobs: int
+    parallel: int
+    quota: int
+    hours: float
+    usd: float | None
+
+    @property
+    def usd_spot(self) -> float | None:
+        return None if self.usd is None else self.usd * prices.USUAL_SPOT_SHARE
+
+
+def estimate(backend: Backend, planned: Planned, submitted: int = 0) -> Estimate:
+    """What is still to be run, at most."""
+    template, n = planned.template, len(planned.configs) - submitted
+    quota = backend.slots(template)
+    parallel = max(1, min(int(planned.manifest.limits["max_parallel"]), quota))
+    seconds = template.max_runtime + (prices.STARTING_SECONDS if backend.costs else 0)
+    cost = prices.usd(template.instance_type, n * seconds) if backend.costs else 0.0
+    return Estimate(n, parallel, quota, math.ceil(n / parallel) * seconds / 3600, cost)
+
+
+def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
+    """The files of each channel. All configurations of a sweep share their data and the model they start from."""
+    found: dict[str, list[Path]] = {"train": [], "model": []}
+    for backend in {config["infile"] for config in configs if "infile" in config}:
+        train, val = resolve_infile(locations.data(backend))
+        found["train"] += [path for path in (train, val) if path is not None]
+    for backend in {config["model_in"] for config in configs if "model_in" in config}:
+        folder = Path(locations.model(backend))
+        found["model"] += [folder / name for name in ("config.json", "model.safetensors")]
+        if missing := [path for path in found["model"] if not path.is_file()]:
+            raise CheckpointError(f"model_in: there is no {missing[0]}; name a folder with a trained model")
+    return found
+
+
+def _portable(config: Config) -> Config:
+    """Data and model without the folder they are in here: their contents have a hash of their own."""
+    return {
+        name: str(value).rstrip("/").rpartition("/")[2] if name in ("infile", "model_in") else value
+        for name, value in config.items()
+    }
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """20 hexadecimal digits of the files' names and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        with open(path, "rb") as file:
+            digest.update(f"{path.name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:20]

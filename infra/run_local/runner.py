@@ -1,0 +1,139 @@
+"""Run one training job on this machine, from its /opt/ml tree: as a process, or as a container of the image.
+
+    job = ContainerRunner("ahx-transformer:dev").start(tree)
+    for line in job.lines(): ...
+    code = job.wait()
+
+What a job prints goes to a file beside the tree, so that a slow reader never holds it up. A job whose starter dies, by
+kill -9 say, notices the end of its standard input, keeps a checkpoint and the model so far, and ends.
+"""
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ahx.errors import ServiceError
+from ahx.files.reading import json_of, text_of
+from infra.run_local.guard import VARIABLES
+from infra.run_local.owner import is_gone
+from infra.run_local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
+from opt_ml.paths import BASE_VARIABLE, STOP_AT_EOF, OptMl
+
+IMAGE = "ahx-transformer:dev"
+#: Every container that is started here carries this label; its value is the process that started it.
+LABEL = "ahx.local"
+#: In a file of variables.
+_LONGEST_LINE = (64 << 10) // 4 - 2  # characters, of up to four bytes
+
+
+class Runner(Protocol):
+    """A way to run jobs."""
+
+    def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> Job:
+        """Start the job in `tree`, with more environment variables. Raises ServiceError."""
+
+
+@dataclass(frozen=True)
+class ProcessRunner:
+    """Jobs as processes of this machine, each in a process group of its own, with this Python."""
+
+    program: Sequence[str] = (sys.executable, "-m", "entrypoints.container")  # what the image's `train` runs
+
+    def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> ProcessJob:
+        # Settings of a job that this process itself may be (SM_*) are none of its children's.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "SAGEMAKER_"))}
+        settings = {"PYTHONUNBUFFERED": "1", BASE_VARIABLE: str(tree.base), STOP_AT_EOF: "1"}
+        return ProcessJob(tree, spawn(self.program, inherited | settings | dict(environment or {}), tree))
+
+
+@dataclass(frozen=True)
+class ContainerRunner:
+    """Jobs as containers, through the `docker` command."""
+
+    image: str = IMAGE
+    network: str | None = None  # Docker's name of a network, "host" or "none"; None is Docker's default
+    memory: str | None = None  # as docker run --memory takes it: 2g
+    options: Sequence[str] = ()  # further options of docker run
+    program: Sequence[str] = ("train",)  # what follows the image's name
+    labels: Mapping[str, str] = field(default_factory=dict)
+    own_inputs: bool = False  # /opt/ml/input is the job's own, to write to as in SageMaker, and nobody's data
+
+    def start(
+        self, tree: OptMl, environment: Mapping[str, str] | None = None, *, name: str | None = None
+    ) -> ContainerJob:
+        """Start a container, called `name` or by a unique name; it is removed when it ends."""
+        name = name or f"ahx-{secrets.token_hex(6)}"
+        given = {STOP_AT_EOF: "1", **(environment or {})}
+        docker_, variables = docker_command(), {key: value for key, value in given.items() if _fits_file(key, value)}
+        command = self.command(docker_, tree, given, name)
+        process = spawn(command, os.environ, tree, end=[docker_, "rm", "--force", name], variables=variables)
+        return ContainerJob(tree, process, name)
+
+    def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
+        """The whole `docker run` command. Variables stand in a file: they are none of the `docker` command's own, and
+        other users of this machine do not see them. Those that no line can hold are arguments."""
+        host = _current_host(tree)
+        command = [program, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
+        for label, value in {LABEL: str(os.getpid()), **self.labels}.items():
+            command += ["--label", f"{label}={value}"]
+        command += ["--user", f"{os.getuid()}:{os.getgid()}"]  # so that what it writes belongs to who started it
+        if self.network:
+            command += ["--network", self.network]
+            if self.network not in ("host", "none", "bridge", "default"):
+                command += ["--network-alias", host]
+        if self.memory:
+            command += ["--memory", self.memory, "--memory-swap", self.memory]
+        command += ["--env-file", VARIABLES]
+        for variable, value in environment.items():
+            if not _fits_file(variable, value):
+                command += ["--env", f"{variable}={value}"]
+        for place, inside, mode in _mounts(tree, self.own_inputs):
+            command += ["--mount", f'type=bind,"source={place}","target={inside}"{mode}']
+        return [*command, *self.options, self.image, *self.program]
+
+
+def check_image(image: str) -> None:
+    """Raises ServiceError when no engine answers, or the image is not there."""
+    asked = docker("version", "--format", "{{.Server.Version}}")
+    if asked.returncode:
+        told = (asked.stderr.strip().splitlines() or ["it did not say why"])[-1]
+        raise ServiceError(f"no Docker engine answers ({told}); start it, or run the job as a process")
+    if docker("image", "inspect", image).returncode:
+        raise ServiceError(f"there is no image {image} here; build it with `make image`, or pull it (docker pull)")
+
+
+def leftovers(label: str, *what: str) -> list[str]:
+    """What `docker WHAT` lists, containers or networks, of processes that are gone: `label` names the owner of each."""
+    form = '{{.ID}} {{.Label "' + label + '"}}'
+    listed = docker(*what, "--filter", f"label={label}", "--format", form).stdout.splitlines()
+    return [name for name, _, owner in (line.partition(" ") for line in listed) if is_gone(owner)]
+
+
+def _fits_file(name: str, value: str) -> bool:
+    """Whether `docker run --env-file` reads the variable as it is: a line of UTF-8, and of less than 64 KiB."""
+    if len(name) + len(value) > _LONGEST_LINE:
+        return False
+    return bool(re.fullmatch(r"[^\s=#][^\s=]*", name)) and not re.search("[\r\n\ud800-\udfff]", value)
+
+
+def _mounts(tree: OptMl, own_inputs: bool) -> Iterator[tuple[Path, Path, str]]:
+    """Folders of the tree, where each belongs in the container, and what limits its use."""
+    inside = OptMl()
+    if own_inputs:
+        yield tree.config.parent, inside.config.parent, ""
+    else:
+        yield tree.config, inside.config, ",readonly"
+        for channel in sorted(tree.channels.iterdir()):
+            yield channel.resolve(), inside.channel(channel.name), ",readonly"
+    yield tree.model, inside.model, ""
+    yield tree.output, inside.output, ""
+    yield tree.checkpoints, inside.checkpoints, ""
+
+
+def _current_host(tree: OptMl) -> str:
+    return str(json_of(text_of(tree.resource_config), tree.resource_config)["current_host"])

@@ -1,0 +1,92 @@
+"""The steps of all lines of a block at once, for each kind of teacher: exactly those that `teacher.steps` gives.
+
+Plain steps and those of an alignment follow from lengths alone; a machine is run on many tapes together.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ahx.data.align import Alignment
+from ahx.data.files.blocks import Block
+from ahx.data.samples.many_tapes import ManyTapes
+from ahx.data.spans import Ints, offsets_of, places_of, totals_of
+from ahx.data.teacher import AlignmentTeacher, MachineTeacher, PlainTeacher, Teacher
+from ahx.rules.transducer import SILENT, Step
+
+_SILENT_CODE = 0  # a NUL is no symbol of a data file
+
+
+class BlockSteps(NamedTuple):
+    """The steps of all lines, end to end, each as a number; the stops that end the lines are left out."""
+
+    per_line: Ints
+    numbers: Ints
+    step: Callable[[int], Step]  # what a number stands for, in this block
+
+
+class StepFinder:
+    """Finds the steps of blocks of lines."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        machine = teacher.rule.transducer() if isinstance(teacher, MachineTeacher) else None
+        self._tapes = None if machine is None else ManyTapes(machine)
+
+    def find(self, block: Block) -> BlockSteps | None:
+        """The steps of all lines, or None when a line must be looked at by itself: it contradicts the teacher, or its
+        machine runs for very long or reads what it has written."""
+        match self._teacher:
+            case PlainTeacher():
+                return BlockSteps(block.output_lengths, block.outputs.astype(np.int64), lambda code: Step(chr(code)))
+            case AlignmentTeacher(alignment):
+                return _aligned(block, alignment)
+        return None if self._tapes is None else _run(block, self._tapes)
+
+
+def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
+    greatest = max(int(block.inputs.max(initial=0)), *map(ord, alignment.lengths), 0)
+    table = np.full(greatest + 1, -1, dtype=np.int64)
+    for symbol, length in alignment.lengths.items():
+        table[ord(symbol)] = length
+    written = table[block.inputs]  # how many symbols each symbol of the inputs writes
+    lengths = totals_of(written, block.input_lengths)
+    if written.min(initial=0) < 0 or not np.array_equal(lengths, block.output_lengths):
+        return None
+    if alignment.start == "right":
+        ends = offsets_of(block.input_lengths)[1:]
+        written = written[np.repeat(ends, block.input_lengths) - 1 - places_of(block.input_lengths)]
+    # A symbol that writes nothing still takes a step, a silent one.
+    taken = np.maximum(written, 1)
+    last = np.cumsum(taken) - 1
+    done = places_of(taken) + 1
+    done[last] = 0
+    # The outputs of all lines, laid end to end, are the chunks laid end to end.
+    codes = block.outputs
+    silent = last[written == 0]
+    if len(silent):
+        speaks = np.ones(len(done), dtype=np.bool_)
+        speaks[silent] = False
+        codes = np.full(len(done), _SILENT_CODE, dtype=block.outputs.dtype)
+        codes[speaks] = block.outputs
+    width = int(codes.max(initial=0)) + 1
+
+    def step(number: int) -> Step:
+        written, code = divmod(number, width)
+        symbol = SILENT if code == _SILENT_CODE else chr(code)
+        return Step(symbol, 0, str(written)) if written else Step(symbol, alignment.move)
+
+    return BlockSteps(totals_of(taken, block.input_lengths), done * width + codes, step)
+
+
+def _run(block: Block, tapes: ManyTapes) -> BlockSteps | None:
+    found = tapes.run(block.inputs, block.input_lengths)
+    if found is None:
+        return None
+    per_line, numbers = found
+    written = tapes.written(numbers)
+    lengths = totals_of((written > 0).astype(np.int64), per_line)
+    if not np.array_equal(lengths, block.output_lengths) or not np.array_equal(written[written > 0], block.outputs):
+        return None
+    return BlockSteps(per_line, numbers, tapes.steps.__getitem__)

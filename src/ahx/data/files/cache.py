@@ -1,0 +1,265 @@
+"""A data file as rows of tokens on disk: made once, then read by row number without loading the file.
+
+A cache entry is a folder `<file>.ahxcache/<recipe>-<content>/`, where the recipe stands for the teacher and the
+tokenizer and the content for the bytes of the source; so an entry never changes once it is there, and processes that
+build the same one at the same time make the same one. It holds
+
+    tokens.u16    all rows, end to end, little-endian
+    offsets.i64   where each row begins, and the total
+    meta.json     version, source (size, modification time, SHA-256), numbers of rows and tokens, longest row
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ahx.data.files.blocks import Block, Problems, Progress, open_data, read_blocks
+from ahx.data.files.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.encode import Encoder, Tokens
+from ahx.data.files.read import hash_inputs
+from ahx.data.spans import Ints, held_out
+from ahx.data.teacher import Teacher
+from ahx.data.tokenizer import Tokenizer
+from ahx.errors import StorageError
+from ahx.files.atomic import atomic_files, reason, sync_folder
+
+Part = Literal["all", "train", "validation"]
+
+_TOKENS, _OFFSETS, _META = "tokens.u16", "offsets.i64", "meta.json"
+_BUILDING = ".building-"
+_ABANDONED_S = 24 * 3600.0
+_ROWS_BEFORE_RELEASE = 256  # each maps up to a few hundred KiB around it
+_SMALL_BYTES = 64_000_000  # such a cache may stay mapped as a whole
+
+
+class TokenCache:
+    """The rows of a cache entry, memory-mapped. Resident memory stays bounded however many rows are read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.longest = int(json.loads((folder / _META).read_text("utf-8"))["longest"])  # tokens in the longest row
+        self._maps: list[mmap.mmap] = []
+        self._offsets: Ints = self._map(_OFFSETS, "<i8")
+        self._tokens: Tokens = self._map(_TOKENS, "<u2")
+        self._read = 0
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens in all rows."""
+        return len(self._tokens)
+
+    def rows(self, index: Ints) -> list[Tokens]:
+        """Copies of the rows with these numbers."""
+        spans = zip(self._offsets[index].tolist(), self._offsets[index + 1].tolist(), strict=True)
+        rows = [self._tokens[start:end].copy() for start, end in spans]
+        self._read += len(rows)
+        if self._read >= _ROWS_BEFORE_RELEASE and self._tokens.nbytes + self._offsets.nbytes > _SMALL_BYTES:
+            self._release()
+        return rows
+
+    def _map(self, name: str, dtype: str) -> npt.NDArray[Any]:
+        with open(self.folder / name, "rb") as handle:
+            if not os.fstat(handle.fileno()).st_size:
+                return np.empty(0, dtype=dtype)
+            mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, "MADV_RANDOM"):
+            mapped.madvise(mmap.MADV_RANDOM)  # rows are read in no order, so reading ahead is waste
+        self._maps.append(mapped)
+        return np.frombuffer(mapped, dtype=dtype)
+
+    def _release(self) -> None:
+        """Unmap the pages read so far: they stay in the system's page cache, but no longer count as ours."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+        self._read = 0
+
+
+def open_cache(
+    path: str | os.PathLike[str],
+    teacher: Teacher,
+    tokenizer: Tokenizer,
+    part: Part = "all",
+    cache_dir: str | os.PathLike[str] | None = None,
+    on_progress: Progress = lambda what, done, total: None,
+) -> TokenCache:
+    """The cache of `path`, built now unless there is a sound one of the same content.
+
+    `part` keeps only lines whose inputs are, or are not, for validation (see `held_out`). A cache is trusted when size
+    and modification time of the source are as they were; otherwise the content is hashed. Raises InputError that lists
+    all malformed lines and those that cannot be encoded; StorageError when there is no room or nothing to read.
+    """
+    source = Path(path)
+    recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part])
+    homes = cache_homes(source, cache_dir)
+    for home in homes:
+        for entry in _entries(home, recipe):
+            if _is_current(entry, source):
+                with suppress(OSError, ValueError):  # deleted or cut just now by another process
+                    return TokenCache(entry)
+    return _build(source, homes, recipe, Encoder(teacher, tokenizer), part, on_progress)
+
+
+def _entries(home: Path, recipe: str) -> list[Path]:
+    try:
+        return sorted(home.glob(f"{recipe}-*"))
+    except OSError:
+        return []
+
+
+def _sound_meta(entry: Path) -> dict[str, Any] | None:
+    """The description of a complete entry, or None."""
+    try:
+        meta: dict[str, Any] = json.loads((entry / _META).read_text("utf-8"))
+        rows, tokens, _ = int(meta["rows"]), int(meta["tokens"]), int(meta["longest"])
+        whole = (entry / _TOKENS).stat().st_size == 2 * tokens and (entry / _OFFSETS).stat().st_size == 8 * (rows + 1)
+        ends = np.memmap(entry / _OFFSETS, dtype="<i8", mode="r")[[0, -1]].tolist() if whole else []
+        return meta if ends == [0, tokens] and set(meta["source"]) == {"size", "mtime_ns", "sha256"} else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _is_current(entry: Path, source: Path) -> bool:
+    """Whether `entry` is whole and of the present content of `source`."""
+    meta = _sound_meta(entry)
+    if meta is None:
+        return False
+    was, (size, mtime_ns) = meta["source"], stat_of(source)
+    if was["size"] != size:
+        return False
+    if was["mtime_ns"] == mtime_ns:
+        return True
+    with open_data(source) as handle:
+        if hashlib.file_digest(handle, "sha256").hexdigest() != was["sha256"]:  # type: ignore[arg-type]
+            return False
+    was["mtime_ns"] = mtime_ns
+    with suppress(StorageError), atomic_files([entry / _META]) as [file]:  # a read-only cache is just hashed each time
+        file.write(json.dumps(meta).encode("utf-8"))
+    return True
+
+
+def _build(
+    source: Path, homes: list[Path], recipe: str, encoder: Encoder, part: Part, on_progress: Progress
+) -> TokenCache:
+    before = stat_of(source)
+    changed = StorageError(f"{source} changed while it was read; start again once it is complete")
+    with _temporary_folder(homes) as folder:
+        digest = hashlib.sha256()
+        done = 0
+
+        def on_bytes(data: bytes) -> None:
+            nonlocal done
+            digest.update(data)
+            done += len(data)
+            if done > before[0]:  # something still writes to it
+                raise changed
+            on_progress(f"tokenising {source}", done, before[0])
+
+        rows, tokens, longest = _write(folder, source, encoder, part, on_bytes)
+        if stat_of(source) != before:
+            raise changed
+        identity = {"size": before[0], "mtime_ns": before[1], "sha256": digest.hexdigest()}
+        meta = {"version": CACHE_VERSION, "rows": rows, "tokens": tokens, "longest": longest, "source": identity}
+        with open(folder / _META, "w", encoding="utf-8") as file:
+            json.dump(meta, file)
+            file.flush()
+            os.fsync(file.fileno())
+        entry = folder.parent / f"{recipe}-{digest.hexdigest()[:16]}"
+        _move_into_place(folder, entry)
+        for stale in _entries(folder.parent, recipe):
+            if stale != entry:
+                shutil.rmtree(stale, ignore_errors=True)
+        return TokenCache(entry)
+
+
+def _write(
+    folder: Path, source: Path, encoder: Encoder, part: Part, on_bytes: Callable[[bytes], None]
+) -> tuple[int, int, int]:
+    """Encode all lines of `source` into `folder`. Returns the numbers of rows and of tokens, and the longest row's."""
+    problems, rows, tokens, longest = Problems(source), 0, 0, 0
+    with open(folder / _TOKENS, "wb") as token_file, open(folder / _OFFSETS, "wb") as offset_file:
+        offset_file.write(np.zeros(1, dtype="<i8").tobytes())
+        for block in read_blocks(source, problems, on_bytes):
+            encoded, lengths = encoder.encode(_select(block, part), problems)
+            ends = tokens + np.cumsum(lengths)
+            token_file.write(encoded.astype("<u2", copy=False).data)
+            offset_file.write(ends.astype("<i8", copy=False).data)
+            rows, tokens = rows + len(lengths), tokens + len(encoded)
+            longest = max(longest, int(lengths.max(initial=0)))
+        problems.raise_if_any()
+        for file in (token_file, offset_file):
+            file.flush()
+            os.fsync(file.fileno())
+    return rows, tokens, longest
+
+
+def _select(block: Block, part: Part) -> Block:
+    if part == "all":
+        return block
+    return block.select(held_out(hash_inputs(block)) == (part == "validation"))
+
+
+@contextmanager
+def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
+    """A new folder in the first of `homes` that can be written; gone afterwards, unless it was moved."""
+    failures: list[str] = []
+    for home in homes:
+        if not may_write(home):
+            failures.append(f"{home} (read-only)")
+            continue
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=home))
+            break
+        except OSError as error:
+            failures.append(f"{home} ({reason(error)})")
+    else:
+        raise StorageError(f"no place to write a cache: {', '.join(failures)}; set XDG_CACHE_HOME to a writable folder")
+    try:
+        for old in folder.parent.glob(f"{_BUILDING}*"):  # left by builders that were killed
+            with suppress(OSError):
+                if time.time() - old.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(old, ignore_errors=True)
+        os.chmod(folder, 0o755)
+        yield folder
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the cache {folder.parent}: {reason(error)}; "
+            "free some space, or set XDG_CACHE_HOME to a folder with room and make this one read-only"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_into_place(folder: Path, entry: Path) -> None:
+    """Rename `folder` to `entry`. Where another process was quicker, its entry is as good as ours."""
+    for _ in range(100):
+        try:
+            os.rename(folder, entry)
+        except OSError:
+            if not entry.exists():
+                raise
+            if _sound_meta(entry) is not None:
+                return
+            with suppress(OSError):  # a damaged one: out of the way, unless somebody else has just done so
+                aside = tempfile.mkdtemp(prefix=_BUILDING, dir=entry.parent)
+                os.rename(entry, Path(aside) / entry.name)
+                shutil.rmtree(aside, ignore_errors=True)
+        else:
+            sync_folder(entry.parent)
+            return
+    raise StorageError(f"cannot replace the damaged cache {entry}; delete it")

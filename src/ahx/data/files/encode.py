@@ -1,0 +1,98 @@
+"""Lines of a file to rows of tokens, a block at a time.
+
+The rows are exactly what `Tokenizer.encode_input` and `encode_steps` give for each line.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ahx.data.files.block_steps import BlockSteps, StepFinder
+from ahx.data.files.blocks import Block, Problems, block_of
+from ahx.data.rows import FlatRows
+from ahx.data.spans import Ints, distinct, inside, offsets_of
+from ahx.data.teacher import Teacher, prompt_of
+from ahx.data.tokenizer import Token, Tokenizer
+from ahx.errors import InputError
+from ahx.rules.transducer import STOP, Step
+
+Tokens = npt.NDArray[np.uint16]
+MAX_VOCABULARY = 1 << 16
+_REMEMBERED = 100_000
+
+
+class Encoder:
+    """Encodes blocks of lines with one teacher and one tokenizer. Raises InputError for more than 65,536 tokens."""
+
+    def __init__(self, teacher: Teacher, tokenizer: Tokenizer) -> None:
+        if len(tokenizer) > MAX_VOCABULARY:
+            raise InputError(
+                f"the data needs {len(tokenizer):,} different tokens and a cache holds {MAX_VOCABULARY:,}; "
+                "use fewer symbols or states"
+            )
+        self._teacher, self._tokenizer = teacher, tokenizer
+        self._finder = StepFinder(teacher)
+        self._number = {token: at for at, token in enumerate(tokenizer.tokens)}
+        self._stop = self._number[Token(*Step(STOP))]
+        self._remembered: dict[tuple[str, str], Tokens] = {}
+
+    def encode(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:
+        """The rows of all lines laid end to end, and the length of each; lines without a row go to `problems`."""
+        steps = self._finder.find(block)
+        rows = None if steps is None else self._assemble(block, steps)
+        return self._one_by_one(block, problems) if rows is None else rows
+
+    def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
+        """The rows of all pairs of input and output; None when one must be looked at by itself."""
+        block = block_of(pairs)
+        steps = self._finder.find(block)
+        rows = None if steps is None else self._assemble(block, steps)
+        return None if rows is None else FlatRows(*rows)
+
+    def row(self, text: str, output: str) -> list[int]:
+        """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""
+        steps = self._tokenizer.encode_steps(self._teacher.steps(text, output))
+        return self._tokenizer.encode_input(prompt_of(self._teacher, text)) + steps
+
+    def _assemble(self, block: Block, steps: BlockSteps) -> tuple[Tokens, Ints] | None:
+        """Begin, input, separator, steps and stop of every line; None when a token is missing."""
+        symbols, numbers = distinct(block.inputs), distinct(steps.numbers)
+        inputs = [Token(chr(code)) for code in symbols]
+        answers = [Token(*steps.step(number)) for number in numbers]
+        if not self._number.keys() >= {*inputs, *answers}:
+            return None
+        row_lengths = block.input_lengths + steps.per_line + 3
+        offsets = offsets_of(row_lengths)
+        start, end = offsets[:-1], offsets[1:]
+        separator = start + 1 + block.input_lengths
+        rows = np.empty(offsets[-1], dtype=np.uint16)
+        rows[start] = self._tokenizer.begin
+        rows[inside(start + 1, separator, len(rows))] = self._table(symbols, inputs)[block.inputs]
+        rows[separator] = self._tokenizer.separator
+        rows[inside(separator + 1, end - 1, len(rows))] = self._table(numbers, answers)[steps.numbers]
+        rows[end - 1] = self._stop
+        return rows, row_lengths
+
+    def _table(self, places: list[int], tokens: list[Token]) -> Tokens:
+        """An array that has the number of each token at its place."""
+        table = np.zeros(max(places, default=0) + 1, dtype=np.uint16)
+        table[places] = [self._number[token] for token in tokens]
+        return table
+
+    def _one_by_one(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:
+        rows: list[Tokens] = []
+        for number, pair in zip(block.number.tolist(), block.pairs(), strict=True):
+            row = self._remembered.get(pair)
+            if row is None:
+                try:
+                    row = np.array(self.row(*pair), dtype=np.uint16)
+                except InputError as error:
+                    problems.add(number, str(error))
+                    continue
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[pair] = row
+            rows.append(row)
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        return np.concatenate(rows) if rows else np.empty(0, dtype=np.uint16), lengths

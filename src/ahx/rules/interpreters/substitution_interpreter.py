@@ -1,0 +1,42 @@
+"""Substitutions in the prompt: a step rewrites every letter that has a rule, and copies the others.
+
+interpreter: substitution      A->BC,B->,|ABA  ->  BCBC
+"""
+
+from dataclasses import dataclass
+
+from ahx.rules.families.markov import Production
+from ahx.rules.interpreters.interpreter import Piece
+from ahx.rules.interpreters.string_interpreter import PLACES, Program, StringInterpreter, spelled, written_letters
+from ahx.rules.transducer import Step
+
+
+@dataclass(frozen=True)
+class SubstitutionInterpreter(StringInterpreter):
+    """Any substitution of letters by words of up to three, its rules in any order.
+
+    A state names the letter of the right side that comes next: "" the first, "b" the second, "c" the third.
+    """
+
+    kind, programs = "substitution", "substitutions"
+    shown = ("B->,A->BAA,|AB", "B->,A->BAA,|BCA", "|AB")
+    reads = (0, 0)
+    longest_left = 1
+    has_final = False
+    usual = (6, 6)
+
+    def rewrite(self, program: Program, string: str) -> list[Step]:
+        rights = {production.left: production.right for production in program}
+        return [step for letter in string for step in spelled(rights.get(letter, letter), 1)]
+
+    def pieces(self, number: int, production: Production) -> list[Piece]:
+        """A token for each letter that is written: for which one, at which place, what, and whether it is the last."""
+        left, right, _ = production
+        return [
+            (
+                ("" if k else f"{left}->") + letter + "," * last,
+                None,
+                f"{left}{PLACES[k]}{letter or '-'}{'.' if last else '-'}",
+            )
+            for k, letter, last in written_letters(right)
+        ]

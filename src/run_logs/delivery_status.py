@@ -1,0 +1,27 @@
+"""What is known about the delivery of a log, between the thread that delivers and the one that waits for its end."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class DeliveryStatus:
+    """`delivered` counts lines, `failures` attempts; `reason` is why the last attempt failed or lines were refused."""
+
+    delivered: int = 0
+    failures: int = 0
+    reason: str = ""
+    closing: threading.Event = field(default_factory=threading.Event)
+    deadline: float = float("inf")  # by time.monotonic()
+
+    def close(self, seconds: float) -> None:
+        """No more lines will come; give up on those that are left after so many seconds."""
+        self.deadline = time.monotonic() + seconds
+        self.closing.set()
+
+    def seconds_left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
+    def given_up(self) -> bool:
+        return time.monotonic() >= self.deadline
