@@ -32,7 +32,7 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Adds a verb `probe`, with options `--size`, `--kind`, `--flag` and an input; `run` is what it does."""
 
     def add(run: Callable[..., int]) -> None:
-        module = ModuleType("entrypoints.probe", "Probe things.\n\nMore about it.")
+        module = ModuleType("entrypoints.verbs.probe", "Probe things.\n\nMore about it.")
         module.EXAMPLES = ["ahx probe --size 3"]  # type: ignore[attr-defined]
 
         def configure(parser: cli.Parser) -> None:
@@ -43,7 +43,7 @@ def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             parser.add_argument("--name", required=True)
 
         module.configure, module.run = configure, run  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "entrypoints.probe", module)
+        monkeypatch.setitem(sys.modules, "entrypoints.verbs.probe", module)
         monkeypatch.setattr(cli, "VERBS", ("probe", "train"))
 
     return add

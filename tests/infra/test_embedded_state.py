@@ -460,7 +460,7 @@ def test_a_server_that_is_stopped_as_soon_as_it_is_announced_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    at_once = "import os, signal; from entrypoints import aws, main; "
+    at_once = "import os, signal; from entrypoints import main; from entrypoints.verbs import aws; "
     at_once += "aws._announce = lambda *_: os.kill(os.getpid(), signal.SIGTERM); "
     at_once += "raise SystemExit(main.main(['aws', '--port', '0', '--instant']))"
     assert subprocess.run([sys.executable, "-c", at_once], check=False).returncode == 0
