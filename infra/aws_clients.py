@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from ahx.errors import ServiceError
+from infra.provision.stack_id import StackId
 
 try:
     import boto3
@@ -92,6 +93,10 @@ class Caller:
     def partition(self) -> str:
         """ "aws", "aws-cn" or "aws-us-gov"."""
         return self.arn.split(":")[1]
+
+    def stack_id(self, prefix: str) -> StackId:
+        """The stack of this prefix in the caller's account and region. Raises InputError."""
+        return StackId(self.account, self.region, self.partition, prefix)
 
 
 def caller(region: str | None = None) -> Caller:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -13,8 +13,10 @@ import boto3
 
 from ahx.errors import ServiceError
 from infra import aws_clients, ecr
-from infra.provision import permissions, policies
-from infra.provision.names import Names
+from infra.provision import permission_check, policies
+from infra.provision.bucket import Bucket
+from infra.provision.repository import Repository
+from infra.provision.stack_id import StackId
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -41,12 +43,12 @@ def examine(region: str | None, prefix: str, image: str, instance_types: Sequenc
         else:
             yield finding
     if caller is not None:
-        names = Names(caller.account, caller.region, caller.partition, prefix)
+        stack_id = caller.stack_id(prefix)
         checks = {
-            "region": where(names, region),
-            "permissions": rights(names, caller),
-            "quotas": quotas(names, instance_types),
-            "image": image_in_ecr(names, image),
+            "region": where(stack_id, region),
+            "permissions": rights(stack_id, caller),
+            "quotas": quotas(stack_id, instance_types),
+            "image": image_in_ecr(stack_id, image),
         }
         for name, findings in checks.items():
             try:
@@ -89,41 +91,44 @@ def clock(response: dict[str, Any], asked: float) -> Iterator[Finding]:
         yield Finding("clock", "ok", f"This machine's clock agrees with AWS's to within {skew + 1:.0f} s.")
 
 
-def where(names: Names, told: str | None) -> Iterator[Finding]:
+def where(stack_id: StackId, told: str | None) -> Iterator[Finding]:
     """Everything belongs to one region: what seems to be missing is often in another."""
     source = _source(told)
     first, second = os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")
     if first and second and first != second:
         text = f"AWS_REGION is {first} but AWS_DEFAULT_REGION is {second}; ahx takes the first, boto3 the second."
         yield Finding("region", "warning", text, "set both to the same")
-    here, *others = _stacks(names)
+    here, *others = _stacks(stack_id)
     elsewhere = [region for region in others if region]
     if here:
-        yield Finding("region", "ok", f"The stack {names.prefix!r} is in {names.region} ({source}).")
+        yield Finding("region", "ok", f"The stack {stack_id.prefix!r} is in {stack_id.region} ({source}).")
         if elsewhere:
             text = f"There is one in {' and '.join(elsewhere)} too: its jobs, logs and data are seen only from there."
             yield Finding("region", "warning", text, f"to look at them, set AWS_REGION={elsewhere[0]}")
     elif elsewhere:
         text = (
-            f"There is nothing of {names.prefix!r} in {names.region} ({source}), but there is in"
+            f"There is nothing of {stack_id.prefix!r} in {stack_id.region} ({source}), but there is in"
             f" {' and '.join(elsewhere)}: jobs and logs that seem to be missing are there."
         )
         yield Finding("region", "problem", text, f"set AWS_REGION={elsewhere[0]}")
     else:
-        text = f"There is nothing of {names.prefix!r} in {names.region} ({source}), nor in any other region."
+        text = f"There is nothing of {stack_id.prefix!r} in {stack_id.region} ({source}), nor in any other region."
         yield Finding("region", "problem", text, "run `ahx infra apply`")
 
 
-def rights(names: Names, caller: aws_clients.Caller) -> Iterator[Finding]:
+def rights(stack_id: StackId, caller: aws_clients.Caller) -> Iterator[Finding]:
     """Every action that `ahx infra policy user` lists."""
-    of = permissions.principal(caller)
+    of = permission_check.principal(caller)
     if of is None:
         text = "These are the keys of the account's root user, who may do everything; one slip can cost the account."
         yield Finding("permissions", "warning", text, "make a user with what `ahx infra policy user` prints")
         return
-    verdicts, how = permissions.simulate(policies.user(names), of, names.region), "IAM's policy simulation"
+    verdicts, how = permission_check.simulate(policies.user(stack_id), of, stack_id.region), "IAM's policy simulation"
     if verdicts is None:
-        verdicts, how = list(permissions.probe(names)), "calls that only read, as IAM's simulation is not allowed"
+        verdicts, how = (
+            list(permission_check.probe(stack_id)),
+            "calls that only read, as IAM's simulation is not allowed",
+        )
     denied = sorted((one for one in verdicts if not one.allowed), key=lambda one: one.resource)
     for resource, group in groupby(denied, key=lambda one: one.resource):
         text = f"Not allowed on {resource}: {', '.join(sorted({one.action for one in group}))} (by {how})."
@@ -133,9 +138,9 @@ def rights(names: Names, caller: aws_clients.Caller) -> Iterator[Finding]:
         yield Finding("permissions", "ok", f"All {count} actions that were tried are allowed (by {how}).")
 
 
-def quotas(names: Names, instance_types: Sequence[str]) -> Iterator[Finding]:
+def quotas(stack_id: StackId, instance_types: Sequence[str]) -> Iterator[Finding]:
     """How many instances of each type may train at once. A new account often has none of those with a GPU."""
-    client = aws_clients.client("service-quotas", names.region)
+    client = aws_clients.client("service-quotas", stack_id.region)
     with aws_clients.sentences("read the quotas of SageMaker"):
         found = _quotas(client, "list_aws_default_service_quotas") | _quotas(client, "list_service_quotas")
     for kind in instance_types:
@@ -143,24 +148,27 @@ def quotas(names: Names, instance_types: Sequence[str]) -> Iterator[Finding]:
         if quota is None:
             yield Finding("quotas", "problem", f"SageMaker has no quota for {kind}.", "check the name of the type")
         elif quota["Value"] < 1:
-            place = names.console(f"servicequotas/home/services/sagemaker/quotas/{quota['QuotaCode']}")
-            text = f"The quota of {kind} for training is 0 in {names.region}: every job would be refused."
+            place = _console(stack_id, f"servicequotas/home/services/sagemaker/quotas/{quota['QuotaCode']}")
+            text = f"The quota of {kind} for training is 0 in {stack_id.region}: every job would be refused."
             yield Finding("quotas", "problem", text, f"ask for more at {place}")
         else:
             yield Finding("quotas", "ok", f"{quota['Value']:,.0f} instances of {kind} may train at once.")
 
 
-def image_in_ecr(names: Names, image: str) -> Iterator[Finding]:
+def image_in_ecr(stack_id: StackId, image: str) -> Iterator[Finding]:
     """Whether there is one to train with, and whether it is the one that was built here last."""
-    pushed = ecr.pushed(names)
+    repository = Repository(stack_id)
+    pushed = ecr.pushed(repository)
     if not pushed:
         level: Level = (
             "warning" if aws_clients.endpoint() else "problem"
         )  # an AWS on this machine can run this machine's images
-        yield Finding("image", level, f"There is no image in {names.image}.", f"run `ahx push --image {image}`")
+        yield Finding("image", level, f"There is no image in {repository.image}.", f"run `ahx push --image {image}`")
         return
     newest = pushed[0]
-    text = f"The newest of {len(pushed)} in {names.image} is {newest.digest}, pushed {newest.pushed:%Y-%m-%d %H:%M}."
+    text = (
+        f"The newest of {len(pushed)} in {repository.image} is {newest.digest}, pushed {newest.pushed:%Y-%m-%d %H:%M}."
+    )
     yield Finding("image", "ok", text)
     try:
         tag = ecr.local(image).tag
@@ -186,17 +194,17 @@ def _told(check: str, level: Level, error: ServiceError) -> Finding:
     return Finding(check, level, f"{text[:1].upper()}{text[1:]}.", step)
 
 
-def _stacks(names: Names) -> list[str | None]:
-    """The regions with a bucket of ours: first names.region or None, then the others or None each.
+def _stacks(stack_id: StackId) -> list[str | None]:
+    """The regions with a bucket of ours: first stack_id.region or None, then the others or None each.
 
     S3 answers 404 for no bucket whatever the caller may do, and something else for one that is there.
     """
     session = boto3.Session()
-    others = sorted({*session.get_available_regions("sagemaker", names.partition)} - {names.region})
-    s3 = aws_clients.client("s3", names.region)
+    others = sorted({*session.get_available_regions("sagemaker", stack_id.partition)} - {stack_id.region})
+    s3 = aws_clients.client("s3", stack_id.region)
 
     def there(region: str) -> str | None:
-        bucket = Names(names.account, region, names.partition, names.prefix).bucket
+        bucket = Bucket(replace(stack_id, region=region)).name
         try:
             s3.head_bucket(Bucket=bucket)
         except aws_clients.exceptions.ClientError as error:
@@ -204,7 +212,13 @@ def _stacks(names: Names) -> list[str | None]:
         return region
 
     with aws_clients.sentences("look for buckets"), ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(there, [names.region, *others]))
+        return list(pool.map(there, [stack_id.region, *others]))
+
+
+def _console(stack_id: StackId, path: str) -> str:
+    """An address in AWS's web console."""
+    hosts = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+    return f"https://{stack_id.region}.{hosts.get(stack_id.partition, 'console.aws.amazon.com')}/{path}"
 
 
 def _quotas(client: Any, operation: str) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ahx.errors import ServiceError
 from infra import aws_clients
-from infra.provision.names import Names
+from infra.provision.repository import Repository
 from infra.run_local.started import docker_command
 
 PLATFORM = ("linux", "amd64")  # what SageMaker's instances are
@@ -68,31 +68,30 @@ def local(name: str) -> LocalImage:
     return LocalImage(name, found["Id"], (found["Os"], found["Architecture"]), revision)
 
 
-def pushed(names: Names, ecr: Any = None) -> list[Pushed]:
+def pushed(repository: Repository) -> list[Pushed]:
     """The images in ECR, the newest first. Raises ServiceError when there is no repository."""
-    ecr = ecr or aws_clients.client("ecr", names.region)
-    with _repository(names):
-        pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=names.repository))
+    with _missing(repository):
+        pages = list(repository.api.get_paginator("describe_images").paginate(repositoryName=repository.name))
     images = [_pushed(one) for page in pages for one in page["imageDetails"]]
     return sorted(images, key=lambda image: image.pushed, reverse=True)
 
 
-def with_tag(names: Names, tag: str, ecr: Any) -> Pushed | None:
+def with_tag(repository: Repository, tag: str) -> Pushed | None:
     """The image in ECR that has this tag."""
-    with _repository(names):
+    with _missing(repository):
         found = aws_clients.unless(
             ["ImageNotFoundException"],
-            ecr.describe_images,
-            repositoryName=names.repository,
+            repository.api.describe_images,
+            repositoryName=repository.name,
             imageIds=[{"imageTag": tag}],
         )
     return _pushed(found["imageDetails"][0]) if found else None
 
 
-def registry(ecr: Any) -> Registry:
+def registry(repository: Repository) -> Registry:
     """ECR's address and a password for it. Raises ServiceError for an AWS of one's own that has no registry."""
     with aws_clients.sentences("get a password for ECR"):
-        given = ecr.get_authorization_token()["authorizationData"][0]
+        given = repository.api.get_authorization_token()["authorizationData"][0]
     host = given["proxyEndpoint"].partition("://")[2]
     if aws_clients.endpoint() and host.endswith(_AMAZON):
         raise ServiceError(f"the AWS at {aws_clients.endpoint()} has no registry of its own; `ahx aws` has one")
@@ -100,9 +99,9 @@ def registry(ecr: Any) -> Registry:
     return Registry(host, user, password)
 
 
-def push(image: LocalImage, place: Registry, names: Names) -> None:
+def push(image: LocalImage, place: Registry, repository: Repository) -> None:
     """Tag the image and push it; Docker prints how far it is. Raises ServiceError. Nothing half-pushed is ever seen."""
-    there = f"{place.host}/{names.repository}:{image.tag}"
+    there = f"{place.host}/{repository.name}:{image.tag}"
     _call("tag", image.id, there)
     _call("login", "--username", place.user, "--password-stdin", place.host, stdin=place.password)
     try:
@@ -138,15 +137,15 @@ def _last_line(text: str) -> str:
 
 
 @contextmanager
-def _repository(names: Names) -> Iterator[None]:
+def _missing(repository: Repository) -> Iterator[None]:
     """A missing repository becomes a sentence with the next step."""
-    with aws_clients.sentences(f"look into the repository {names.repository}"):
+    with aws_clients.sentences(f"look into the repository {repository.name}"):
         try:
             yield
         except aws_clients.exceptions.ClientError as error:
             if aws_clients.code(error) == "RepositoryNotFoundException":
                 raise ServiceError(
-                    f"there is no repository {names.repository} in {names.region}; `ahx infra apply` makes it"
+                    f"there is no repository {repository.name} in {repository.region}; `ahx infra apply` makes it"
                 ) from error
             raise
 

@@ -15,9 +15,9 @@ from ahx.errors import InputError, ServiceError
 from ahx.text.printing import data
 
 if TYPE_CHECKING:
-    from infra.provision.names import Names
     from infra.provision.show import Line
     from infra.provision.stack import Plan
+    from infra.provision.stack_id import StackId
 
 EXAMPLES = [
     "ahx infra apply --yes --budget 50 --email me@example.org",
@@ -97,11 +97,11 @@ def _plan(args: argparse.Namespace) -> int:
     from infra import aws_clients
     from infra.provision import show
 
-    names, plans = _plans(args)
+    stack_id, plans = _plans(args)
     if args.json:
-        data(json.dumps(show.as_json(names, aws_clients.endpoint(), plans), indent=2))
+        data(json.dumps(show.as_json(stack_id, aws_clients.endpoint(), plans), indent=2))
     else:
-        _print(show.where(names, aws_clients.endpoint()))
+        _print(show.where(stack_id, aws_clients.endpoint()))
         _print(show.lines(plans))
         _print([("", ""), (f"{show.summary(plans)}.", "bold")])
     return _SOMETHING_TO_DO if any(plan.todo for plan in plans) else 0
@@ -111,14 +111,14 @@ def _apply(args: argparse.Namespace) -> int:
     from infra import aws_clients
     from infra.provision import show, stack
 
-    names, plans = _plans(args)
+    stack_id, plans = _plans(args)
     todo = [plan for plan in plans if plan.todo]
-    _print(show.where(names, aws_clients.endpoint()))
+    _print(show.where(stack_id, aws_clients.endpoint()))
     _print(show.lines(todo))
     _print([("", ""), (f"{show.summary(plans)}.", "bold")])
     if not todo:
         return 0
-    _ask(args.yes, f"Apply this to account {names.account}?")
+    _ask(args.yes, f"Apply this to account {stack_id.account}?")
     writes = sum(stack.apply(plan, lambda step: print(step, flush=True)) for plan in todo)
     print(f"Done: {writes} writes.")
     if args.email:
@@ -128,18 +128,18 @@ def _apply(args: argparse.Namespace) -> int:
 
 def _destroy(args: argparse.Namespace) -> int:
     from infra.provision import stack
-    from infra.provision.names import SAGEMAKER_LOG_GROUP
     from infra.provision.resource import Choices
+    from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
 
-    names = _names(args)
-    found = list(stack.present(stack.resources(names, Choices())))
+    stack_id = _stack_id(args)
+    found = list(stack.present(stack.resources(stack_id, Choices())))
     for resource in (resource for resource, ours in found if not ours):
         print(f"The {resource.title} does not carry our tag and is left as it is.")
     ours = [resource for resource, is_ours in reversed(found) if is_ours]
     if not ours:
-        print(f"There is nothing of {names.prefix!r} in account {names.account}, {names.region}.")
+        print(f"There is nothing of {stack_id.prefix!r} in account {stack_id.account}, {stack_id.region}.")
         return 0
-    if jobs := stack.running(names):
+    if jobs := stack.running(stack_id):
         count = "1 of our jobs is" if len(jobs) == 1 else f"{len(jobs)} of our jobs are"
         some = ", ".join(jobs[:3]) + (" ..." if len(jobs) > 3 else "")
         raise ServiceError(f"{count} not over ({some}), so nothing was deleted; wait for them, or stop them first")
@@ -148,7 +148,7 @@ def _destroy(args: argparse.Namespace) -> int:
     if any(held for _, held in full) and not args.delete_data:
         lost = " and ".join(f"{held} in the {one.title}" for one, held in full if held)
         raise ServiceError(f"there is data: {lost}, so nothing was deleted; to delete them too, add --delete-data")
-    _ask(args.yes, f"Delete all of this from account {names.account}?")
+    _ask(args.yes, f"Delete all of this from account {stack_id.account}?")
     for resource in ours:
         print(f"delete {resource.title}", flush=True)
         stack.destroy(resource)
@@ -175,19 +175,17 @@ def _doctor(args: argparse.Namespace) -> int:
 def _policy(args: argparse.Namespace) -> int:
     from infra.provision import policies
 
-    data(json.dumps(getattr(policies, args.of)(_names(args)), indent=2))
+    data(json.dumps(getattr(policies, args.of)(_stack_id(args)), indent=2))
     return 0
 
 
-def _names(args: argparse.Namespace) -> "Names":
+def _stack_id(args: argparse.Namespace) -> "StackId":
     from infra import aws_clients
-    from infra.provision.names import Names
 
-    caller = aws_clients.caller(args.region)
-    return Names(caller.account, caller.region, caller.partition, args.prefix)
+    return aws_clients.caller(args.region).stack_id(args.prefix)
 
 
-def _plans(args: argparse.Namespace) -> "tuple[Names, list[Plan]]":
+def _plans(args: argparse.Namespace) -> "tuple[StackId, list[Plan]]":
     from infra.provision import stack
     from infra.provision.resource import Choices
 
@@ -198,10 +196,10 @@ def _plans(args: argparse.Namespace) -> "tuple[Names, list[Plan]]":
         0 < args.email.find("@") < len(args.email) - 1 and args.email.split() == [args.email]
     ):
         raise InputError(f"--email: {args.email!r} is not an address such as me@example.org")
-    names = _names(args)
-    found = stack.resources(names, Choices(spend=args.spend, budget=args.budget, email=args.email))
+    stack_id = _stack_id(args)
+    found = stack.resources(stack_id, Choices(spend=args.spend, budget=args.budget, email=args.email))
     plans = [stack.plan(resource, adopt=args.adopt) for resource in found]
-    return names, [plan for plan in plans if plan is not None]
+    return stack_id, [plan for plan in plans if plan is not None]
 
 
 def _ask(yes: bool, question: str) -> None:

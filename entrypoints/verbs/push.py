@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Push, unless it is there already. Returns the exit code."""
     from infra import aws_clients, ecr
-    from infra.provision.names import Names
+    from infra.provision.repository import Repository
 
     image = ecr.local(args.image)
     if image.platform != ecr.PLATFORM:
@@ -33,17 +33,15 @@ def run(args: argparse.Namespace) -> int:
             f"--image: {args.image} is for {'/'.join(image.platform)}, and SageMaker's instances are linux/amd64;"
             " build it with docker build --platform linux/amd64"
         )
-    caller = aws_clients.caller(args.region)
-    names = Names(caller.account, caller.region, caller.partition, args.prefix)
-    ecr = aws_clients.client("ecr", names.region)
-    there = ecr.with_tag(names, image.tag, ecr)
+    repository = Repository(aws_clients.caller(args.region).stack_id(args.prefix))
+    there = ecr.with_tag(repository, image.tag)
     is_new = there is None
     if there is None:
-        ecr.push(image, ecr.registry(ecr), names)
-        there = ecr.with_tag(names, image.tag, ecr)
+        ecr.push(image, ecr.registry(repository), repository)
+        there = ecr.with_tag(repository, image.tag)
     if there is None:
         raise ServiceError(f"ECR does not know {image.tag} although Docker has pushed it; run the command again")
-    address = f"{names.image}@{there.digest}"
+    address = f"{repository.image}@{there.digest}"
     if args.json:
         data(json.dumps({"image": address, "digest": there.digest, "tag": image.tag, "pushed": is_new}))
     else:

@@ -136,7 +136,7 @@ class Engine:
         """Read back what there is; whether anything has changed."""
         jobs = self.backend.jobs(self.state.sweep)
         before = {row.name: row.job for row in self.state.rows}
-        pattern = job_pattern(self.state.rows[0].template.names, self.state.sweep) if self.state.rows else None
+        pattern = job_pattern(self.state.rows[0].template.stack_id, self.state.sweep) if self.state.rows else None
         for name, job in jobs.items():
             match = pattern.fullmatch(name) if pattern else None
             row = self._by_name.get(match[1]) if match else None

@@ -12,9 +12,12 @@ from typing import Any, Self
 
 from ahx.training.metrics import METRIC_DEFINITIONS
 from infra.launch.sweep import Config, as_strings
-from infra.provision.names import Names
+from infra.provision.bucket import Bucket
+from infra.provision.role import Role
+from infra.provision.stack_id import StackId
+from infra.provision.training_jobs import name_prefix
+from opt_ml.paths import OptMl
 
-CHECKPOINTS = "/opt/ml/checkpoints"
 INSTANCE_TYPE = "ml.m5.large"
 _KEY_DIGITS = 10
 
@@ -24,7 +27,7 @@ class JobTemplate:
     """What all jobs of one sweep share."""
 
     sweep: str
-    names: Names
+    stack_id: StackId
     image: str  # address in a registry, with its digest
     image_digest: str  # of what runs, wherever it runs: another one makes other jobs
     channels: Mapping[str, str] = field(default_factory=dict)  # channel -> s3://... or a local folder
@@ -36,11 +39,13 @@ class JobTemplate:
     volume_gb: int = 10
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As sweeps keep it, with the stack under the key "names"."""
+        data = asdict(self)
+        return {"sweep": data.pop("sweep"), "names": data.pop("stack_id"), **data}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**{**data, "names": Names(**data["names"])})
+        return cls(stack_id=StackId(**data["names"]), **{key: value for key, value in data.items() if key != "names"})
 
 
 def key(config: Config, data_hash: str, image_digest: str) -> str:
@@ -51,36 +56,36 @@ def key(config: Config, data_hash: str, image_digest: str) -> str:
 
 def job_name(template: JobTemplate, config: Config, attempt: int = 1) -> str:
     """ahx-<sweep>-<10 hex>, -r2 for a retry: the idempotency key of CreateTrainingJob, which has no client token."""
-    name = f"{template.names.job_prefix}{template.sweep}-{key(config, template.data_hash, template.image_digest)}"
+    name = f"{name_prefix(template.stack_id)}{template.sweep}-{key(config, template.data_hash, template.image_digest)}"
     return name if attempt == 1 else f"{name}-r{attempt}"
 
 
-def job_pattern(names: Names, sweep: str) -> re.Pattern[str]:
+def job_pattern(stack_id: StackId, sweep: str) -> re.Pattern[str]:
     """Matches the names of the sweep's jobs, and of no other sweep's; groups: the name without attempt, the attempt."""
-    return re.compile(rf"({re.escape(names.job_prefix + sweep)}-[0-9a-f]{{{_KEY_DIGITS}}})(?:-r(\d+))?")
+    return re.compile(rf"({re.escape(name_prefix(stack_id) + sweep)}-[0-9a-f]{{{_KEY_DIGITS}}})(?:-r(\d+))?")
 
 
 def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
     """The request that starts one job. All attempts of a spot job share its checkpoints; a retry starts afresh."""
-    name = job_name(template, config, attempt)
+    name, bucket = job_name(template, config, attempt), Bucket(template.stack_id)
     request: dict[str, Any] = {
         "TrainingJobName": name,
-        "RoleArn": template.names.role_arn,
+        "RoleArn": Role(template.stack_id).arn,
         "AlgorithmSpecification": {
             "TrainingImage": template.image,
             "TrainingInputMode": "File",
             "MetricDefinitions": METRIC_DEFINITIONS,
         },
         "HyperParameters": as_strings(config),
-        "OutputDataConfig": {"S3OutputPath": template.names.output_uri},
-        "CheckpointConfig": {"S3Uri": template.names.checkpoints_uri(name), "LocalPath": CHECKPOINTS},
+        "OutputDataConfig": {"S3OutputPath": bucket.output_uri},
+        "CheckpointConfig": {"S3Uri": bucket.checkpoints_uri(name), "LocalPath": str(OptMl().checkpoints)},
         "ResourceConfig": {
             "InstanceType": template.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": template.volume_gb,
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": template.max_runtime},
-        "Tags": [{"Key": k, "Value": v} for k, v in {**template.names.tags, "ahx:sweep": template.sweep}.items()],
+        "Tags": [{"Key": k, "Value": v} for k, v in {**template.stack_id.tags, "ahx:sweep": template.sweep}.items()],
         "Environment": {"PYTHONUNBUFFERED": "1"},
     }
     if template.channels:

@@ -67,7 +67,7 @@ def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
     image = backend.image(options.image)
     template = JobTemplate(
         sweep=sweep.name,
-        names=backend.names,
+        stack_id=backend.stack_id,
         image=image.address,
         image_digest=image.digest,
         channels={channel: backend.shared_at(digest) for channel, digest in digests.items()},

@@ -4,16 +4,21 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
+from infra.provision import training_jobs
 from infra.provision.resource import (
     EMAIL_TAG,
     LIMIT_TAG,
+    TAGGING,
     Attributes,
     Resource,
+    Statement,
+    allow,
     document,
     our_tags,
     tag_list,
+    unless,
 )
+from infra.provision.topic import Topic
 
 DEFAULT_SPEND = 50.0  # USD
 
@@ -30,23 +35,32 @@ class FailedJobsRule(Resource):
     service = "events"
 
     @property
+    def name(self) -> str:
+        return f"{self.stack_id.prefix}-failed-jobs"
+
+    @property
     def arn(self) -> str:
-        return self.names.failed_jobs_rule_arn
+        return self.stack_id.arn("events", f"rule/{self.name}")
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("PutRule", "DescribeRule", "DeleteRule", "ListTargetsByRule", "RemoveTargets")
+        return [allow("FailedJobs", [f"events:{verb}" for verb in (*verbs, *TAGGING)], self.arn)]
 
     def wanted(self, live: Attributes | None) -> Attributes:
+        ours = {"prefix": training_jobs.name_prefix(self.stack_id)}
         pattern = {
             "source": ["aws.sagemaker"],
             "detail-type": ["SageMaker Training Job State Change"],
-            "detail": {"TrainingJobStatus": ["Failed"], "TrainingJobName": [{"prefix": self.names.job_prefix}]},
+            "detail": {"TrainingJobStatus": ["Failed"], "TrainingJobName": [ours]},
         }
-        return {"tags": self.names.tags, "pattern": document(pattern), "state": "ENABLED"}
+        return {"tags": self.stack_id.tags, "pattern": document(pattern), "state": "ENABLED"}
 
     def read(self) -> Attributes | None:
-        rule = aws_clients.unless(_GONE, self.api.describe_rule, **self._rule)
+        rule = unless(_GONE, self.api.describe_rule, **self._rule)
         if rule is None:
             return None
         return {
-            "tags": our_tags(self.names, self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]),
+            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]),
             "pattern": document(rule.get("EventPattern") or "{}"),
             "state": rule["State"],
         }
@@ -63,15 +77,15 @@ class FailedJobsRule(Resource):
 
     def delete(self) -> None:
         """A rule that somebody gave targets goes only after them."""
-        targets = aws_clients.unless(_GONE, self.api.list_targets_by_rule, Rule=self.names.failed_jobs_rule)
+        targets = unless(_GONE, self.api.list_targets_by_rule, Rule=self.name)
         if targets and targets["Targets"]:
             ids = [target["Id"] for target in targets["Targets"]]
-            aws_clients.unless(_GONE, self.api.remove_targets, Rule=self.names.failed_jobs_rule, Ids=ids)
-        aws_clients.unless(_GONE, self.api.delete_rule, **self._rule)
+            unless(_GONE, self.api.remove_targets, Rule=self.name, Ids=ids)
+        unless(_GONE, self.api.delete_rule, **self._rule)
 
     @property
     def _rule(self) -> dict[str, str]:
-        return {"Name": self.names.failed_jobs_rule}
+        return {"Name": self.name}
 
     def _put(self, values: Attributes, **more: Any) -> None:
         """The pattern's strings as lists again: `document` made them plain, which EventBridge would refuse."""
@@ -82,12 +96,24 @@ class FailedJobsRule(Resource):
 class Alarm(Resource):
     """A CloudWatch alarm on one metric, which mails to the topic where there is one."""
 
+    kind = "alarm"
     service = "cloudwatch"
+
+    @property
+    def arn(self) -> str:
+        return self.stack_id.arn("cloudwatch", f"alarm:{self.name}", self.region)
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("DeleteAlarms", "DescribeAlarms", "PutMetricAlarm")
+        return [
+            allow("Alarms", [f"cloudwatch:{verb}" for verb in verbs], self.arn),
+            allow("AlarmTags", [f"cloudwatch:{verb}" for verb in TAGGING], self.arn),
+        ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
         email = self.chosen(self.choices.email, EMAIL_TAG, live)
-        tags = {**self.names.tags, EMAIL_TAG: email} if email else self.names.tags
-        actions = [self.names.topic_arn(self.region)] if email else []
+        tags = {**self.stack_id.tags, EMAIL_TAG: email} if email else self.stack_id.tags
+        actions = [Topic(self.stack_id, self.choices, self.region).arn] if email else []
         return {"tags": tags, "actions": actions, "actions enabled": True, "missing data": "notBreaching"}
 
     def read(self) -> Attributes | None:
@@ -97,7 +123,7 @@ class Alarm(Resource):
         alarm = found[0]
         tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
         return {
-            "tags": our_tags(self.names, tags),
+            "tags": our_tags(self.stack_id, tags),
             "metric": f"{alarm['Namespace']} {alarm['MetricName']}",
             "dimensions": {one["Name"]: one["Value"] for one in alarm["Dimensions"]},
             "when": f"{alarm['Statistic']} of {alarm['EvaluationPeriods']} x {alarm['Period']} s",
@@ -119,7 +145,7 @@ class Alarm(Resource):
             self._put({**(self.read() or {}), attribute: value})  # the call replaces all but the tags
 
     def delete(self) -> None:
-        aws_clients.unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
+        unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
 
     def _put(self, values: Attributes, **more: Any) -> None:
         namespace, metric = values["metric"].rsplit(" ", 1)
@@ -145,16 +171,14 @@ class Alarm(Resource):
 class FailedJobsAlarm(Alarm):
     """Goes off within five minutes of a failed job."""
 
-    kind = "alarm"
-
     @property
-    def arn(self) -> str:
-        return self.names.failed_jobs_alarm_arn
+    def name(self) -> str:
+        return f"{self.stack_id.prefix}-failed-jobs"
 
     def wanted(self, live: Attributes | None) -> Attributes:
         return super().wanted(live) | {
             "metric": "AWS/Events TriggeredRules",
-            "dimensions": {"RuleName": self.names.failed_jobs_rule},
+            "dimensions": {"RuleName": FailedJobsRule(self.stack_id).name},
             "when": "Sum of 1 x 300 s",
             "comparison": "GreaterThanOrEqualToThreshold",
             "threshold": 1.0,
@@ -168,11 +192,9 @@ class SpendAlarm(Alarm):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html
     """
 
-    kind = "alarm"
-
     @property
-    def arn(self) -> str:
-        return self.names.spend_alarm_arn
+    def name(self) -> str:
+        return f"{self.stack_id.prefix}-spend-{self.stack_id.region}"
 
     def wanted(self, live: Attributes | None) -> Attributes:
         limit = float(self.chosen(self.choices.spend, LIMIT_TAG, live) or DEFAULT_SPEND)

@@ -5,9 +5,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ahx.errors import ServiceError
-from infra import aws_clients
-from infra.provision import policies
-from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
+from infra.provision.resource import (
+    Attributes,
+    Policy,
+    Resource,
+    Statement,
+    allow,
+    document,
+    our_tags,
+    policy,
+    tag_list,
+    unless,
+)
+from infra.provision.stack_id import StackId
 
 CHECKPOINT_DAYS = 30  # since they were written; models and data stay until somebody deletes them
 OLD_VERSION_DAYS = 30  # since something newer, or a deletion, replaced it
@@ -45,35 +55,80 @@ class Bucket(Resource):
     service = "s3"
 
     @property
+    def name(self) -> str:
+        """Buckets share one name space with all of AWS: the account makes this one unique."""
+        return f"{self.stack_id.prefix}-{self.stack_id.account}-{self.stack_id.region}"
+
+    @property
     def arn(self) -> str:
-        return self.names.bucket_arn
+        return self.stack_id.arn("s3", self.name, region="", account="")
+
+    def data_uri(self, name: str) -> str:
+        """The folder of one data set."""
+        return f"s3://{self.name}/data/{name}"
+
+    def checkpoints_uri(self, job: str) -> str:
+        """What /opt/ml/checkpoints of one job is kept in sync with."""
+        return f"s3://{self.name}/checkpoints/{job}"
+
+    @property
+    def output_uri(self) -> str:
+        """S3OutputPath of all jobs: SageMaker adds JOB/output/model.tar.gz and JOB/output/output.tar.gz."""
+        return f"s3://{self.name}/output"
+
+    def provisioner_permissions(self) -> list[Statement]:
+        settings = (
+            "BucketPolicy",
+            "BucketPublicAccessBlock",
+            "BucketTagging",
+            "BucketVersioning",
+            "BucketOwnershipControls",
+            "EncryptionConfiguration",
+            "LifecycleConfiguration",
+        )
+        verbs = ("CreateBucket", "DeleteBucket", "TagResource")
+        lists = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads")
+        both = [f"{verb}{setting}" for setting in settings for verb in ("Get", "Put")]
+        empty = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"]
+        return [
+            allow("BucketItself", [f"s3:{action}" for action in (*both, *verbs, *lists)], self.arn),
+            allow("EmptyTheBucket", empty, f"{self.arn}/*"),
+        ]
+
+    def user_permissions(self) -> list[Statement]:
+        objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        return [allow("FindObjects", ["s3:ListBucket"], self.arn), allow("Objects", objects, f"{self.arn}/*")]
+
+    def job_permissions(self) -> list[Statement]:
+        return [
+            allow("FindData", ["s3:ListBucket"], self.arn),
+            allow("ReadDataAndWriteModels", ["s3:GetObject", "s3:PutObject"], f"{self.arn}/*"),
+        ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
         names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         return {
-            "tags": self.names.tags,
+            "tags": self.stack_id.tags,
             "public access block": dict.fromkeys(names, True),
             "ownership": "BucketOwnerEnforced",
             "encryption": "AES256",
             "versioning": "Enabled",
             "lifecycle": _LIFECYCLE,
-            "policy": document(policies.bucket(self.names)),
+            "policy": document(only_with_tls(self.stack_id)),
         }
 
     def read(self) -> Attributes | None:
         if not self._exists():
             return None
         api, ours = self.api, self._ours
-        tags = aws_clients.unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)
-        block = aws_clients.unless(["NoSuchPublicAccessBlockConfiguration"], api.get_public_access_block, **ours)
-        owner = aws_clients.unless(["OwnershipControlsNotFoundError"], api.get_bucket_ownership_controls, **ours)
-        crypt = aws_clients.unless(
-            ["ServerSideEncryptionConfigurationNotFoundError"], api.get_bucket_encryption, **ours
-        )
-        rules = aws_clients.unless(["NoSuchLifecycleConfiguration"], api.get_bucket_lifecycle_configuration, **ours)
-        policy = aws_clients.unless(["NoSuchBucketPolicy"], api.get_bucket_policy, **ours)
+        tags = unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)
+        block = unless(["NoSuchPublicAccessBlockConfiguration"], api.get_public_access_block, **ours)
+        owner = unless(["OwnershipControlsNotFoundError"], api.get_bucket_ownership_controls, **ours)
+        crypt = unless(["ServerSideEncryptionConfigurationNotFoundError"], api.get_bucket_encryption, **ours)
+        rules = unless(["NoSuchLifecycleConfiguration"], api.get_bucket_lifecycle_configuration, **ours)
+        policy = unless(["NoSuchBucketPolicy"], api.get_bucket_policy, **ours)
         return {
-            "tags": our_tags(self.names, tags["TagSet"] if tags else []),
+            "tags": our_tags(self.stack_id, tags["TagSet"] if tags else []),
             "public access block": block and block["PublicAccessBlockConfiguration"],
             "ownership": owner and owner["OwnershipControls"]["Rules"][0]["ObjectOwnership"],
             "encryption": crypt and _algorithm(crypt),
@@ -87,16 +142,14 @@ class Bucket(Resource):
         if self.region != "us-east-1":  # the one region that must not be named
             configuration["LocationConstraint"] = self.region
         self.api.create_bucket(
-            Bucket=self.names.bucket, ObjectOwnership=wanted["ownership"], CreateBucketConfiguration=configuration
+            Bucket=self.name, ObjectOwnership=wanted["ownership"], CreateBucketConfiguration=configuration
         )
         return ["tags", "ownership"]
 
     def write(self, attribute: str, value: Any) -> None:
         api, ours = self.api, self._ours
         if attribute == "tags":
-            tags = aws_clients.unless(
-                ["NoSuchTagSet"], api.get_bucket_tagging, **ours
-            )  # this call replaces all of them
+            tags = unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)  # this call replaces all of them
             others = [tag for tag in (tags["TagSet"] if tags else []) if tag["Key"] not in value]
             api.put_bucket_tagging(**ours, Tagging={"TagSet": [*others, *tag_list(value)]})
         elif attribute == "public access block":
@@ -134,21 +187,23 @@ class Bucket(Resource):
                 left = self.api.delete_objects(**self._ours, Delete={"Objects": keys, "Quiet": True}).get("Errors")
                 if left:
                     raise ServiceError(
-                        f"cannot delete s3://{self.names.bucket}/{left[0]['Key']}: {left[0].get('Message')};"
-                        " whatever is left stays, so mend this and run the command again"
+                        f"cannot delete s3://{self.name}/{left[0]['Key']}: {left[0].get('Message')};"
+                        " what is left stays; solve this, and run the command again"
                     )
         for page in self._pages("list_multipart_uploads"):
             for upload in page.get("Uploads", ()):
                 key = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                aws_clients.unless(["NoSuchUpload"], self.api.abort_multipart_upload, **self._ours, **key)
-        aws_clients.unless(_GONE, self.api.delete_bucket, **self._ours)
+                unless(["NoSuchUpload"], self.api.abort_multipart_upload, **self._ours, **key)
+        unless(_GONE, self.api.delete_bucket, **self._ours)
 
     @property
     def _ours(self) -> dict[str, str]:
         """The bucket, and the account that it must belong to: a stranger's of the same name is never touched."""
-        return {"Bucket": self.names.bucket, "ExpectedBucketOwner": self.names.account}
+        return {"Bucket": self.name, "ExpectedBucketOwner": self.stack_id.account}
 
     def _exists(self) -> bool:
+        from infra import aws_clients
+
         try:
             self.api.head_bucket(**self._ours)
         except aws_clients.exceptions.ClientError as error:
@@ -156,7 +211,7 @@ class Bucket(Resource):
                 return False
             if aws_clients.code(error) == "403":
                 raise ServiceError(
-                    f"the bucket {self.names.bucket} belongs to another account, or you may not see it;"
+                    f"the bucket {self.name} belongs to another account, or you may not see it;"
                     " choose another --prefix, or see `ahx infra doctor`"
                 ) from error
             raise
@@ -164,6 +219,21 @@ class Bucket(Resource):
 
     def _pages(self, operation: str) -> Iterator[dict[str, Any]]:
         yield from self.api.get_paginator(operation).paginate(**self._ours)
+
+
+def only_with_tls(stack_id: StackId) -> Policy:
+    """The bucket's own policy: nobody reaches it without TLS, whatever else they are allowed."""
+    arn = Bucket(stack_id).arn
+    return policy(
+        {
+            "Sid": "OnlyWithTLS",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [arn, f"{arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
 
 
 def _rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,8 +3,18 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, our_tags, tag_list
+from infra.provision.resource import (
+    EMAIL_TAG,
+    LIMIT_TAG,
+    TAGGING,
+    Attributes,
+    Resource,
+    Statement,
+    allow,
+    our_tags,
+    tag_list,
+    unless,
+)
 
 # When mail goes out: in per cent of the limit.
 _MAILS = [("ACTUAL", 80.0), ("FORECASTED", 100.0)]
@@ -19,15 +29,24 @@ class Budget(Resource):
     service = "budgets"
 
     @property
+    def name(self) -> str:
+        """Budgets belong to all regions of an account: the region keeps two stacks apart."""
+        return f"{self.stack_id.prefix}-monthly-{self.stack_id.region}"
+
+    @property
     def arn(self) -> str:
-        return self.names.budget_arn
+        return self.stack_id.arn("budgets", f"budget/{self.name}", region="")
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("ModifyBudget", "ViewBudget", *TAGGING)
+        return [allow("Budget", [f"budgets:{verb}" for verb in verbs], self.arn)]
 
     def wanted(self, live: Attributes | None) -> Attributes | None:
         limit = self.chosen(self.choices.budget, LIMIT_TAG, live)
         if limit is None:
-            return None if live is None else {"tags": self.names.tags}
+            return None if live is None else {"tags": self.stack_id.tags}
         email = self.chosen(self.choices.email, EMAIL_TAG, live)
-        tags = {**self.names.tags, LIMIT_TAG: f"{float(limit):g}"}
+        tags = {**self.stack_id.tags, LIMIT_TAG: f"{float(limit):g}"}
         return {
             "tags": {**tags, EMAIL_TAG: email} if email else tags,
             "limit in USD": float(limit),
@@ -35,7 +54,7 @@ class Budget(Resource):
         }
 
     def read(self) -> Attributes | None:
-        found = aws_clients.unless(_GONE, self.api.describe_budget, **self._budget)
+        found = unless(_GONE, self.api.describe_budget, **self._budget)
         if found is None:
             return None
         mails = [
@@ -44,15 +63,15 @@ class Budget(Resource):
             for to in self._to(one)
         ]
         return {
-            "tags": our_tags(self.names, self.api.list_tags_for_resource(ResourceARN=self.arn)["ResourceTags"]),
+            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(ResourceARN=self.arn)["ResourceTags"]),
             "limit in USD": float(found["Budget"]["BudgetLimit"]["Amount"]),
             "mails": sorted(mails),
         }
 
     def create(self, wanted: Attributes) -> Iterable[str]:
         limit = {"Amount": f"{wanted['limit in USD']:g}", "Unit": "USD"}
-        budget = {"BudgetName": self.names.budget, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
-        self.api.create_budget(AccountId=self.names.account, Budget=budget, ResourceTags=tag_list(wanted["tags"]))
+        budget = {"BudgetName": self.name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
+        self.api.create_budget(AccountId=self.stack_id.account, Budget=budget, ResourceTags=tag_list(wanted["tags"]))
         return ["tags", "limit in USD"]
 
     def write(self, attribute: str, value: Any) -> None:
@@ -62,16 +81,16 @@ class Budget(Resource):
             budget = self.api.describe_budget(**self._budget)["Budget"]
             kept = {key: budget[key] for key in ("BudgetName", "BudgetType", "TimeUnit")}
             limit = {"Amount": f"{value:g}", "Unit": "USD"}
-            self.api.update_budget(AccountId=self.names.account, NewBudget=kept | {"BudgetLimit": limit})
+            self.api.update_budget(AccountId=self.stack_id.account, NewBudget=kept | {"BudgetLimit": limit})
         elif attribute == "mails":
             self._write_mails(value)
 
     def delete(self) -> None:
-        aws_clients.unless(_GONE, self.api.delete_budget, **self._budget)
+        unless(_GONE, self.api.delete_budget, **self._budget)
 
     @property
     def _budget(self) -> dict[str, str]:
-        return {"AccountId": self.names.account, "BudgetName": self.names.budget}
+        return {"AccountId": self.stack_id.account, "BudgetName": self.name}
 
     def _notifications(self) -> list[dict[str, Any]]:
         pages = self.api.get_paginator("describe_notifications_for_budget").paginate(**self._budget)
@@ -93,7 +112,7 @@ class Budget(Resource):
             if found <= set(mails):
                 present |= found
             else:
-                aws_clients.unless(_GONE, self.api.delete_notification, **self._budget, Notification=_key(notification))
+                unless(_GONE, self.api.delete_notification, **self._budget, Notification=_key(notification))
         for mail in mails:
             if mail not in present:
                 kind, percent, address = mail.split(" ")

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
-from infra.provision.resource import Attributes, Resource, our_tags, tag_list
+from infra.provision.alarms import FailedJobsRule
+from infra.provision.log_group import LogGroup
+from infra.provision.resource import TAGGING, Attributes, Resource, Statement, allow, our_tags, tag_list, unless
+from infra.provision.stack_id import BILLING_REGION, StackId
+from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
 
 _GONE = ("ResourceNotFound", "DashboardNotFoundError")
 
@@ -18,18 +20,30 @@ class Dashboard(Resource):
     service = "cloudwatch"
 
     @property
+    def name(self) -> str:
+        """Dashboards belong to all regions of an account: the region keeps two stacks apart."""
+        return f"{self.stack_id.prefix}-{self.stack_id.region}"
+
+    @property
     def arn(self) -> str:
-        return self.names.dashboard_arn
+        return self.stack_id.arn("cloudwatch", f"dashboard/{self.name}", region="")
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("GetDashboard", "PutDashboard", "DeleteDashboards")
+        return [
+            allow("Dashboard", [f"cloudwatch:{verb}" for verb in verbs], self.arn),
+            allow("AlarmTags", [f"cloudwatch:{verb}" for verb in TAGGING], self.arn),
+        ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
-        return {"tags": self.names.tags, "body": body(self.names)}
+        return {"tags": self.stack_id.tags, "body": body(self.stack_id)}
 
     def read(self) -> Attributes | None:
-        found = aws_clients.unless(_GONE, self.api.get_dashboard, DashboardName=self.names.dashboard)
+        found = unless(_GONE, self.api.get_dashboard, DashboardName=self.name)
         if found is None:
             return None
         tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
-        return {"tags": our_tags(self.names, tags), "body": json.loads(found["DashboardBody"])}
+        return {"tags": our_tags(self.stack_id, tags), "body": json.loads(found["DashboardBody"])}
 
     def create(self, wanted: Attributes) -> Iterable[str]:
         self._put(wanted["body"], Tags=tag_list(wanted["tags"]))
@@ -42,26 +56,26 @@ class Dashboard(Resource):
             self._put(value)
 
     def delete(self) -> None:
-        aws_clients.unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.names.dashboard])
+        unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.name])
 
     def _put(self, value: Any, **more: Any) -> None:
-        self.api.put_dashboard(DashboardName=self.names.dashboard, DashboardBody=json.dumps(value), **more)
+        self.api.put_dashboard(DashboardName=self.name, DashboardBody=json.dumps(value), **more)
 
 
-def body(names: Names) -> dict[str, Any]:
+def body(stack_id: StackId) -> dict[str, Any]:
     """The page, as https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
     has it: a grid 24 columns wide."""
-    failed = [["AWS/Events", "TriggeredRules", "RuleName", names.failed_jobs_rule]]
+    failed = [["AWS/Events", "TriggeredRules", "RuleName", FailedJobsRule(stack_id).name]]
     spent = [["AWS/Billing", "EstimatedCharges", "ServiceName", "AmazonSageMaker", "Currency", "USD"]]
     widgets = [
-        _widget(0, 0, "Failed jobs", metrics=failed, stat="Sum", period=300, region=names.region),
-        _widget(8, 0, "GPU, %", metrics=[_busy("GPUUtilization", names)], region=names.region),
-        _widget(16, 0, "Processor, %", metrics=[_busy("CPUUtilization", names)], region=names.region),
+        _widget(0, 0, "Failed jobs", metrics=failed, stat="Sum", period=300, region=stack_id.region),
+        _widget(8, 0, "GPU, %", metrics=[_busy("GPUUtilization", stack_id)], region=stack_id.region),
+        _widget(16, 0, "Processor, %", metrics=[_busy("CPUUtilization", stack_id)], region=stack_id.region),
     ]
-    for row, group in enumerate((SAGEMAKER_LOG_GROUP, names.log_group), 1):
+    for row, group in enumerate((SAGEMAKER_LOG_GROUP, LogGroup(stack_id).name), 1):
         query = f"SOURCE '{group}' | fields @timestamp, @logStream, @message | sort @timestamp desc | limit 50"
-        widgets.append(_log(6 * row, group, query, names.region))
-    if names.partition == "aws":
+        widgets.append(_log(6 * row, group, query, stack_id.region))
+    if stack_id.partition == "aws":
         widgets.append(
             _widget(
                 0,
@@ -70,7 +84,7 @@ def body(names: Names) -> dict[str, Any]:
                 metrics=spent,
                 stat="Maximum",
                 period=21600,
-                region=names.billing_region,
+                region=BILLING_REGION,
             )
         )
     return {"widgets": widgets}
@@ -86,6 +100,6 @@ def _log(y: int, title: str, query: str, region: str) -> dict[str, Any]:
     return {"type": "log", **place, "properties": {"title": title, "query": query, "region": region, "view": "table"}}
 
 
-def _busy(metric: str, names: Names) -> list[dict[str, str]]:
-    search = f"SEARCH('{{/aws/sagemaker/TrainingJobs,Host}} MetricName=\"{metric}\" {names.prefix}', 'Average', 60)"
+def _busy(metric: str, stack_id: StackId) -> list[dict[str, str]]:
+    search = f"SEARCH('{{/aws/sagemaker/TrainingJobs,Host}} MetricName=\"{metric}\" {stack_id.prefix}', 'Average', 60)"
     return [{"expression": search}]

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.resource import Attributes, Resource, our_tags
+from infra.provision.resource import TAGGING, Attributes, Resource, Statement, allow, our_tags, unless
 
 RETENTION_DAYS = 30
 
@@ -19,15 +18,28 @@ class LogGroup(Resource):
     untagged = "a run with AHX_LOG_GROUP may have made it before, or it may be somebody else's"
 
     @property
-    def arn(self) -> str:
-        return self.names.log_group_arn
+    def name(self) -> str:
+        return f"/{self.stack_id.prefix}/runs"
 
     @property
-    def name(self) -> str:
-        return self.names.log_group
+    def arn(self) -> str:
+        return self.stack_id.arn("logs", f"log-group:{self.name}")
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("CreateLogGroup", "DeleteLogGroup", "PutRetentionPolicy", *TAGGING)
+        return [
+            allow("FindLogGroups", ["logs:DescribeLogGroups"], "*"),
+            allow("LogGroup", [f"logs:{verb}" for verb in verbs], self.arn, f"{self.arn}:*"),
+        ]
+
+    def user_permissions(self) -> list[Statement]:
+        return [
+            allow("ReadLogs", ["logs:DescribeLogStreams", "logs:GetLogEvents"], self.arn, f"{self.arn}:*"),
+            allow("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], f"{self.arn}:*"),
+        ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
-        return {"tags": self.names.tags, "retention in days": RETENTION_DAYS}
+        return {"tags": self.stack_id.tags, "retention in days": RETENTION_DAYS}
 
     def read(self) -> Attributes | None:
         pages = self.api.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self.name)
@@ -35,7 +47,7 @@ class LogGroup(Resource):
             if group["logGroupName"] == self.name:
                 tags = self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]
                 return {
-                    "tags": our_tags(self.names, [{"Key": key, "Value": value} for key, value in tags.items()]),
+                    "tags": our_tags(self.stack_id, [{"Key": key, "Value": value} for key, value in tags.items()]),
                     "retention in days": group.get("retentionInDays"),  # none: for ever
                 }
         return None
@@ -51,4 +63,4 @@ class LogGroup(Resource):
             self.api.put_retention_policy(logGroupName=self.name, retentionInDays=value)
 
     def delete(self) -> None:
-        aws_clients.unless(_GONE, self.api.delete_log_group, logGroupName=self.name)
+        unless(_GONE, self.api.delete_log_group, logGroupName=self.name)

@@ -4,8 +4,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
+from infra.provision.resource import (
+    TAGGING,
+    Attributes,
+    Resource,
+    Statement,
+    allow,
+    document,
+    our_tags,
+    tag_list,
+    unless,
+)
+
+# Docker talks to the registry itself; these are what a pull and a push need.
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+IMAGE_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+IMAGE_PUSH = ("ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart")
 
 UNTAGGED_DAYS = 14
 IMAGES_KEPT = 100
@@ -44,27 +58,51 @@ class Repository(Resource):
     service = "ecr"
 
     @property
+    def name(self) -> str:
+        return f"{self.stack_id.prefix}-transformer"
+
+    @property
     def arn(self) -> str:
-        return self.names.repository_arn
+        return self.stack_id.arn("ecr", f"repository/{self.name}")
+
+    @property
+    def image(self) -> str:
+        """The image's address, which Docker pushes to and SageMaker pulls from, without tag or digest."""
+        suffix = "amazonaws.com.cn" if self.stack_id.partition == "aws-cn" else "amazonaws.com"
+        return f"{self.stack_id.account}.dkr.ecr.{self.stack_id.region}.{suffix}/{self.name}"
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = (
+            *("CreateRepository", "DeleteRepository", "DescribeImages", "DescribeRepositories"),
+            *("GetLifecyclePolicy", "PutLifecyclePolicy", "PutImageScanningConfiguration", "PutImageTagMutability"),
+        )
+        return [allow("ImageRepository", [f"ecr:{verb}" for verb in (*verbs, *TAGGING)], self.arn)]
+
+    def user_permissions(self) -> list[Statement]:
+        return [
+            allow("LogIn", ["ecr:GetAuthorizationToken"], "*"),
+            allow("Image", ["ecr:DescribeImages", *IMAGE_PULL, *IMAGE_PUSH], self.arn),
+        ]
+
+    def job_permissions(self) -> list[Statement]:
+        return [allow("LogIn", ["ecr:GetAuthorizationToken"], "*"), allow("PullImage", IMAGE_PULL, self.arn)]
 
     def wanted(self, live: Attributes | None) -> Attributes:
         return {
-            "tags": self.names.tags,
+            "tags": self.stack_id.tags,
             "image tags": "IMMUTABLE",
             "scan on push": True,
             "lifecycle": document(_LIFECYCLE),
         }
 
     def read(self) -> Attributes | None:
-        found = aws_clients.unless(_GONE, self.api.describe_repositories, repositoryNames=[self.names.repository])
+        found = unless(_GONE, self.api.describe_repositories, repositoryNames=[self.name])
         if found is None:
             return None
         repository = found["repositories"][0]
-        rules = aws_clients.unless(
-            ["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository
-        )
+        rules = unless(["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository)
         return {
-            "tags": our_tags(self.names, self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]),
+            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]),
             "image tags": repository["imageTagMutability"],
             "scan on push": repository.get("imageScanningConfiguration", {}).get("scanOnPush", False),
             "lifecycle": rules and document(rules["lifecyclePolicyText"]),
@@ -98,8 +136,8 @@ class Repository(Resource):
         return f"{images}{'' if images < 100 else ' or more'} images" if images else None
 
     def delete(self) -> None:
-        aws_clients.unless(_GONE, self.api.delete_repository, **self._repository, force=True)
+        unless(_GONE, self.api.delete_repository, **self._repository, force=True)
 
     @property
     def _repository(self) -> dict[str, str]:
-        return {"repositoryName": self.names.repository}
+        return {"repositoryName": self.name}

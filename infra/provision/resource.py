@@ -1,19 +1,23 @@
-"""What all resources have in common: they are read, compared, written one attribute at a time, and deleted."""
+"""What all resources share: each knows its name, its ARN and the permissions it takes, and is read, compared with what
+is wanted, written one attribute at a time, and deleted. Until `api` is used, nothing here imports boto3."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.names import OWNER_TAG, Names
+from infra.provision.stack_id import OWNER_TAG, StackId
 
 Attributes = dict[str, Any]
+Statement = dict[str, Any]  # of a policy
+Policy = dict[str, Any]
 
 # What the user chose, kept on the resource itself, so that a drift from it is seen without being told again.
 LIMIT_TAG, EMAIL_TAG = "ahx:limit", "ahx:email"
+
+TAGGING = ("ListTagsForResource", "TagResource")  # the actions of most services
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Choices:
 
     spend: float | None = None  # USD of the month at which the alarm goes off
     budget: float | None = None  # USD a month
-    email: str | None = None  # who hears of alarms and of the budget
+    email: str | None = None  # who is mailed by alarms and by the budget
 
 
 class Resource(ABC):
@@ -32,14 +36,30 @@ class Resource(ABC):
     service: str  # as boto3 calls it
     untagged = "it may be somebody else's"  # what one of its name without our tag may be
 
-    def __init__(self, names: Names, choices: Choices, region: str | None = None) -> None:
-        self.names = names
+    def __init__(self, stack_id: StackId, choices: Choices = Choices(), region: str | None = None) -> None:
+        self.stack_id = stack_id
         self.choices = choices
-        self.region = region or names.region
+        self.region = region or stack_id.region
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
 
     @property
     @abstractmethod
     def arn(self) -> str: ...
+
+    @abstractmethod
+    def provisioner_permissions(self) -> list[Statement]:
+        """To read, write and delete it. Statements with the same Sid become one."""
+
+    def user_permissions(self) -> list[Statement]:
+        """To use it from a laptop."""
+        return []
+
+    def job_permissions(self) -> list[Statement]:
+        """To use it in a training job."""
+        return []
 
     @abstractmethod
     def read(self) -> Attributes | None:
@@ -66,18 +86,16 @@ class Resource(ABC):
         return None
 
     @property
-    def name(self) -> str:
-        return self.arn.replace("/", ":").rpartition(":")[2]
-
-    @property
     def title(self) -> str:
         """What it is called in sentences, such as "bucket ahx-..."."""
-        elsewhere = "" if self.region == self.names.region else f" in {self.region}"
+        elsewhere = "" if self.region == self.stack_id.region else f" in {self.region}"
         return f"{self.kind} {self.name}{elsewhere}"
 
     @cached_property
     def api(self) -> Any:
         """The boto3 client."""
+        from infra import aws_clients  # names and policies need no boto3
+
         return aws_clients.client(self.service, self.region)
 
     def chosen(self, choice: Any, tag: str, live: Attributes | None) -> Any:
@@ -86,13 +104,35 @@ class Resource(ABC):
 
     def owned(self, live: Attributes) -> bool:
         """Whether it carries our tag."""
-        return bool(live["tags"].get(OWNER_TAG) == self.names.prefix)
+        return bool(live["tags"].get(OWNER_TAG) == self.stack_id.prefix)
 
 
-def our_tags(names: Names, tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Of a resource's tags those that are this project's business; others may be anybody's and are left alone."""
+def unless(codes: Container[str], call: Callable[..., Any], **arguments: Any) -> Any:
+    """What `call(**arguments)` returns, or None where AWS answers with one of these error codes."""
+    from infra import aws_clients
+
+    return aws_clients.unless(codes, call, **arguments)
+
+
+def allow(sid: str, actions: Iterable[str], *resources: str) -> Statement:
+    """A statement that allows `actions` on ARNs."""
+    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": sorted(resources)}
+
+
+def policy(*statements: Statement) -> Policy:
+    """A policy. Statements with the same Sid differ in their resources only, and become one."""
+    merged: dict[str, Statement] = {}
+    for one in statements:
+        first = merged.setdefault(one["Sid"], one)
+        if first is not one:
+            first["Resource"] = sorted({*first["Resource"], *one["Resource"]})
+    return {"Version": "2012-10-17", "Statement": list(merged.values())}
+
+
+def our_tags(stack_id: StackId, tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Those of a resource's tags that this project sets; all others are left alone."""
     found = {tag.get("Key", tag.get("key", "")): tag.get("Value", tag.get("value", "")) for tag in tags}
-    return {key: value for key, value in sorted(found.items()) if key in names.tags or key.startswith("ahx:")}
+    return {key: value for key, value in sorted(found.items()) if key in stack_id.tags or key.startswith("ahx:")}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

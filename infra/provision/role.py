@@ -4,9 +4,22 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision import policies
-from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list
+from infra.provision import training_jobs
+from infra.provision.bucket import Bucket
+from infra.provision.repository import Repository
+from infra.provision.resource import (
+    Attributes,
+    Policy,
+    Resource,
+    Statement,
+    allow,
+    document,
+    our_tags,
+    policy,
+    tag_list,
+    unless,
+)
+from infra.provision.stack_id import StackId
 
 _GONE = ("NoSuchEntity",)
 
@@ -18,27 +31,51 @@ class Role(Resource):
     service = "iam"
 
     @property
+    def name(self) -> str:
+        """Roles belong to all regions of an account: the region keeps two stacks apart."""
+        return f"{self.stack_id.prefix}-training-{self.stack_id.region}"
+
+    @property
     def arn(self) -> str:
-        return self.names.role_arn
+        return self.stack_id.arn("iam", f"role/{self.name}", region="")
+
+    @property
+    def policy_name(self) -> str:
+        """The name of the inline policy."""
+        return f"{self.stack_id.prefix}-training"
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = (
+            *("CreateRole", "DeleteRole", "GetRole", "TagRole", "UpdateAssumeRolePolicy"),
+            *("DeleteRolePolicy", "DetachRolePolicy", "GetRolePolicy", "PutRolePolicy"),
+            *("ListAttachedRolePolicies", "ListRolePolicies"),
+        )
+        return [allow("RoleItself", [f"iam:{verb}" for verb in verbs], self.arn)]
+
+    def user_permissions(self) -> list[Statement]:
+        return [
+            allow("HandTheRoleToJobs", ["iam:PassRole"], self.arn)
+            | {"Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}}
+        ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
         return {
-            "tags": self.names.tags,
-            "trust": document(policies.trust(self.names)),
-            "policy": document(policies.training(self.names)),
+            "tags": self.stack_id.tags,
+            "trust": document(trust(self.stack_id)),
+            "policy": document(permissions(self.stack_id)),
             "other inline policies": [],
             "attached policies": [],
         }
 
     def read(self) -> Attributes | None:
-        found = aws_clients.unless(_GONE, self.api.get_role, **self._role)
+        found = unless(_GONE, self.api.get_role, **self._role)
         if found is None:
             return None
         inline = self._inline()
-        ours = self.names.role_policy
+        ours = self.policy_name
         policy = self.api.get_role_policy(**self._role, PolicyName=ours)["PolicyDocument"] if ours in inline else None
         return {
-            "tags": our_tags(self.names, found["Role"].get("Tags", [])),
+            "tags": our_tags(self.stack_id, found["Role"].get("Tags", [])),
             "trust": document(found["Role"]["AssumeRolePolicyDocument"]),
             "policy": policy and document(policy),
             "other inline policies": [name for name in inline if name != ours],
@@ -60,23 +97,23 @@ class Role(Resource):
         elif attribute == "trust":
             self.api.update_assume_role_policy(**self._role, PolicyDocument=json.dumps(value))
         elif attribute == "policy":
-            self.api.put_role_policy(**self._role, PolicyName=self.names.role_policy, PolicyDocument=json.dumps(value))
+            self.api.put_role_policy(**self._role, PolicyName=self.policy_name, PolicyDocument=json.dumps(value))
         elif attribute == "other inline policies":
-            self._drop_inline(keep=self.names.role_policy)
+            self._drop_inline(keep=self.policy_name)
         elif attribute == "attached policies":
             self._detach()
 
     def delete(self) -> None:
         """IAM deletes a role only when it has no policies."""
-        if aws_clients.unless(_GONE, self.api.get_role, **self._role) is None:
+        if unless(_GONE, self.api.get_role, **self._role) is None:
             return
         self._detach()
         self._drop_inline()
-        aws_clients.unless(_GONE, self.api.delete_role, **self._role)
+        unless(_GONE, self.api.delete_role, **self._role)
 
     @property
     def _role(self) -> dict[str, str]:
-        return {"RoleName": self.names.role}
+        return {"RoleName": self.name}
 
     def _inline(self) -> list[str]:
         pages = self.api.get_paginator("list_role_policies").paginate(**self._role)
@@ -89,8 +126,42 @@ class Role(Resource):
     def _drop_inline(self, keep: str | None = None) -> None:
         for name in self._inline():
             if name != keep:
-                aws_clients.unless(_GONE, self.api.delete_role_policy, **self._role, PolicyName=name)
+                unless(_GONE, self.api.delete_role_policy, **self._role, PolicyName=name)
 
     def _detach(self) -> None:
         for arn in self._attached():
-            aws_clients.unless(_GONE, self.api.detach_role_policy, **self._role, PolicyArn=arn)
+            unless(_GONE, self.api.detach_role_policy, **self._role, PolicyArn=arn)
+
+
+def trust(stack_id: StackId) -> Policy:
+    """Who may take the role: SageMaker, on behalf of this account and region only.
+
+    Without the conditions, SageMaker could be asked from another account to use the role. They are AWS's own example
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html). The users' policies say
+    who may start jobs under which names; the SDKs choose names of their own.
+    """
+    return policy(
+        {
+            "Sid": "SageMakerForThisAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": stack_id.account},
+                "ArnLike": {"aws:SourceArn": stack_id.arn("sagemaker", "*")},
+            },
+        }
+    )
+
+
+def permissions(stack_id: StackId) -> Policy:
+    """What a training job may do, which is what SageMaker does with the role: no more than its documentation asks for.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
+    names the actions; here they are limited to this project's bucket, image, log groups and metrics.
+    """
+    return policy(
+        *Bucket(stack_id).job_permissions(),
+        *Repository(stack_id).job_permissions(),
+        *training_jobs.job_permissions(stack_id),
+    )

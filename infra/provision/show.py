@@ -4,8 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision import training_jobs
+from infra.provision.bucket import Bucket
+from infra.provision.log_group import LogGroup
+from infra.provision.repository import Repository
+from infra.provision.role import Role
 from infra.provision.stack import Action, Plan
+from infra.provision.stack_id import StackId
 
 Line = tuple[str, str]  # the text, and rich's style for it
 
@@ -13,17 +18,17 @@ _MARKS: dict[Action, tuple[str, str]] = {"create": ("+", "green"), "change": ("~
 _LONGEST = 160  # characters of a value; --json has all of them
 
 
-def where(names: Names, endpoint: str | None) -> Iterator[Line]:
+def where(stack_id: StackId, endpoint: str | None) -> Iterator[Line]:
     """The account, the region, and every ARN."""
-    yield f"account     {names.account}", ""
-    yield f"region      {names.region} (partition {names.partition})", ""
+    yield f"account     {stack_id.account}", ""
+    yield f"region      {stack_id.region} (partition {stack_id.partition})", ""
     if endpoint:
         yield f"endpoint    {endpoint}, which is not Amazon's", "bold"
-    yield f"bucket      {names.bucket_arn}", ""
-    yield f"role        {names.role_arn}", ""
-    yield f"image       {names.image}", ""
-    yield f"jobs        {names.job_arns}", ""
-    yield f"log groups  {names.log_group_arn}; of SageMaker, left as it is: {SAGEMAKER_LOG_GROUP}", ""
+    yield f"bucket      {Bucket(stack_id).arn}", ""
+    yield f"role        {Role(stack_id).arn}", ""
+    yield f"image       {Repository(stack_id).image}", ""
+    yield f"jobs        {training_jobs.arns(stack_id)}", ""
+    yield f"log groups  {LogGroup(stack_id).arn}; of SageMaker, left as it is: {training_jobs.SAGEMAKER_LOG_GROUP}", ""
 
 
 def lines(plans: Sequence[Plan]) -> Iterator[Line]:
@@ -47,12 +52,12 @@ def summary(plans: Sequence[Plan]) -> str:
     return ", ".join(f"{sum(plan.action == action for plan in plans)} {text}" for action, text in words.items())
 
 
-def as_json(names: Names, endpoint: str | None, plans: Sequence[Plan]) -> dict[str, Any]:
+def as_json(stack_id: StackId, endpoint: str | None, plans: Sequence[Plan]) -> dict[str, Any]:
     """All of it, values in full."""
     return {
-        "account": names.account,
-        "region": names.region,
-        "partition": names.partition,
+        "account": stack_id.account,
+        "region": stack_id.region,
+        "partition": stack_id.partition,
         "endpoint": endpoint,
         "todo": sum(len(plan.todo) for plan in plans),
         "resources": [

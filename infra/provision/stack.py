@@ -15,15 +15,16 @@ from infra.provision.bucket import Bucket
 from infra.provision.budget import Budget
 from infra.provision.dashboard import Dashboard
 from infra.provision.log_group import LogGroup
-from infra.provision.names import OWNER_TAG, Names
 from infra.provision.repository import Repository
 from infra.provision.resource import Attributes, Choices, Resource
 from infra.provision.role import Role
+from infra.provision.stack_id import BILLING_REGION, OWNER_TAG, StackId
 from infra.provision.topic import Topic
+from infra.provision.training_jobs import name_prefix
 
 Action = Literal["create", "change", "in place"]
 
-# A thing just created is not known everywhere in AWS for some seconds.
+# A resource just created is not known everywhere in AWS for some seconds.
 _NOT_YET = ("NoSuchBucket", "NoSuchEntity", "OperationAborted", "RepositoryNotFoundException")
 _PAUSES = (0.5, 1, 2, 4, 8)  # seconds
 
@@ -51,18 +52,18 @@ class Plan:
         return [difference for difference in self.differences if difference.action != "in place"]
 
 
-def resources(names: Names, choices: Choices) -> list[Resource]:
+def resources(stack_id: StackId, choices: Choices) -> list[Resource]:
     """Everything there is or may be, in the order in which it is made."""
-    found: list[Resource] = [kind(names, choices) for kind in (Bucket, Role, Repository, LogGroup, FailedJobsRule)]
-    found.append(Topic(names, choices))
-    found.append(FailedJobsAlarm(names, choices))
-    if names.partition == "aws":  # the others publish no metric of what is spent
-        if names.region != names.billing_region:
-            found.append(Topic(names, choices, names.billing_region))
-        found.append(SpendAlarm(names, choices, names.billing_region))
-    found.append(Dashboard(names, choices))
-    if names.partition != "aws-us-gov":  # which has no budgets
-        found.append(Budget(names, choices, names.billing_region if names.partition == "aws" else names.region))
+    kinds = (Bucket, Role, Repository, LogGroup, FailedJobsRule, Topic, FailedJobsAlarm)
+    found: list[Resource] = [kind(stack_id, choices) for kind in kinds]
+    in_aws = stack_id.partition == "aws"
+    if in_aws:  # the other partitions publish no metric of what is spent
+        if stack_id.region != BILLING_REGION:
+            found.append(Topic(stack_id, choices, BILLING_REGION))
+        found.append(SpendAlarm(stack_id, choices, BILLING_REGION))
+    found.append(Dashboard(stack_id, choices))
+    if stack_id.partition != "aws-us-gov":  # which has no budgets
+        found.append(Budget(stack_id, choices, BILLING_REGION if in_aws else None))
     return found
 
 
@@ -78,7 +79,7 @@ def plan(resource: Resource, adopt: bool = False) -> Plan | None:
         return None
     if live is not None and not resource.owned(live) and not adopt:
         raise ServiceError(
-            f"the {resource.title} is there already without the tag {OWNER_TAG}={resource.names.prefix},"
+            f"the {resource.title} is there already without the tag {OWNER_TAG}={resource.stack_id.prefix},"
             f" so {resource.untagged}; take it over with --adopt, or choose another --prefix"
         )
     differences = [
@@ -90,7 +91,7 @@ def plan(resource: Resource, adopt: bool = False) -> Plan | None:
 
 
 def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
-    """Do what the plan of one resource says. Returns how many calls wrote; `on_step` hears of each beforehand."""
+    """Do what the plan of one resource says. Returns how many calls wrote; `on_step` is called before each."""
     resource, todo = planned.resource, planned.todo
     writes = 0
     if planned.action == "create":
@@ -116,19 +117,18 @@ def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
             yield resource, resource.owned(live)
 
 
-def running(names: Names) -> list[str]:
-    """The jobs of ours that are not over: without the role and the bucket they would fail, and lose their models."""
-    sagemaker = aws_clients.client("sagemaker", names.region)
+def running(stack_id: StackId) -> list[str]:
+    """Our jobs that have not ended: without the role and the bucket they would fail, and lose their models."""
+    prefix = name_prefix(stack_id)
+    sagemaker = aws_clients.client("sagemaker", stack_id.region)
     with aws_clients.sentences("look for jobs that run"):
         found = [
             job["TrainingJobName"]
             for status in ("InProgress", "Stopping")
-            for page in sagemaker.get_paginator("list_training_jobs").paginate(
-                NameContains=names.job_prefix, StatusEquals=status
-            )
+            for page in sagemaker.get_paginator("list_training_jobs").paginate(NameContains=prefix, StatusEquals=status)
             for job in page["TrainingJobSummaries"]
         ]
-    return sorted(name for name in found if name.startswith(names.job_prefix))
+    return sorted(name for name in found if name.startswith(prefix))
 
 
 def contents(resource: Resource) -> str | None:

@@ -3,8 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra import aws_clients
-from infra.provision.resource import EMAIL_TAG, Attributes, Resource, our_tags, tag_list
+from infra.provision.resource import (
+    EMAIL_TAG,
+    TAGGING,
+    Attributes,
+    Resource,
+    Statement,
+    allow,
+    our_tags,
+    tag_list,
+    unless,
+)
 
 _GONE = ("NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException")
 
@@ -16,29 +25,37 @@ class Topic(Resource):
     service = "sns"
 
     @property
+    def name(self) -> str:
+        return f"{self.stack_id.prefix}-alarms-{self.stack_id.region}"
+
+    @property
     def arn(self) -> str:
-        return self.names.topic_arn(self.region)
+        return self.stack_id.arn("sns", self.name, self.region)
+
+    def provisioner_permissions(self) -> list[Statement]:
+        verbs = ("CreateTopic", "DeleteTopic", "GetTopicAttributes", "Subscribe", "ListSubscriptionsByTopic")
+        return [allow("Mail", [f"sns:{verb}" for verb in (*verbs, *TAGGING)], self.arn)]
 
     def wanted(self, live: Attributes | None) -> Attributes | None:
         email = self.chosen(self.choices.email, EMAIL_TAG, live)
         if email is None:
-            return None if live is None else {"tags": self.names.tags}
+            return None if live is None else {"tags": self.stack_id.tags}
         subscribed = live["subscribers"] if live else []
         return {
-            "tags": {**self.names.tags, EMAIL_TAG: email},
+            "tags": {**self.stack_id.tags, EMAIL_TAG: email},
             "subscribers": sorted({email, *subscribed}),  # more of them are anybody's choice
         }
 
     def read(self) -> Attributes | None:
-        if aws_clients.unless(_GONE, self.api.get_topic_attributes, TopicArn=self.arn) is None:
+        if unless(_GONE, self.api.get_topic_attributes, TopicArn=self.arn) is None:
             return None
         tags = self.api.list_tags_for_resource(ResourceArn=self.arn)["Tags"]
         pages = self.api.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
         found = [one["Endpoint"] for page in pages for one in page["Subscriptions"] if one["Protocol"] == "email"]
-        return {"tags": our_tags(self.names, tags), "subscribers": sorted(found)}
+        return {"tags": our_tags(self.stack_id, tags), "subscribers": sorted(found)}
 
     def create(self, wanted: Attributes) -> Iterable[str]:
-        self.api.create_topic(Name=self.names.topic, Tags=tag_list(wanted["tags"]))
+        self.api.create_topic(Name=self.name, Tags=tag_list(wanted["tags"]))
         return ["tags"]
 
     def write(self, attribute: str, value: Any) -> None:
@@ -49,4 +66,4 @@ class Topic(Resource):
                 self.api.subscribe(TopicArn=self.arn, Protocol="email", Endpoint=address)
 
     def delete(self) -> None:
-        aws_clients.unless(_GONE, self.api.delete_topic, TopicArn=self.arn)
+        unless(_GONE, self.api.delete_topic, TopicArn=self.arn)

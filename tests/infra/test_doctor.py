@@ -12,10 +12,11 @@ import pytest
 
 from entrypoints.main import main
 from infra.embedded import remote
-from infra.provision import policies
-from infra.provision.names import Names
+from infra.provision import policies, training_jobs
+from infra.provision.repository import Repository
+from infra.provision.stack_id import StackId
 
-NAMES = Names("123456789012", aws_here.REGION)
+STACK_ID = StackId("123456789012", aws_here.REGION)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def aws(address, monkeypatch):
     session = boto3.Session(region_name=aws_here.REGION)
     iam = session.client("iam")
     iam.create_user(UserName="ann")
-    grant(iam, policies.user(NAMES))
+    grant(iam, policies.user(STACK_ID))
     key = iam.create_access_key(UserName="ann")["AccessKey"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
@@ -66,7 +67,7 @@ def test_all_is_well(aws, doctor, capsys):
     main(["infra", "apply", "--yes"])
     digest = "sha256:" + "0" * 64
     manifest = {"schemaVersion": 2, "mediaType": "x", "config": {"size": 1, "digest": digest}, "layers": []}
-    aws("ecr").put_image(repositoryName=NAMES.repository, imageManifest=json.dumps(manifest), imageTag="one")
+    aws("ecr").put_image(repositoryName=Repository(STACK_ID).name, imageManifest=json.dumps(manifest), imageTag="one")
     code, found = doctor("--image", "not-on-this-machine:x")
     assert code == 0
     assert {check: one[0][0] for check, one in found.items()} == {
@@ -78,14 +79,14 @@ def test_all_is_well(aws, doctor, capsys):
         "image": "ok",
         "docker": "warning",
     }
-    actions = {action for statement in policies.user(NAMES)["Statement"] for action in statement["Action"]}
+    actions = {action for statement in policies.user(STACK_ID)["Statement"] for action in statement["Action"]}
     assert f"All {len(actions)} actions" in found["permissions"][0][1]
     assert main(["infra", "doctor", "--image", "not-on-this-machine:x"]) == 0
     assert capsys.readouterr().out.startswith("ok      credentials: You are arn:aws:iam::123456789012:user/ann in")
 
 
 def test_a_missing_permission_is_named_with_its_resource(aws, doctor):
-    policy = policies.user(NAMES)
+    policy = policies.user(STACK_ID)
     policy["Statement"][0]["Action"].remove("sagemaker:CreateTrainingJob")
     grant(aws("iam"), policy)
     code, found = doctor()
@@ -93,7 +94,7 @@ def test_a_missing_permission_is_named_with_its_resource(aws, doctor):
     assert found["permissions"] == [
         (
             "problem",
-            f"Not allowed on {NAMES.job_arns}: sagemaker:CreateTrainingJob (by IAM's policy simulation).",
+            f"Not allowed on {training_jobs.arns(STACK_ID)}: sagemaker:CreateTrainingJob (by IAM's policy simulation).",
             "have an administrator grant what `ahx infra policy user` prints",
         )
     ]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from ahx.errors import AhxError, ServiceError
 from infra.launch.job_request import JobTemplate
 from infra.launch.sweep import Config
-from infra.provision.names import Names
+from infra.provision.stack_id import StackId
 
 COMPLETED, FAILED, STOPPED, STOPPING, IN_PROGRESS = "Completed", "Failed", "Stopped", "Stopping", "InProgress"
 TERMINAL = (COMPLETED, FAILED, STOPPED)
@@ -93,7 +93,7 @@ class Backend(Protocol):
     on: str  # the word after --on
     title: str  # "SageMaker in us-east-1"
     costs: bool  # whether instances are paid for
-    names: Names
+    stack_id: StackId
 
     def image(self, given: str | None) -> Image:
         """What jobs are to run: the image that was named, or the usual one."""

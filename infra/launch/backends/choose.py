@@ -6,7 +6,7 @@ from pathlib import Path
 from ahx.errors import InputError, ServiceError
 from infra.launch.backends.backend import Backend
 from infra.launch.backends.local import FOLDER, LocalBackend
-from infra.provision.names import DEFAULT_PREFIX
+from infra.provision.stack_id import DEFAULT_PREFIX
 
 ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 _EMBEDDED = "http://127.0.0.1:4566"
@@ -26,9 +26,10 @@ def open_backend(on: str, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -
     elif address := os.environ.get("AWS_ENDPOINT_URL"):
         raise InputError(f"--on sagemaker: AWS_ENDPOINT_URL leads to {address}; unset it, or take --on embedded")
 
-    from infra.launch.backends.sagemaker import SageMakerBackend, current_names
+    from infra import aws_clients
+    from infra.launch.backends.sagemaker import SageMakerBackend
 
-    return SageMakerBackend(current_names(prefix), on)
+    return SageMakerBackend(aws_clients.caller().stack_id(prefix), on)
 
 
 def find_backend(sweep: str | None, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Backend:

@@ -29,7 +29,7 @@ import ahx
 from ahx.errors import ServiceError, StorageError
 from infra.launch.backends.backend import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, Manifest, Taken
 from infra.launch.job_request import JobTemplate
-from infra.provision.names import Names
+from infra.provision.stack_id import StackId
 from infra.run_local.runner import IMAGE
 from infra.run_local.sdk_runner import check_installed
 from infra.run_local.started import docker_command, log_file
@@ -51,7 +51,7 @@ class LocalBackend:
         self.on, self.folder = on, folder.absolute()
         kinds = {"process": "as processes", "docker": "as containers", "local-mode": "in SageMaker's local mode"}
         self.title = f"this machine, {kinds[on]}"
-        self.names = Names("0" * 12, "us-east-1")  # requests have the form that SageMaker's have
+        self.stack_id = StackId("0" * 12, "us-east-1")  # requests have the form that SageMaker's have
 
     def image(self, given: str | None) -> Image:
         """The Docker image; processes run the code that is installed here."""

@@ -20,7 +20,10 @@ from ahx.files import archive
 from infra import aws_clients, storage
 from infra.launch.backends.backend import Busy, Full, Image, Job, Manifest, NotYet, Taken
 from infra.launch.job_request import JobTemplate, job_pattern
-from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision.bucket import Bucket
+from infra.provision.repository import Repository
+from infra.provision.stack_id import StackId
+from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP, name_prefix
 from infra.storage import Location
 
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
@@ -36,9 +39,9 @@ class SageMakerBackend:
 
     costs = True
 
-    def __init__(self, names: Names, on: str = "sagemaker") -> None:
-        self.on, self.names = on, names
-        where = f"{names.region}, account {names.account}"
+    def __init__(self, stack_id: StackId, on: str = "sagemaker") -> None:
+        self.on, self.stack_id, self.bucket = on, stack_id, Bucket(stack_id)
+        where = f"{stack_id.region}, account {stack_id.account}"
         self.title = f"SageMaker in {where}" if on == "sagemaker" else f"the embedded AWS at {aws_clients.endpoint()}"
         self._sagemaker, self._s3, self._logs = (aws_clients.client(name) for name in ("sagemaker", "s3", "logs"))
         self._known: dict[str, tuple[datetime, Job]] = {}  # job -> when it was changed last, and what it was then
@@ -52,19 +55,19 @@ class SageMakerBackend:
         """The image pushed last; on the embedded AWS without one, this machine's."""
         if given is not None:
             return Image(given, given.partition("@")[2] or given)
-        ecr = aws_clients.client("ecr")
-        with aws_clients.sentences(f"look for the image in {self.names.repository}"):
+        ecr, repository = aws_clients.client("ecr"), Repository(self.stack_id)
+        with aws_clients.sentences(f"look for the image in {repository.name}"):
             try:
-                pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=self.names.repository))
+                pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=repository.name))
             except ecr.exceptions.RepositoryNotFoundException:
                 pages = []
         images = [one for page in pages for one in page["imageDetails"]]
         if images:
             newest = max(images, key=lambda one: one["imagePushedAt"])
-            return Image(f"{self.names.image}@{newest['imageDigest']}", newest["imageDigest"])
+            return Image(f"{repository.image}@{newest['imageDigest']}", newest["imageDigest"])
         if self.on == "embedded":
             return self._image_here()
-        raise ServiceError(f"there is no image in {self.names.image}; push one with `ahx push`")
+        raise ServiceError(f"there is no image in {repository.image}; push one with `ahx push`")
 
     def _image_here(self) -> Image:
         from infra.launch.backends.local import code_digest, local_image
@@ -76,7 +79,7 @@ class SageMakerBackend:
             return Image(IMAGE, code_digest())
 
     def shared_at(self, digest: str) -> str:
-        return self.names.data_uri(digest)
+        return self.bucket.data_uri(digest)
 
     def share(self, files: Sequence[Path], digest: str) -> str:
         """The files in the bucket, under the hash of their contents."""
@@ -113,12 +116,12 @@ class SageMakerBackend:
 
         Every half minute it is of everything, as a service's clock may be set back, and jobs may be gone.
         """
-        pattern, now = job_pattern(self.names, sweep), time.monotonic()
+        pattern, now = job_pattern(self.stack_id, sweep), time.monotonic()
         whole = sweep not in self._listed_until or now > self._listed_whole[sweep] + _WHOLE_SECONDS
         since = {} if whole else {"LastModifiedTimeAfter": self._listed_until[sweep]}
         with _refusals(f"list the jobs of {sweep}"):
             pages = self._sagemaker.get_paginator("list_training_jobs").paginate(
-                NameContains=f"{self.names.job_prefix}{sweep}-", PaginationConfig={"PageSize": 100}, **since
+                NameContains=f"{name_prefix(self.stack_id)}{sweep}-", PaginationConfig={"PageSize": 100}, **since
             )
             rows = [row for page in pages for row in page["TrainingJobSummaries"]]
         rows = [row for row in rows if pattern.fullmatch(row["TrainingJobName"])]
@@ -214,17 +217,11 @@ class SageMakerBackend:
         storage.write(self._s3, self._manifest(sweep), json.dumps(manifest.to_json()).encode())
 
     def sweeps(self) -> list[str]:
-        found = storage.under(self._s3, Location(self.names.bucket, "sweeps"))
+        found = storage.under(self._s3, Location(self.bucket.name, "sweeps"))
         return sorted(one.key.removeprefix("sweeps/").removesuffix(".json") for one in found)
 
     def _manifest(self, sweep: str) -> Location:
-        return Location(self.names.bucket, f"sweeps/{sweep}.json")
-
-
-def current_names(prefix: str) -> Names:
-    """The names in the account and region of the environment. Raises ServiceError."""
-    caller = aws_clients.caller()
-    return Names(caller.account, caller.region, caller.partition, prefix)
+        return Location(self.bucket.name, f"sweeps/{sweep}.json")
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from infra.provision import stack
-from infra.provision.names import Names
 from infra.provision.resource import Choices, Resource
+from infra.provision.stack_id import StackId
 
 ACCOUNT, REGION, EMAIL = "123456789012", aws_here.REGION, "me@example.org"
 
@@ -31,14 +31,14 @@ def aws(address: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def names() -> Names:
-    return Names(ACCOUNT, REGION)
+def stack_id() -> StackId:
+    return StackId(ACCOUNT, REGION)
 
 
 @pytest.fixture
-def everything(aws: Any, names: Names) -> list[Resource]:
+def everything(aws: Any, stack_id: StackId) -> list[Resource]:
     """All resources there can be, none of them made yet."""
-    return stack.resources(names, Choices(spend=70, budget=50, email=EMAIL))
+    return stack.resources(stack_id, Choices(spend=70, budget=50, email=EMAIL))
 
 
 @pytest.fixture

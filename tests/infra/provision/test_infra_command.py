@@ -10,7 +10,7 @@ from aws_calls import Recorder
 from entrypoints.main import main
 from infra.embedded import remote
 from infra.launch.job_request import JobTemplate, training_job
-from infra.provision.names import Names
+from infra.provision.stack_id import StackId
 
 BUCKET, ROLE, REPOSITORY = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-transformer"
 SAGEMAKER_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -170,7 +170,7 @@ def test_jobs_that_run_keep_what_they_need(aws, ahx, monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         ahx("apply", "--yes")
         image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ahx-transformer@sha256:" + "0" * 64
-        setting = JobTemplate("s1", Names("123456789012", "eu-west-1"), image, "sha256:0")
+        setting = JobTemplate("s1", StackId("123456789012", "eu-west-1"), image, "sha256:0")
         job = training_job(setting, {"rule": "double_a"})
         sagemaker = boto3.client("sagemaker", region_name="eu-west-1")
         sagemaker.create_training_job(**job)

@@ -56,8 +56,8 @@ def fill(aws):
     aws("ecr").put_image(repositoryName=REPOSITORY, imageManifest=MANIFEST, imageTag="one")
 
 
-def destroy(names):
-    for resource, ours in reversed(list(stack.present(stack.resources(names, Choices())))):
+def destroy(stack_id):
+    for resource, ours in reversed(list(stack.present(stack.resources(stack_id, Choices())))):
         assert ours
         stack.destroy(resource)
 
@@ -77,7 +77,7 @@ def test_apply_cut_after_each_write_converges(address, everything, apply, todo):
 
 
 @pytest.mark.slow
-def test_destroy_cut_after_each_write_leaves_nothing(aws, names, everything, apply):
+def test_destroy_cut_after_each_write_leaves_nothing(aws, stack_id, everything, apply):
     for writes in itertools.count():
         apply(everything)
         fill(aws)
@@ -89,12 +89,12 @@ def test_destroy_cut_after_each_write_leaves_nothing(aws, names, everything, app
                     stack.destroy(resource)
             break
         except Killed:
-            destroy(names)
+            destroy(stack_id)
         assert list(stack.present(everything)) == [], f"cut after {writes} writes"
     assert writes == 14  # as many as an uncut one makes calls that write
 
 
-def test_apply_killed_at_random_moments_converges(aws, names, everything, todo):
+def test_apply_killed_at_random_moments_converges(aws, stack_id, everything, todo):
     rng = random.Random(0)
     command = [sys.executable, "-m", "entrypoints.main", "infra", "apply", "--yes"]
     command += ["--email", "me@example.org", "--budget", "50", "--spend", "70"]

@@ -181,9 +181,9 @@ def test_tags_of_others_are_left_alone(aws, everything, apply):
     assert tags == {"team": "ours", "project": "ahx-transformer", "ahx:stack": "ahx"}
 
 
-def test_what_was_chosen_before_needs_no_telling_again(aws, names, everything, apply, todo):
+def test_what_was_chosen_before_needs_no_telling_again(aws, stack_id, everything, apply, todo):
     apply(everything)
-    untold = stack.resources(names, Choices())
+    untold = stack.resources(stack_id, Choices())
     assert todo(untold) == []
     chosen = [name for name in DRIFTS if name.endswith(("threshold", "limit in USD", "subscribers"))]
     for name in chosen:

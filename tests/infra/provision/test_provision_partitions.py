@@ -3,8 +3,11 @@
 import pytest
 
 from infra.provision import stack
-from infra.provision.names import Names
+from infra.provision.alarms import SpendAlarm
+from infra.provision.budget import Budget
+from infra.provision.dashboard import Dashboard
 from infra.provision.resource import Choices
+from infra.provision.stack_id import StackId
 
 
 @pytest.mark.parametrize(
@@ -17,10 +20,10 @@ from infra.provision.resource import Choices
     ],
 )
 def test_bills_are_watched_where_there_are_metrics_of_them(partition, region, spend, budget):
-    names = Names("123456789012", region, partition)
-    found = {resource.name: resource for resource in stack.resources(names, Choices(budget=1))}
-    regions = {name: found[name].region if name in found else None for name in (names.spend_alarm, names.budget)}
-    assert regions == {names.spend_alarm: spend, names.budget: budget}
+    stack_id = StackId("123456789012", region, partition)
+    found = {resource.name: resource for resource in stack.resources(stack_id, Choices(budget=1))}
+    names = SpendAlarm(stack_id).name, Budget(stack_id).name
+    assert [found[name].region if name in found else None for name in names] == [spend, budget]
     assert {resource.arn.split(":")[1] for resource in found.values()} == {partition}
     assert {resource.region for resource in found.values()} <= {region, spend, budget}
-    assert ("EstimatedCharges" in str(found[names.dashboard].wanted(None))) == (partition == "aws")
+    assert ("EstimatedCharges" in str(found[Dashboard(stack_id).name].wanted(None))) == (partition == "aws")

@@ -7,6 +7,7 @@ from aws_calls import Recorder, allows, granted
 
 from entrypoints.main import main
 from infra.provision import policies
+from infra.provision.role import Role
 
 BUCKET, ROLE, RULE = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-failed-jobs"
 MANIFEST = (
@@ -52,7 +53,7 @@ def wreck(aws):
     aws("s3").create_multipart_upload(Bucket=BUCKET, Key="data/half")
 
 
-def test_every_call_is_allowed_and_no_action_is_granted_in_vain(aws, names):
+def test_every_call_is_allowed_and_no_action_is_granted_in_vain(aws, stack_id):
     choices = ["--yes", "--email", "me@example.org", "--budget", "50", "--spend", "70"]
     recorder = Recorder()
     with recorder.recording():
@@ -62,14 +63,14 @@ def test_every_call_is_allowed_and_no_action_is_granted_in_vain(aws, names):
         assert main(["infra", "apply", *choices, "--budget", "60", "--email", "you@example.org"]) == 0
         assert main(["infra", "plan"]) == 0
         assert main(["infra", "destroy", "--yes", "--delete-data"]) == 0
-    needed = recorder.needed(names.account)
-    policy, beside = policies.provisioner(names), policies.user(names)  # who provisions has both
+    needed = recorder.needed(stack_id.account)
+    policy, beside = policies.provisioner(stack_id), policies.user(stack_id)  # who provisions has both
     assert [one for one in needed if not allows(policy, one) and not allows(beside, one)] == []
     assert granted(policy) - {one.action for one in needed} == set()
 
 
-def test_the_comparison_can_fail(names):
-    policy = policies.provisioner(names)
-    assert allows(policy, aws_calls.Needed("iam:GetRole", names.role_arn))
+def test_the_comparison_can_fail(stack_id):
+    policy = policies.provisioner(stack_id)
+    assert allows(policy, aws_calls.Needed("iam:GetRole", Role(stack_id).arn))
     assert not allows(policy, aws_calls.Needed("iam:GetRole", "arn:aws:iam::123456789012:role/other"))
-    assert not allows(policy, aws_calls.Needed("iam:PassRole", names.role_arn))
+    assert not allows(policy, aws_calls.Needed("iam:PassRole", Role(stack_id).arn))

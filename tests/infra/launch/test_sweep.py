@@ -11,14 +11,14 @@ from infra.launch.halving import hopeless
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
 from infra.launch.sobol import sobol
 from infra.launch.sweep import Sweep, parse_grid
-from infra.provision.names import Names
+from infra.provision.stack_id import StackId
 
-NAMES = Names("123456789012", "eu-west-1")
+STACK_ID = StackId("123456789012", "eu-west-1")
 RULE = {"rule": "double_a"}
 
 
 def template(**changed: object) -> JobTemplate:
-    given = {"sweep": "s1", "names": NAMES, "image": "host/ahx@sha256:1", "image_digest": "sha256:1"}
+    given = {"sweep": "s1", "stack_id": STACK_ID, "image": "host/ahx@sha256:1", "image_digest": "sha256:1"}
     return JobTemplate(**given | changed)  # type: ignore[arg-type]
 
 
@@ -95,12 +95,13 @@ def test_the_name_is_the_key() -> None:
         job_name(template(image_digest="sha256:2"), config),
     ]
     assert len({name, *others}) == 4
-    pattern = job_pattern(NAMES, "s1")
+    pattern = job_pattern(STACK_ID, "s1")
     assert pattern.fullmatch(name)
     assert pattern.fullmatch(job_name(template(), config, 2)).groups() == (name, "2")  # type: ignore[union-attr]
     assert not pattern.fullmatch(job_name(template(sweep="s1-b"), config))
     assert (
-        len(job_name(template(sweep="x" * 27, names=Names("1" * 12, "eu-west-1", prefix="p" * 20)), config, 99)) <= 63
+        len(job_name(template(sweep="x" * 27, stack_id=StackId("1" * 12, "eu-west-1", prefix="p" * 20)), config, 99))
+        <= 63
     )
 
 

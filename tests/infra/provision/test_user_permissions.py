@@ -9,21 +9,26 @@ from aws_calls import Needed, Recorder, allows, granted
 
 from ahx.errors import ServiceError
 from entrypoints.main import main
-from infra import storage
+from infra import ecr, storage
 from infra.embedded import remote
 from infra.launch.backends.backend import Manifest
 from infra.launch.backends.sagemaker import SageMakerBackend
 from infra.launch.job_request import JobTemplate, job_name, training_job
 from infra.provision import policies
-from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision.bucket import Bucket
+from infra.provision.log_group import LogGroup
+from infra.provision.repository import IMAGE_PULL, IMAGE_PUSH, Repository
+from infra.provision.stack_id import StackId
+from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
 from infra.storage import Location
 from run_logs.cloudwatch import Stream
 
-NAMES = Names("123456789012", aws_here.REGION)
+STACK_ID = StackId("123456789012", aws_here.REGION)
+BUCKET, LOG_GROUP = Bucket(STACK_ID), LogGroup(STACK_ID)
 BIG = 20 << 20  # bytes; enough to be sent in parts
 
 # Made in the hope that it is allowed; a refusal is no error, because `ahx infra apply` has made the group.
-TRIED = {Needed("logs:CreateLogGroup", f"{NAMES.log_group_arn}:*")}
+TRIED = {Needed("logs:CreateLogGroup", f"{LOG_GROUP.arn}:*")}
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def user(monkeypatch):
         assert main(["infra", "apply", "--yes"]) == 0
         iam = session.client("iam")
         iam.create_user(UserName="ann")
-        iam.put_user_policy(UserName="ann", PolicyName="all", PolicyDocument=json.dumps(policies.user(NAMES)))
+        iam.put_user_policy(UserName="ann", PolicyName="all", PolicyDocument=json.dumps(policies.user(STACK_ID)))
         key = iam.create_access_key(UserName="ann")["AccessKey"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
@@ -46,7 +51,7 @@ def user(monkeypatch):
 
 
 def use_storage(tmp_path):
-    client, folder = storage.client(), Location(NAMES.bucket, "data/one")
+    client, folder = storage.client(), Location(BUCKET.name, "data/one")
     small, big = tmp_path / "small", tmp_path / "big"
     small.write_bytes(b"x")
     big.write_bytes(bytes(BIG))
@@ -56,7 +61,7 @@ def use_storage(tmp_path):
     assert storage.read(client, folder / "note") == b"y"
     assert storage.read(client, folder / "none") is None
     found = storage.under(client, folder)
-    storage.download(client, NAMES.bucket, [(one, tmp_path / "back" / one.key) for one in found], "data")
+    storage.download(client, BUCKET.name, [(one, tmp_path / "back" / one.key) for one in found], "data")
     storage.delete(client, [place for _, place in files])
     remote.post("faults", {"kind": "denied", "operation": "UploadPart"})
     with pytest.raises(ServiceError):
@@ -65,9 +70,9 @@ def use_storage(tmp_path):
 
 
 def use_jobs(logs, tmp_path):
-    place = SageMakerBackend(NAMES)
+    place = SageMakerBackend(STACK_ID)
     image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ahx-transformer@sha256:" + "0" * 64
-    setting = JobTemplate("s1", NAMES, image, "sha256:0")
+    setting = JobTemplate("s1", STACK_ID, image, "sha256:0")
     with pytest.raises(ServiceError, match="ahx push"):
         place.image(None)
     (tmp_path / "data").write_text("A,AA\n")
@@ -86,7 +91,7 @@ def use_jobs(logs, tmp_path):
 
 
 def use_logs():
-    stream = Stream(NAMES.log_group, "run-1")
+    stream = Stream(LOG_GROUP.name, "run-1")
     stream.prepare()
     stream.put([{"timestamp": 0, "message": "x"}])
 
@@ -97,18 +102,17 @@ def test_every_call_is_allowed_and_no_action_is_granted_in_vain(user, tmp_path, 
         use_storage(tmp_path)
         use_jobs(logs, tmp_path)
         use_logs()
-        ecr = boto3.client("ecr", region_name=NAMES.region)
-        assert ecr.with_tag(NAMES, "none", ecr) is None
-        ecr.registry(ecr)
+        assert ecr.with_tag(Repository(STACK_ID), "none") is None
+        ecr.registry(Repository(STACK_ID))
         main(["infra", "doctor"])
         remote.post("faults", {"kind": "denied", "operation": "SimulatePrincipalPolicy"})
         main(["infra", "doctor"])  # with its other way to find out
     # doctor asks for this stack's bucket in all regions: the answers say enough without being allowed.
-    elsewhere = {f"arn:aws:s3:::{NAMES.bucket.removesuffix(NAMES.region)}{r}" for r in regions()} - {NAMES.bucket_arn}
-    needed = {one for one in recorder.needed(NAMES.account) if one.resource not in elsewhere} - TRIED
-    policy = json.loads(json.dumps(policies.user(NAMES)).replace("${aws:username}", "ann"))
+    elsewhere = {f"arn:aws:s3:::{BUCKET.name.removesuffix(BUCKET.region)}{r}" for r in regions()} - {BUCKET.arn}
+    needed = {one for one in recorder.needed(STACK_ID.account) if one.resource not in elsewhere} - TRIED
+    policy = json.loads(json.dumps(policies.user(STACK_ID)).replace("${aws:username}", "ann"))
     assert [one for one in needed if not allows(policy, one)] == []
-    docker = {*policies.IMAGE_PULL, *policies.IMAGE_PUSH}  # calls that Docker makes, and nobody here can record
+    docker = {*IMAGE_PULL, *IMAGE_PUSH}  # calls that Docker makes, and nobody here can record
     assert granted(policy) - {one.action for one in needed} - docker == set()
 
 

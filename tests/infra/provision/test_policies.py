@@ -8,8 +8,8 @@ import warnings
 
 import pytest
 
-from infra.provision import policies
-from infra.provision.names import Names
+from infra.provision import bucket, policies, role
+from infra.provision.stack_id import StackId
 
 PLACES = [("aws", "eu-west-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")]
 
@@ -33,15 +33,15 @@ def findings():
 
 @pytest.mark.parametrize(("partition", "region"), PLACES)
 def test_parliament_finds_nothing(findings, partition, region):
-    names = Names("123456789012", region, partition)
-    user, provisioner = policies.user(names), policies.provisioner(names)
-    assert findings(policies.training(names)) == []
+    stack_id = StackId("123456789012", region, partition)
+    user, provisioner = policies.user(stack_id), policies.provisioner(stack_id)
+    assert findings(policies.training(stack_id)) == []
     assert findings(user) == []
-    assert findings(policies.bucket(names)) == []
+    assert findings(bucket.only_with_tls(stack_id)) == []
     # Who provisions has both. And parliament knows no trust policies, which have no resource: the role stands in.
     assert findings({**user, "Statement": user["Statement"] + provisioner["Statement"]}) == []
-    trust = policies.trust(names)
-    trust["Statement"][0]["Resource"] = names.role_arn
+    trust = role.trust(stack_id)
+    trust["Statement"][0]["Resource"] = role.Role(stack_id).arn
     assert findings(trust) == []
 
 
@@ -53,20 +53,22 @@ def test_the_linter_would_find_something(findings):
 
 
 @pytest.mark.parametrize(("partition", "region"), PLACES)
-@pytest.mark.parametrize("of", ["trust", "training", "bucket", "user", "provisioner"])
+@pytest.mark.parametrize(
+    "of", [role.trust, policies.training, bucket.only_with_tls, policies.user, policies.provisioner]
+)
 def test_every_arn_is_of_the_partition_and_every_policy_fits(of, partition, region):
-    policy = getattr(policies, of)(Names("123456789012", region, partition, prefix="a" * 20))
+    policy = of(StackId("123456789012", region, partition, prefix="a" * 20))
     text = json.dumps(policy, separators=(",", ":"))
     assert text.count("arn:") == text.count(f"arn:{partition}:")
     assert (
         len(text) <= 6144
     )  # of a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    if of == "trust":
+    if of is role.trust:
         assert len(text) <= 2048
 
 
 def test_only_this_account_and_region_may_take_the_role():
-    statement = policies.trust(Names("123456789012", "eu-west-1"))["Statement"][0]
+    statement = role.trust(StackId("123456789012", "eu-west-1"))["Statement"][0]
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "123456789012"},
         "ArnLike": {"aws:SourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:*"},

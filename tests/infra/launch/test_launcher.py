@@ -25,10 +25,12 @@ from infra.launch.backends.local import LocalBackend, hold
 from infra.launch.engine import Engine, SweepState
 from infra.launch.plan import Options
 from infra.launch.sweep import Sweep, parse_grid
-from infra.provision.names import Names
+from infra.provision.bucket import Bucket
+from infra.provision.role import Role
+from infra.provision.stack_id import StackId
 
 PACE = (0.05, 0.5)
-NAMES = Names("123456789012", "us-east-1")
+STACK_ID = StackId("123456789012", "us-east-1")
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -36,7 +38,7 @@ TRUST = {
 
 
 def make_role() -> None:
-    boto3.client("iam").create_role(RoleName=NAMES.role, AssumeRolePolicyDocument=json.dumps(TRUST))
+    boto3.client("iam").create_role(RoleName=Role(STACK_ID).name, AssumeRolePolicyDocument=json.dumps(TRUST))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def server() -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in exports.items():
             patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket=NAMES.bucket)
+        boto3.client("s3").create_bucket(Bucket=Bucket(STACK_ID).name)
         make_role()
     yield exports
     process.terminate()
@@ -151,7 +153,7 @@ def test_the_same_sweep_again_submits_nothing_and_another_image_is_another_job(a
 
 def test_a_role_that_is_new_is_waited_for(aws: Callable[..., None]) -> None:
     iam = boto3.client("iam")
-    iam.delete_role(RoleName=NAMES.role)
+    iam.delete_role(RoleName=Role(STACK_ID).name)
     backend, planned = prepared("role")
     threading.Timer(1.0, make_role).start()
     notes = set()

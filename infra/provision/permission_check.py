@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra import aws_clients
-from infra.provision.names import SAGEMAKER_LOG_GROUP, Names
+from infra.provision import training_jobs
+from infra.provision.bucket import Bucket
+from infra.provision.repository import Repository
+from infra.provision.stack_id import StackId
 
 _DENIED = ("AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation")
 _NO_SIMULATION = (
@@ -60,9 +63,9 @@ def simulate(policy: dict[str, Any], of: str, region: str) -> list[Permission] |
     return found
 
 
-def probe(names: Names) -> Iterator[Permission]:
-    """What can be found out by reading; a resource that is not there counts as readable."""
-    for action, resource, call in _probes(names):
+def probe(stack_id: StackId) -> Iterator[Permission]:
+    """What calls that only read can tell; a resource that does not exist counts as readable."""
+    for action, resource, call in _probes(stack_id):
         try:
             call()
             allowed = True
@@ -71,22 +74,24 @@ def probe(names: Names) -> Iterator[Permission]:
         yield Permission(action, resource, allowed)
 
 
-def _probes(names: Names) -> list[tuple[str, str, Callable[[], Any]]]:
+def _probes(stack_id: StackId) -> list[tuple[str, str, Callable[[], Any]]]:
     def client(service: str) -> Any:
-        return aws_clients.client(service, names.region)
+        return aws_clients.client(service, stack_id.region)
 
+    bucket, repository = Bucket(stack_id), Repository(stack_id)
+    group = training_jobs.SAGEMAKER_LOG_GROUP
     return [
         ("sagemaker:ListTrainingJobs", "*", lambda: client("sagemaker").list_training_jobs(MaxResults=1)),
-        ("s3:ListBucket", names.bucket_arn, lambda: client("s3").list_objects_v2(Bucket=names.bucket, MaxKeys=1)),
+        ("s3:ListBucket", bucket.arn, lambda: client("s3").list_objects_v2(Bucket=bucket.name, MaxKeys=1)),
         (
             "ecr:DescribeImages",
-            names.repository_arn,
-            lambda: client("ecr").describe_images(repositoryName=names.repository, maxResults=1),
+            repository.arn,
+            lambda: client("ecr").describe_images(repositoryName=repository.name, maxResults=1),
         ),
         (
             "logs:DescribeLogStreams",
-            names.sagemaker_log_group_arn,
-            lambda: client("logs").describe_log_streams(logGroupName=SAGEMAKER_LOG_GROUP, limit=1),
+            training_jobs.log_group_arn(stack_id),
+            lambda: client("logs").describe_log_streams(logGroupName=group, limit=1),
         ),
         (
             "servicequotas:ListServiceQuotas",

@@ -15,7 +15,7 @@ from infra.launch.backends.backend import Backend, Job, Manifest
 from infra.launch.engine import MOST_ATTEMPTS, Engine, Row
 from infra.launch.job_request import JobTemplate
 from infra.launch.leaderboard import View, as_json
-from infra.provision.names import Names
+from infra.provision.stack_id import StackId
 
 AHX = [sys.executable, "-m", "entrypoints.main"]
 WORDS = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1"]
@@ -99,7 +99,7 @@ def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_no
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(engines, "_FORGOTTEN_SECONDS", 0.05)
-    backend, template = Forgetful(), JobTemplate("sweep", Names("0" * 12, "us-east-1"), "image", "digest")
+    backend, template = Forgetful(), JobTemplate("sweep", StackId("0" * 12, "us-east-1"), "image", "digest")
     manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
     state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
     (row,) = state.rows
