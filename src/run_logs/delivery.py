@@ -1,7 +1,7 @@
 """Copies what is appended to a log file to CloudWatch Logs, in a daemon thread.
 
-The file is the queue: however long CloudWatch is away, memory holds no more than a few megabytes of lines, and whoever
-prints knows nothing of it. Lines that other processes append to the file are delivered likewise.
+The file is the queue: about a megabyte of it is read at a time, and sent before more is read, so that memory does not
+grow while CloudWatch does not answer, and printing never waits. Lines that other processes append are delivered too.
 """
 
 import concurrent.futures.thread  # noqa: F401
@@ -9,15 +9,15 @@ import json
 import logging  # noqa: F401
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from run_logs.delivery_status import DeliveryStatus
 from run_logs.log_file import LogFile
 
-# The two imports that nothing here uses are what boto3 needs and what hooks into os.fork: a fork at the very moment of
-# their first import, in the thread, would find their locks held by nobody.
+# boto3 needs the two imports that nothing here uses, and both register hooks for os.fork. They are imported before the
+# thread starts: a fork during their first import would copy locks that no thread of the child releases.
 
-POLL = 0.5  # seconds between looks at the file
+POLL = 1.0  # seconds between reads of the file
 
 
 class Delivery:
@@ -42,7 +42,7 @@ class Delivery:
     def _run(self) -> None:
         try:
             self._deliver()
-        except Exception:  # Python, which ends by now, takes from under a thread what it needs
+        except Exception:  # at exit, Python clears modules that the thread still uses
             if not self.status.given_up():
                 raise
 
@@ -53,22 +53,17 @@ class Delivery:
         except ModuleNotFoundError as missing:
             self.status.reason = f"{missing.name} is not installed; run: pip install 'ahx-transformer[cloud]'"
             return
-        sender = LogSender(self._group, self._name, self.status)
-        if sender.connect():
-            for message, timestamp in self._lines():
-                sender.carry(message, timestamp)
-            sender.drain()
-
-    def _lines(self) -> Iterator[tuple[str, int]]:
-        """(message, timestamp) of each line of the file, as they come, until no more will."""
-        at = self._file.start
-        while True:
-            closing = self.status.closing.is_set()  # asked before the file is: what was printed before is there
+        sender, at = LogSender(self._group, self._name, self.status), self._file.start
+        if not sender.connect():
+            return
+        while not self.status.given_up():
+            closing = self.status.closing.is_set()  # asked before the file is read: what was printed before is in it
             lines, at = self._file.read(at)
-            yield from map(_event, lines)
-            if not lines:
-                if closing:
-                    return
+            if lines:
+                sender.send(map(_event, lines))
+            elif closing:
+                return
+            else:
                 self.status.closing.wait(POLL)
 
 

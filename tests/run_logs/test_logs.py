@@ -4,15 +4,12 @@ Each test runs a small program in a process of its own: what it printed must be 
 would have without any log.
 """
 
-import itertools
 import json
 import logging
-import queue
 import re
 import signal
 import sys
 import time
-from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -23,7 +20,6 @@ from moto.server import ThreadedMotoServer
 from ahx.errors import AhxError
 from ahx.text.printing import raw
 from opt_ml.tree import build, reason
-from run_logs import cloudwatch, log_sender
 from run_logs.run_log import open_log
 
 
@@ -259,15 +255,20 @@ def test_what_a_log_cannot_be(environ, sentence):
         open_log(environ, "train")
 
 
-def test_a_batch_is_due_however_the_clock_is_set_meanwhile(monkeypatch):
-    clock = itertools.count(time.time(), -3600)
-    monkeypatch.setattr(time, "time", lambda: next(clock))
-    stream = SimpleNamespace(group="g", name="s", client=boto3.client("logs", region_name="us-east-1"))
-    sent = queue.Queue()
-    batcher = log_sender._Batcher(stream, sent.put)
-    batcher.put(next(cloudwatch.pieces("a line")), 1_700_000_000_000)
-    assert [event["message"] for event in sent.get(timeout=20)] == ["a line"]
-    batcher.drain(5)
+def test_a_batch_is_due_however_the_clock_is_set_meanwhile(site):
+    started = site.start(program("""
+import itertools, time
+clock = itertools.count(time.time(), -3600)
+time.time = lambda: next(clock)
+print("a line", flush=True)
+time.sleep(60)
+"""))  # fmt: skip
+    until = time.monotonic() + 30
+    while not site.proxy.calls["PutLogEvents"] and time.monotonic() < until:
+        time.sleep(0.1)
+    assert site.proxy.calls["PutLogEvents"] == 1
+    started.terminate()
+    assert site.end(started).lines == site.delivered() == ["a line"]
 
 
 def test_inside_sagemaker_it_is_off(tmp_path):
