@@ -6,13 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.files.archive import unpack
-from ahx.files.reading import json_of, text_of
 from ahx.text.suggest import did_you_mean
+from opt_ml import config
 from opt_ml.paths import OptMl
 
 #: The channels that a job may have, and other names for them; `training` is what SageMaker's SDK calls a single one.
@@ -28,7 +27,7 @@ class Channel:
     name: str  # as the job calls it
     folder: Path
     streamed: bool  # FastFile: files appear late, and are read once, in order
-    parted: bool  # each host of the job has other files
+    sharded: bool  # each host of the job has other files
 
     def files(self) -> list[Path]:
         """Its data files, those of sub-folders too; caches and hidden files are not data. Raises InputError."""
@@ -57,20 +56,17 @@ class Channel:
 
 def channels(tree: OptMl) -> dict[str, Channel]:
     """The job's channels under their usual names. Raises InputError for one that nothing here reads."""
-    config = read_json(tree.input_data_config)
     found: dict[str, Channel] = {}
-    for name, about in config.items():
+    for name, given in config.channels(tree.input_data_config).items():
         usual = NAMES.get(name)
         if usual is None:
             near = did_you_mean(name, NAMES, "channels are called train, validation and model")
             raise InputError(f"channel {name!r} is none that training reads{near}")
         if usual in found:
             raise InputError(f"channels {found[usual].name} and {name} mean the same; keep one of the two")
-        mode = about.get("TrainingInputMode", "File") if isinstance(about, dict) else "File"
-        if mode not in ("File", "FastFile"):
-            raise InputError(f"channel {name}: input mode {mode} cannot be read; use File or FastFile")
-        parted = isinstance(about, dict) and about.get("S3DistributionType") == "ShardedByS3Key"
-        found[usual] = Channel(name, tree.channel(name), mode == "FastFile", parted)
+        if given.mode not in ("File", "FastFile"):
+            raise InputError(f"channel {name}: input mode {given.mode} cannot be read; use File or FastFile")
+        found[usual] = Channel(name, tree.channel(name), given.mode == "FastFile", given.sharded)
     if "validation" in found and "train" not in found:
         raise InputError(f"there is a channel {found['validation'].name}, but none called train; add it")
     return found
@@ -141,18 +137,6 @@ def copied(source: Path, folder: Path, again: bool = True) -> Path:
             f"cannot copy {source} to {folder}: {reason}; give the instance a larger volume, or use File mode"
         ) from error
     return place
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """One of SageMaker's configuration files. Raises InputError when it is missing or is no JSON object."""
-    if not path.exists():
-        raise InputError(
-            f"{path} is missing; SageMaker writes it, and under docker run it must be mounted (see docs/container.md)"
-        )
-    data = json_of(text_of(path), path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path} must hold one JSON object")
-    return data
 
 
 def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) -> Path:

@@ -1,4 +1,4 @@
-"""The machines of a job (resourceconfig.json) and the processes on each: who is who, and how they find each other.
+"""The machines of a job, the processes on each, their ranks, and how they find each other.
 
 The command that SageMaker started trains itself, as the first process of its machine; it starts the others, one for
 each further GPU, which run the same module. A signal to any of them is enough: all stop at the same step.
@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ahx.errors import AhxError, InputError, PeerError
+from opt_ml.config import Resources
 from opt_ml.paths import STOP_AT_EOF
 
 #: So many processes on each machine; without it one for each GPU, or one.
@@ -32,20 +33,15 @@ class Hosts:
     processes: int = 1  # on each
 
     @classmethod
-    def read(cls, config: Mapping[str, Any], environ: Mapping[str, str], device: str) -> Self:
-        """From resourceconfig.json. `device` is the hyperparameter. Raises InputError for what cannot be meant."""
-        names, current = config.get("hosts"), config.get("current_host")
-        if not isinstance(names, list) or current not in names:
-            raise InputError(
-                f"resourceconfig.json must list `hosts` with `current_host` among them (got {names!r} and {current!r})"
-            )
+    def of(cls, resources: Resources, environ: Mapping[str, str], device: str) -> Self:
+        """From resourceconfig.json. `device` is the hyperparameter. Raises InputError for a bad AHX_PROCESSES."""
         asked = environ.get(PROCESSES, "")
         if asked and not (asked.isdecimal() and 1 <= int(asked) <= 256):
             raise InputError(f"{PROCESSES} must be a number of processes from 1 to 256 (got {asked!r})")
         gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
-        interface = str(config.get("network_interface_name") or "")
+        interface = resources.network_interface
         known = interface if Path("/sys/class/net", interface or "none").exists() else None
-        return cls(tuple(sorted(map(str, names))), str(current), known, int(asked or 0) or max(1, gpus))
+        return cls(resources.hosts, resources.current_host, known, int(asked or 0) or max(1, gpus))
 
     @property
     def first(self) -> bool:

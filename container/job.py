@@ -14,9 +14,10 @@ from ahx.training.lock import FolderLock
 from ahx.training.run_paths import RunPaths
 from ahx.training.settings import from_sources
 from ahx.training.signals import StoppedEarly, StopRequest
-from container.channels import Channel, channels, data_files, model_folder, read_json
+from container.channels import Channel, channels, data_files, model_folder
 from container.hosts import Helpers, Hosts, is_helper
 from container.outcome import report
+from opt_ml import config
 from opt_ml.paths import OptMl
 
 
@@ -61,8 +62,8 @@ class Job:
 def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
     """Read the configuration files of a job. Raises InputError and StorageError."""
     given = channels(tree)
-    said = read_json(tree.hyperparameters)
-    resources = read_json(tree.resource_config)
+    said = config.read(tree.hyperparameters)
+    resources = config.resources(tree.resource_config)
     infile = str(said["infile"]) if said.get("infile") else None
     settings = {"model_out": str(tree.model), "resume": "true"}
     for name in sorted(set(settings) & set(said)):
@@ -79,10 +80,10 @@ def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
     if "model" in given and said.get("model_in"):
         raise InputError("model_in and the channel model both name a model to start from; keep one of the two")
     hyperparameters = from_sources(settings, None, environ, str(tree.hyperparameters))
-    hosts = Hosts.read(resources, environ, hyperparameters.device)
-    if len(hosts.names) > 1 and (parted := [channel.name for channel in given.values() if channel.parted]):
+    hosts = Hosts.of(resources, environ, hyperparameters.device)
+    if len(hosts.names) > 1 and (sharded := [channel.name for channel in given.values() if channel.sharded]):
         raise InputError(
-            f"channel {parted[0]} gives each host a part of the data (ShardedByS3Key), but all need the whole; "
+            f"channel {sharded[0]} gives each host a part of the data (ShardedByS3Key), but all need the whole; "
             "use FullyReplicated"
         )
     return Job(tree, hyperparameters, given, infile, hosts, is_helper(environ))

@@ -5,7 +5,6 @@ sentence that a user can act on, with the traceback below it. The file is there 
 success: a process that the kernel kills for want of memory writes nothing any more.
 """
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,9 +14,7 @@ from pathlib import Path
 from ahx.errors import AhxError, StorageError
 from ahx.system_errors import is_out_of_memory, mishap
 from ahx.text.printing import printable
-
-#: SageMaker shows so many characters of the failure file.
-SHOWN = 1024
+from opt_ml import failure as failures
 
 _KILLED = (
     "the training process was killed before it could say why, as happens when memory runs out; "
@@ -47,7 +44,7 @@ def report(failure: Path | None, error: BaseException) -> int:
         print(details, end="", file=sys.stderr)
     print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
     if failure is not None:
-        _write(failure, sentence, details)
+        failures.write(failure, sentence, details)
     return code
 
 
@@ -84,15 +81,4 @@ def one_line(text: str) -> str:
     """`text` as one line that SageMaker shows whole."""
     parts = printable(text).splitlines()
     line = "; ".join(part.strip().removeprefix("- ") for part in parts if part.strip()).replace(":;", ":")
-    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
-
-
-def _write(file: Path, sentence: str, details: str) -> None:
-    """Write the failure file as well as can be: where the disk is full, in the place of the first one."""
-    for text in (f"{sentence}\n\n{details}", f"{sentence}\n"):
-        with suppress(OSError), open(file, "r+" if file.exists() else "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.truncate()
-            handle.flush()
-            os.fsync(handle.fileno())
-            return
+    return line if len(line) <= failures.SHOWN else line[: failures.SHOWN - 3] + "..."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from opt_ml import failure
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl
 
@@ -51,4 +52,4 @@ def run_job(
     tree = trees.build(folder, hyperparameters, dict(channels), copy=True)
     prepare(tree)
     done = image.run(options=(*mounted(tree), *options))
-    return Ended(done.returncode, trees.failure(tree), done.stdout + done.stderr, tree)
+    return Ended(done.returncode, failure.read(tree), done.stdout + done.stderr, tree)

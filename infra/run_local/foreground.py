@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from infra.run_local.started import Job
-from opt_ml import tree
+from opt_ml import failure
 
 
 def _print(line: str) -> None:
@@ -48,6 +48,6 @@ def watch(job: Job, most_seconds: float | None = None, show: Callable[[str], Non
     if received:
         return 128 + received[0]
     if code:
-        reason = tree.reason(job.tree) or f"the job ended with code {code} and did not say why"
+        reason = failure.reason(job.tree) or f"the job ended with code {code} and did not say why"
         print(f"ahx: error: {reason}", file=sys.stderr, flush=True)
     return code

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
-from ahx.files.reading import json_of, text_of
 from infra.run_local.guard import VARIABLES
 from infra.run_local.owner import is_gone
 from infra.run_local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
+from opt_ml import config
 from opt_ml.paths import BASE_VARIABLE, STOP_AT_EOF, OptMl
 
 IMAGE = "ahx-transformer:dev"
@@ -77,7 +77,7 @@ class ContainerRunner:
     def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
         """The whole `docker run` command. Variables stand in a file: they are none of the `docker` command's own, and
         other users of this machine do not see them. Those that no line can hold are arguments."""
-        host = _current_host(tree)
+        host = config.resources(tree.resource_config).current_host
         command = [program, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
         for label, value in {LABEL: str(os.getpid()), **self.labels}.items():
             command += ["--label", f"{label}={value}"]
@@ -133,7 +133,3 @@ def _mounts(tree: OptMl, own_inputs: bool) -> Iterator[tuple[Path, Path, str]]:
     yield tree.model, inside.model, ""
     yield tree.output, inside.output, ""
     yield tree.checkpoints, inside.checkpoints, ""
-
-
-def _current_host(tree: OptMl) -> str:
-    return str(json_of(text_of(tree.resource_config), tree.resource_config)["current_host"])

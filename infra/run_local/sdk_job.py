@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO, cast
@@ -22,6 +22,7 @@ from typing import Any, Self, TextIO, cast
 from ahx.errors import AhxError, ServiceError
 from infra.run_local.runner import LABEL
 from infra.run_local.started import GRACE_SECONDS, docker
+from opt_ml import config, failure
 from opt_ml.paths import OptMl
 
 # What docker-compose adds to lines: colours, and the container's name before each.
@@ -68,7 +69,7 @@ def run(order: Order) -> int:
     for name, place in (("model", tree.model), ("output", tree.output)):
         if (found := root / "artifacts" / name).is_dir():
             shutil.copytree(found, place, dirs_exist_ok=True)
-    if code == 0 and not (tree.output / "success").exists():
+    if code == 0 and not tree.success.exists():
         raise ServiceError("the container ended with code 0, but left no file output/success: it did not train")
     return code
 
@@ -100,7 +101,7 @@ def _trainer(order: Order, tree: OptMl) -> Any:
         training_image=order.image,
         base_job_name=Path(order.root).name,
         compute=Compute(instance_type=order.instance_type, instance_count=1),
-        hyperparameters=json.loads(tree.hyperparameters.read_text("utf-8")),
+        hyperparameters=config.read(tree.hyperparameters),
         # docker-compose replaces $NAME in what it reads.
         environment={name: value.replace("$", "$$") for name, value in order.environment.items()},
         input_data_config=[
@@ -161,8 +162,7 @@ def main(path: Path) -> int:
         return run(order)
     except AhxError as error:
         print(f"ahx: error: {error}", file=sys.stderr, flush=True)
-        with suppress(OSError):
-            OptMl(Path(order.tree)).failure.write_text(f"{error}\n", "utf-8")
+        failure.write(OptMl(Path(order.tree)).failure, str(error))
         return 1
     finally:
         shutil.rmtree(order.root, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Names of the files through which SageMaker and a training container talk, under /opt/ml or another base.
+"""Paths of the files that SageMaker and a training container exchange, under /opt/ml or another base.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
@@ -11,13 +11,13 @@ from typing import Self
 
 #: The variable that names another base; SageMaker's training toolkit reads it too.
 BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
-#: Set to 1, this variable has a job stop gracefully at the end of its standard input, when its starter has gone.
+#: Set to 1, this variable makes a job stop gracefully at the end of its standard input, when its starter has died.
 STOP_AT_EOF = "AHX_STOP_AT_EOF"
 
 
 @dataclass(frozen=True)
 class OptMl:
-    """The tree of one training job, seen from inside. Nothing is read or made here."""
+    """The tree of one training job. Nothing is read or made here."""
 
     base: Path = Path("/opt/ml")
 
@@ -69,8 +69,13 @@ class OptMl:
 
     @property
     def failure(self) -> Path:
-        """Why the job failed; SageMaker shows the first 1,024 characters."""
+        """Why the job failed (see failure.py)."""
         return self.output / "failure"
+
+    @property
+    def success(self) -> Path:
+        """Empty; SageMaker's training toolkit writes it when the job has succeeded."""
+        return self.output / "success"
 
     @property
     def checkpoints(self) -> Path:

@@ -9,6 +9,7 @@ from container_jobs import RULE, mounted, run_job
 
 from ahx.model import checkpoint
 from infra.run_local.runner import ContainerRunner
+from opt_ml import config, failure
 from opt_ml import tree as trees
 
 HOSTS = ("algo-1", "algo-2")
@@ -30,7 +31,7 @@ def start(image, network, tmp_path):
     jobs = []
 
     def start(host, hyperparameters, **environment):
-        tree = trees.build(tmp_path / host, hyperparameters, {}, groups=[trees.Group(hosts=HOSTS)], current_host=host)
+        tree = trees.build(tmp_path / host, hyperparameters, {}, groups=[config.Group(hosts=HOSTS)], current_host=host)
         runner = ContainerRunner(image.name, network=network)
         jobs.append(runner.start(tree, {"OMP_NUM_THREADS": "1", "AHX_PEER_SECONDS": "60", **environment}))
         return jobs[-1]
@@ -61,7 +62,7 @@ def test_two_hosts_learn_what_one_learns(image, start, tmp_path):
     assert losses(jobs[0].tree) == pytest.approx(losses(alone.tree), rel=1e-4)
     assert checkpoint.load_folder(jobs[0].tree.model).config["step"] == 40
     assert list(jobs[1].tree.model.iterdir()) == []  # the first host writes for all
-    assert trees.failure(jobs[1].tree) == ""
+    assert failure.read(jobs[1].tree) == ""
 
 
 def test_hosts_go_on_from_the_first_ones_checkpoint(start):
@@ -81,7 +82,7 @@ def test_a_host_that_dies_fails_the_job_at_once(start):
     wait_until(lambda: any(first.tree.checkpoints.glob("step-*")))
     second.kill()
     assert first.wait(60) == 1
-    assert trees.reason(first.tree).startswith("another process of this run was lost or never came (")
+    assert failure.reason(first.tree).startswith("another process of this run was lost or never came (")
 
 
 def test_a_host_that_falls_silent_fails_the_job_after_a_while(image, start):
@@ -89,7 +90,7 @@ def test_a_host_that_falls_silent_fails_the_job_after_a_while(image, start):
     wait_until(lambda: any(first.tree.checkpoints.glob("step-*")))
     assert image.docker("pause", second.name).returncode == 0
     assert first.wait(90) == 1
-    assert trees.reason(first.tree).startswith("another process of this run was lost or never came (")
+    assert failure.reason(first.tree).startswith("another process of this run was lost or never came (")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_host_that_falls_silent_fails_the_job_after_a_while(image, start):
 def test_a_host_that_never_comes(start, host, sentence):
     job = start(host, JOB, AHX_PEER_SECONDS="1")
     assert job.wait(60) == 1
-    assert trees.reason(job.tree).startswith(sentence)
+    assert failure.reason(job.tree).startswith(sentence)
 
 
 def test_two_processes_of_one_host_stop_together(image, tmp_path):
@@ -120,5 +121,5 @@ def test_two_processes_of_one_host_stop_together(image, tmp_path):
         assert "in 2 processes" in image.docker("logs", name).stdout
     finally:
         image.docker("rm", "--force", name)
-    assert trees.failure(tree) == ""
+    assert failure.read(tree) == ""
     assert checkpoint.load_folder(tree.model).config["step"] > 0

@@ -7,6 +7,7 @@ import pytest
 from container_jobs import RULE, mounted
 from docker_missing import unavailable
 
+from opt_ml import failure
 from opt_ml import tree as trees
 
 # A container as strict as they come: an unknown user, no home, no network, nothing but /data and /tmp writable.
@@ -58,7 +59,7 @@ def test_sagemakers_toolkit_by_itself_calls_the_same(image, tmp_path):
     assert image.run("python", "-m", "sagemaker_training.cli.train", options=options).returncode == 0
     bad = trees.build(tmp_path / "bad", RULE | {"n_layer": "x"}, {})
     assert image.run("python", "-m", "sagemaker_training.cli.train", options=mounted(bad)).returncode == 1
-    assert trees.reason(bad).startswith("n_layer: must be a whole number")
+    assert failure.reason(bad).startswith("n_layer: must be a whole number")
 
 
 def test_any_user_may_write_where_a_job_writes_and_nowhere_else(image):

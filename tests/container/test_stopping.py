@@ -8,6 +8,7 @@ import pytest
 from container_jobs import RULE, mounted, run_job
 
 from ahx.model import checkpoint
+from opt_ml import failure
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl
 
@@ -64,7 +65,7 @@ def test_a_signal_at_any_moment(image, container, uninterrupted, tmp_path, momen
     code = int(image.docker("wait", running).stdout)
     if name == "TERM":
         assert code == 0, image.docker("logs", running).stdout
-        assert trees.failure(tree) == ""
+        assert failure.read(tree) == ""
         assert checkpoint.load_folder(tree.model).config["step"] < 120
     else:
         assert code == 137

@@ -19,7 +19,8 @@ from moto.server import ThreadedMotoServer
 
 from ahx.errors import AhxError
 from ahx.text.printing import raw
-from opt_ml.tree import build, reason
+from opt_ml.failure import reason
+from opt_ml.tree import build
 from run_logs.run_log import open_log
 
 

@@ -15,8 +15,9 @@ from infra.embedded.sagemaker.folders import Folder
 from infra.embedded.sagemaker.job import TrainingJob
 from infra.run_local.runner import Runner
 from infra.run_local.started import Job
-from opt_ml import tree as opt_ml
+from opt_ml import failure
 from opt_ml.paths import OptMl
+from opt_ml.tree import build
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Cluster:
         nothing.mkdir()
         for host in self.hosts:
             own = [name for name in given if host in receivers[name]]
-            tree = opt_ml.build(
+            tree = build(
                 self.folder / host,
                 request.get("HyperParameters", {}),
                 dict.fromkeys(own, nothing),
@@ -85,7 +86,7 @@ class Cluster:
             if code := job.wait(1):
                 self.kill()
                 said = next(iter(job.lines()), "")
-                return Ended(code, opt_ml.failure(job.tree), said if said.startswith("docker: ") else "")
+                return Ended(code, failure.read(job.tree), said if said.startswith("docker: ") else "")
         return Ended(0, "") if len(over) == len(self.jobs) else None
 
     def stop(self, grace_seconds: float) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.embedded.http.uris import joined
+from opt_ml.config import Group
 from opt_ml.paths import OptMl
-from opt_ml.tree import Group
 
 Request = dict[str, Any]
 _INSIDE = OptMl()

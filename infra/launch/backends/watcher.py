@@ -20,8 +20,9 @@ from infra.run_local import guard
 from infra.run_local.runner import ContainerRunner, ProcessRunner
 from infra.run_local.sdk_runner import LocalModeJob, LocalModeRunner
 from infra.run_local.started import GRACE_SECONDS, Job, ProcessJob, docker_command, log_file
-from opt_ml import tree as opt_ml
+from opt_ml import failure
 from opt_ml.paths import OptMl
+from opt_ml.tree import build
 
 _POLL_SECONDS = 0.2
 _PREDECESSOR_SECONDS = GRACE_SECONDS + 10
@@ -51,12 +52,12 @@ class Watcher:
                 one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"]
                 for one in request.get("InputDataConfig", ())
             }
-            tree = opt_ml.build(self.folder / TREE, request["HyperParameters"], channels)
+            tree = build(self.folder / TREE, request["HyperParameters"], channels)
             code, why = self._watch(tree)
         except AhxError as error:
             self.note(status=FAILED, phase=FAILED, reason=str(error), ended=time.time())
             return
-        reason = opt_ml.reason(tree) if code else ""
+        reason = failure.reason(tree) if code else ""
         status = STOPPED if why else FAILED if code else COMPLETED
         if code and not why and not reason:
             reason = f"the job ended with exit code {code} and did not say why; see {log_file(tree)}"

@@ -13,6 +13,7 @@ import pytest
 from ahx.errors import InputError
 from infra.run_local.runner import ContainerRunner, ProcessRunner
 from infra.run_local.started import ProcessJob
+from opt_ml import failure
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl
 
@@ -59,7 +60,7 @@ def test_a_job_trains_and_leaves_its_model(tmp_path: Path) -> None:
     assert job.wait() == 0, lines
     assert any(line.startswith("step=20;") for line in lines)
     assert list(job.lines()) == lines
-    assert trees.failure(job.tree) == ""
+    assert failure.read(job.tree) == ""
     assert (job.tree.model / "model.safetensors").is_file()
     assert json.loads((job.tree.output_data / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 20
 
@@ -67,7 +68,7 @@ def test_a_job_trains_and_leaves_its_model(tmp_path: Path) -> None:
 def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
     job = start(tmp_path / "job", n_layer="none")
     assert job.wait(60) == 2
-    assert trees.reason(job.tree).startswith("n_layer: must be a whole number")
+    assert failure.reason(job.tree).startswith("n_layer: must be a whole number")
 
 
 def test_stop_keeps_a_checkpoint_and_the_model_so_far(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""The failure file of a job: why it failed, a sentence first. SageMaker shows its first 1,024 characters."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from opt_ml.paths import OptMl
+
+#: So many characters are shown.
+SHOWN = 1024
+_MOST_BYTES = 1 << 16  # that are read
+
+
+def read(tree: OptMl) -> str:
+    """What the failure file says; "" where there is none. It counts only once the job has failed: while a job runs, the
+    file says what a sudden end would mean."""
+    try:
+        with open(tree.failure, "rb", opener=_no_link) as file:
+            return (file.read(_MOST_BYTES) or b"").decode(errors="replace").strip()
+    except OSError:  # there is none, or something else has its name
+        return ""
+
+
+def reason(tree: OptMl) -> str:
+    """The first line of the failure file: one sentence, or ""."""
+    return read(tree).partition("\n")[0]
+
+
+def write(file: Path, sentence: str, details: str = "") -> None:
+    """Write the failure file as well as can be: on a full disk over an earlier one, and without the details."""
+    for text in (f"{sentence}\n\n{details}" if details else "", f"{sentence}\n"):
+        if text:
+            with suppress(OSError), open(file, "r+" if file.exists() else "w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.truncate()
+                handle.flush()
+                os.fsync(handle.fileno())
+                return
+
+
+def _no_link(name: str, flags: int) -> int:
+    """A job's program must not have us read what it may not read itself, nor wait for a pipe."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
