@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from infra.run_local.docker import docker
+from infra.run_local.job import Job
 from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner, check_image
-from infra.run_local.started import Job, docker
 from opt_ml import tree as trees
 
 NAME = os.environ.get("AHX_IMAGE", IMAGE)

@@ -1,8 +1,7 @@
-"""Images: the one that Docker has here, those in ECR, and the way from here to there."""
+"""The image in this machine's Docker and those in ECR, and pushing from one to the other."""
 
 import base64
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 from ahx.errors import ServiceError
 from infra import aws_clients
 from infra.provision.repository import Repository
-from infra.run_local.started import docker_command
+from infra.run_local.docker import docker, docker_command, last_line
 
 PLATFORM = ("linux", "amd64")  # what SageMaker's instances are
 _STDERR = 2  # where progress belongs
@@ -31,7 +30,7 @@ class LocalImage:
 
     @property
     def tag(self) -> str:
-        """A tag that no other image gets: what it was built from, for people, and what it is."""
+        """A tag that no other image gets: the revision it was built from, and its id."""
         revision = f"{self.revision[:12]}-" if self.revision and self.revision != "unknown" else ""
         return f"{revision}{self.id.removeprefix('sha256:')[:12]}"
 
@@ -48,7 +47,7 @@ class Pushed:
 
 @dataclass(frozen=True)
 class Registry:
-    """Where to push, and as whom. The password is good for hours and is shown nowhere."""
+    """Where to push, with user and password. The password is valid for hours and never printed."""
 
     host: str
     user: str
@@ -61,7 +60,7 @@ def local(name: str) -> LocalImage:
     if asked.returncode != 0:
         if "No such image" in asked.stderr:
             raise ServiceError(f"Docker has no image {name}; build it with `make image`, or give --image")
-        raise ServiceError(f"no Docker engine answers ({_last_line(asked.stderr)}); start Docker")
+        raise ServiceError(f"no Docker engine answers ({last_line(asked.stderr)}); start Docker")
     found = json.loads(asked.stdout)[0]
     labels = found["Config"].get("Labels") or {}
     revision = str(labels.get("org.opencontainers.image.revision", ""))
@@ -89,7 +88,7 @@ def with_tag(repository: Repository, tag: str) -> Pushed | None:
 
 
 def registry(repository: Repository) -> Registry:
-    """ECR's address and a password for it. Raises ServiceError for an AWS of one's own that has no registry."""
+    """ECR's address and a password for it. Raises ServiceError where an AWS that is not Amazon's has no registry."""
     with aws_clients.sentences("get a password for ECR"):
         given = repository.api.get_authorization_token()["authorizationData"][0]
     host = given["proxyEndpoint"].partition("://")[2]
@@ -99,46 +98,28 @@ def registry(repository: Repository) -> Registry:
     return Registry(host, user, password)
 
 
-def push(image: LocalImage, place: Registry, repository: Repository) -> None:
-    """Tag the image and push it; Docker prints how far it is. Raises ServiceError. Nothing half-pushed is ever seen."""
-    there = f"{place.host}/{repository.name}:{image.tag}"
+def push(image: LocalImage, registry: Registry, repository: Repository) -> None:
+    """Tag and push the image; Docker prints progress. A push that is cut short leaves no image. Raises ServiceError."""
+    there = f"{registry.host}/{repository.name}:{image.tag}"
     _call("tag", image.id, there)
-    _call("login", "--username", place.user, "--password-stdin", place.host, stdin=place.password)
+    _call("login", "--username", registry.user, "--password-stdin", registry.host, stdin=registry.password)
     try:
         done = subprocess.run([docker_command(), "push", there], stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
     finally:
-        docker("logout", place.host)  # or the password would stay in a file
+        docker("logout", registry.host)  # the password would stay in a file
     if done.returncode != 0:
         raise ServiceError(f"docker push {there} failed, as it says above; run the command again to go on from there")
-
-
-def docker(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-    """`docker WORDS`, to its end."""
-    plain = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(
-        [docker_command(), *words],
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env=plain,
-        check=False,
-    )
 
 
 def _call(*words: str, stdin: str = "") -> None:
     done = docker(*words, stdin=stdin)
     if done.returncode != 0:
-        raise ServiceError(f"docker {words[0]} failed: {_last_line(done.stderr)}")
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it does not say why"])[-1].rstrip(".")
+        raise ServiceError(f"docker {words[0]} failed: {last_line(done.stderr)}")
 
 
 @contextmanager
 def _missing(repository: Repository) -> Iterator[None]:
-    """A missing repository becomes a sentence with the next step."""
+    """Errors as sentences, a missing repository with its next step."""
     with aws_clients.sentences(f"look into the repository {repository.name}"):
         try:
             yield

@@ -52,8 +52,8 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     from infra.launch.job_request import training_job
     from infra.launch.plan import plan
     from infra.run_local import foreground
-    from infra.run_local.screen import Screen
-    from infra.run_local.sdk_runner import LocalModeRunner
+    from infra.run_local.job_output import JobOutput
+    from infra.run_local.local_mode_runner import LocalModeRunner
     from opt_ml import tree
 
     if args.on not in (None, "local-mode"):
@@ -70,7 +70,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     }
     ready = tree.build(_FOLDER / request["TrainingJobName"], request["HyperParameters"], channels)
     job = LocalModeRunner(planned.template.image).start(ready, request["Environment"])
-    with Screen() as show:
+    with JobOutput() as show:
         code = foreground.watch(job, planned.template.max_runtime, show)
     print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command goes on from its checkpoints.")
     return code

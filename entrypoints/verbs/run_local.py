@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the job and show what it prints. Returns its exit code."""
     from infra.run_local import foreground
-    from infra.run_local.screen import Screen
+    from infra.run_local.job_output import JobOutput
     from opt_ml import tree
 
     hyperparameters = _pairs(args.hyperparameter, "--hyperparameter", "n_layer=2")
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     job = runner.start(
         tree.build(folder, hyperparameters, channels), _pairs(args.environment, "--environment", "OMP_NUM_THREADS=1")
     )
-    with Screen() as show:
+    with JobOutput() as show:
         code = foreground.watch(job, show=show)
     if code == 0:
         print(f"The model is in {folder}/model; try: ahx interactive --model {folder}/model")

@@ -1,4 +1,4 @@
-"""Bring what jobs have left home, and make sure that it is what they wrote."""
+"""Fetches the models and metrics of jobs, and verifies them."""
 
 import json
 import shutil
@@ -15,10 +15,10 @@ from infra.launch.leaderboard import as_json, ranked
 
 
 def collect(backend: Backend, rows: Sequence[Row], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
-    """Fetch models and metrics into `folder`/JOB and write `folder`/leaderboard.json; what was fetched, the best first.
+    """Fetch models and metrics into `folder`/JOB and write `folder`/leaderboard.json, the best first.
 
-    What is there and whole is not fetched again. Raises CheckpointError for a model whose SHA-256 is not the one in its
-    configuration.
+    A model that is complete in `folder` is not fetched again. Raises CheckpointError for a model whose SHA-256 differs
+    from the one in its configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fetched = []
@@ -46,7 +46,7 @@ def verify(model: Path) -> str:
         found = sha256(model / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{model} is no whole model ({error}); remove {model.parent} and collect again"
+            f"{model} is not a complete model ({error}); remove {model.parent} and collect again"
         ) from error
     if found != expected:
         raise CheckpointError(f"{model} is not what its job wrote (SHA-256 {found[:12]}...); remove it, collect again")

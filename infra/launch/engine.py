@@ -1,7 +1,7 @@
-"""Carries a sweep through: submits what is missing, as many at a time as may run, and watches the rest.
+"""Runs a sweep: submits missing jobs, as many at a time as may run, and watches the others.
 
-It keeps no state of its own. Everything is read back from the place where the jobs run, so it may be killed at any
-moment and started again, on another machine too: a name that is taken was submitted before.
+It keeps no state: everything is read from the backend. So it may be killed at any moment and started again, on another
+machine too; a job whose name exists was submitted before.
 """
 
 import threading
@@ -13,33 +13,43 @@ from typing import Any
 
 from ahx.errors import ServiceError
 from infra.launch import prices
-from infra.launch.backends.backend import FAILED, IN_PROGRESS, Backend, Busy, Full, Job, Manifest, NotYet, Taken
+from infra.launch.backends.backend import (
+    FAILED,
+    IN_PROGRESS,
+    Backend,
+    Job,
+    JobExistsError,
+    Manifest,
+    QuotaExceededError,
+    RoleNotReadyError,
+    ServiceBusyError,
+)
 from infra.launch.halving import hopeless
-from infra.launch.history import Evaluation, evaluations
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
+from infra.launch.log_metrics import Evaluation, evaluations
 from infra.launch.sweep import Config
 
 ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
 MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
-_FORGOTTEN_SECONDS = 30.0  # after which a job that its place does not tell of is submitted again; lists may lag behind
-_LOST = ("InternalServerError", "CapacityError")  # FailureReasons that are no fault of the job's (API RetryStrategy)
-_FORGOTTEN = "it is not among the jobs any more: what ran it, or kept it, was ended"
+_UNLISTED_SECONDS = 30.0  # after which a job that is not listed is submitted again; lists may lag behind
+_LOST = ("InternalServerError", "CapacityError")  # FailureReasons that the service is to blame for (API RetryStrategy)
+_UNLISTED = "the job is not listed any more: its process, or the service that kept it, has ended"
 _THREADS = 8
 
 
 @dataclass
 class Row:
-    """One configuration of the sweep and what has become of it."""
+    """One configuration of the sweep, with its job."""
 
     template: JobTemplate
     config: Config
-    name: str  # of its latest attempt, or of the one to be submitted
+    name: str  # of the latest attempt, or of the next one
     attempt: int = 1
     job: Job | None = None
     history: list[Evaluation] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)  # why it was submitted again, each time
-    told: float = 0.0  # when the place told of the job last, by the clock that nobody sets
+    lost: list[str] = field(default_factory=list)  # the reason of each repeated submission
+    listed: float = 0.0  # when the backend listed the job last (time.monotonic)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -59,7 +69,7 @@ class Row:
         return prices.usd(self.template.instance_type, seconds) or 0.0
 
     def again(self, reason: str) -> None:
-        """Have it submitted again, under the name that it has by now."""
+        """Submit it again, under its present name."""
         self.lost.append(reason)
         self.job, self.history = None, []
 
@@ -70,7 +80,7 @@ class SweepState:
 
     sweep: str
     rows: list[Row]
-    note: str = ""  # what it waits for
+    note: str = ""  # what the launcher waits for
     ended: bool = False
 
     def in_flight(self) -> list[Row]:
@@ -104,12 +114,14 @@ class Engine:
         self._cursors: dict[str, Any] = {}
         self._asked_to_stop: set[str] = set()
         self._first_poll = True
-        self._room: tuple[int, float] | None = None  # jobs that fit, by the last refusal for want of quota; and when
+        self._room: tuple[int, float] | None = (
+            None  # jobs in flight when the quota was last exceeded, and when that was
+        )
         self._role_refused: float | None = None
         self._pool = ThreadPoolExecutor(_THREADS)
 
     def run(self) -> SweepState:
-        """Until every job is over. Raises ServiceError when the place is out of reach for long, or refuses a job."""
+        """Until every job has ended. Raises ServiceError when the backend stays unavailable, or refuses a job."""
         interval, trouble = self.pace[0], None
         try:
             while True:
@@ -117,12 +129,12 @@ class Engine:
                     changed = self.poll()
                     changed = self.submit() or changed
                     trouble = None
-                except Busy as error:
+                except ServiceBusyError as error:
                     trouble = trouble or time.monotonic()
                     changed, self.state.note = False, str(error)
                     if time.monotonic() - trouble > PATIENCE_SECONDS:
                         raise ServiceError(
-                            f"{error}; jobs go on without me: `ahx jobs attach {self.state.sweep}`"
+                            f"{error}; the jobs go on; to watch them again: `ahx jobs attach {self.state.sweep}`"
                         ) from error
                 self.on_change(self.state)
                 if self.state.ended:
@@ -133,7 +145,7 @@ class Engine:
             self._pool.shutdown(cancel_futures=True)
 
     def poll(self) -> bool:
-        """Read back what there is; whether anything has changed."""
+        """Read the jobs' states; whether anything has changed."""
         jobs = self.backend.jobs(self.state.sweep)
         before = {row.name: row.job for row in self.state.rows}
         pattern = job_pattern(self.state.rows[0].template.stack_id, self.state.sweep) if self.state.rows else None
@@ -145,16 +157,16 @@ class Engine:
                 row.name, row.attempt, row.job = name, attempt, job
         now = time.monotonic()
         for row in self.state.rows:
-            row.told = now if row.name in jobs else row.told
-            if row.job is not None and row.job.status == FAILED and self._is_tried_again(row, row.job.reason):
+            row.listed = now if row.name in jobs else row.listed
+            if row.job is not None and row.job.status == FAILED and self._is_retried(row, row.job.reason):
                 row.attempt += 1
                 row.name = job_name(row.template, row.config, row.attempt)
                 row.again(row.job.reason)
-            elif row.job is not None and not row.job.over and now - row.told > _FORGOTTEN_SECONDS:
+            elif row.job is not None and not row.job.over and now - row.listed > _UNLISTED_SECONDS:
                 if len(row.lost) >= MOST_ATTEMPTS - 1:
-                    row.job = replace(row.job, status=FAILED, phase=FAILED, reason=_FORGOTTEN)
+                    row.job = replace(row.job, status=FAILED, phase=FAILED, reason=_UNLISTED)
                 else:
-                    row.again(_FORGOTTEN)
+                    row.again(_UNLISTED)
                     self._cursors.pop(row.name, None)
         self._first_poll = False
         self._read_logs()
@@ -165,14 +177,14 @@ class Engine:
         self.state.ended = all(row.job is not None and row.job.over for row in self.state.rows)
         return changed
 
-    def _is_tried_again(self, row: Row, reason: str) -> bool:
-        """Because the user asks for it, or because the service, and not the job, has failed."""
+    def _is_retried(self, row: Row, reason: str) -> bool:
+        """Whether the user asks for it, or the service failed and not the job."""
         if self._first_poll and self.retry_failed:
             return True
         return reason.startswith(_LOST) and row.attempt < MOST_ATTEMPTS
 
     def submit(self) -> bool:
-        """Submit what is missing and may run now; whether anything was."""
+        """Submit missing jobs that may run now; whether any was."""
         waiting = [row for row in self.state.rows if row.job is None]
         self.state.note = ""
         if not waiting:
@@ -185,45 +197,48 @@ class Engine:
         if not chosen:
             if self._room is not None:
                 self.state.note = "waiting for quota"
-            elif room > 0 and not n_flying:  # what is left could cost more than is allowed
+            elif room > 0 and not n_flying:  # the rest could cost more than is allowed
                 self.state.ended = True
             return False
-        halt = threading.Event()  # after a refusal, what is not on its way is not sent
+        halt = threading.Event()  # after a refusal, no further request is sent
         refusals = [no for no in self._pool.map(lambda row: self._submit_one(row, halt), chosen) if no is not None]
         if refusals:
             self._learn_from(refusals, len(self.state.in_flight()))
         return any(row.job is not None for row in chosen)
 
     def _submit_one(self, row: Row, halt: threading.Event) -> Exception | None:
-        """None, or why not now."""
+        """None, or the refusal."""
         if halt.is_set():
             return None
         try:
             self.backend.submit(training_job(row.template, row.config, row.attempt))
-        except Taken:
+        except JobExistsError:
             pass
-        except (Full, Busy, NotYet) as error:
+        except (QuotaExceededError, ServiceBusyError, RoleNotReadyError) as error:
             halt.set()
             return error
-        row.job, row.told = Job(row.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
+        row.job, row.listed = Job(row.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
         self._role_refused = None
         return None
 
     def _learn_from(self, refusals: Sequence[Exception], flying: int) -> None:
-        worst = next((r for kind in (NotYet, Full, Busy) for r in refusals if isinstance(r, kind)), refusals[0])
-        if isinstance(worst, NotYet):
+        order = (RoleNotReadyError, QuotaExceededError, ServiceBusyError)
+        worst = min(refusals, key=lambda refusal: order.index(type(refusal)))
+        if isinstance(worst, RoleNotReadyError):
             self._role_refused = self._role_refused or time.monotonic()
             if time.monotonic() - self._role_refused > ROLE_SECONDS:
-                raise ServiceError(f"{worst}; the role is not usable after {ROLE_SECONDS:.0f} s: `ahx infra doctor`")
+                raise ServiceError(
+                    f"{worst}; the role is not usable after {ROLE_SECONDS:.0f} s; see `ahx infra doctor`"
+                )
             self.state.note = "waiting until the new role can be used"
-        elif isinstance(worst, Full):
+        elif isinstance(worst, QuotaExceededError):
             self._room = flying, time.monotonic()
             self.state.note = "waiting for quota"
         else:
             self.state.note = f"slowed down: {worst}"
 
     def _affordable(self, rows: Sequence[Row]) -> list[Row]:
-        """As many of the rows as cannot take the cost above the limit, even if every job runs to its time limit."""
+        """The first rows whose cost stays below the limit even if every job runs to its time limit."""
         most = self.manifest.limits.get("max_cost")
         if not most or not self.backend.costs:
             return list(rows)
@@ -239,7 +254,7 @@ class Engine:
         return chosen
 
     def _read_logs(self) -> None:
-        """What running jobs have printed since; of ended ones what is missing."""
+        """Read new lines of running jobs, and the rest of ended ones."""
         halving = bool(self.manifest.limits.get("halving"))
 
         def wanted(row: Row) -> bool:
@@ -258,8 +273,8 @@ class Engine:
     def _halve(self) -> None:
         if not (eta := int(self.manifest.limits.get("halving") or 0)):
             return
-        told = {row.name: [one for one in row.history if _can_judge(one)] for row in self.state.rows}
-        to_stop = hopeless(told, eta) - self._asked_to_stop
+        histories = {row.name: [one for one in row.history if _can_judge(one)] for row in self.state.rows}
+        to_stop = hopeless(histories, eta) - self._asked_to_stop
         rows = [row for row in self.state.in_flight() if row.name in to_stop]
         self._each(lambda row: self.backend.stop(row.name), rows)
         self._asked_to_stop |= {row.name for row in rows}
@@ -273,5 +288,5 @@ def _can_judge(one: Evaluation) -> bool:
 
 
 def _at_most(template: JobTemplate) -> float:
-    """US dollars of one job that runs to its limit, on demand."""
+    """US dollars of one job that runs to its time limit, on demand."""
     return prices.usd(template.instance_type, template.max_runtime + prices.STARTING_SECONDS) or 0.0

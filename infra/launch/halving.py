@@ -1,4 +1,4 @@
-"""Which runs of a sweep are hopeless: successive halving, without waiting for the slowest.
+"""Which runs of a sweep to stop early: asynchronous successive halving.
 
 At 1, eta, eta^2, ... epochs a run goes on only if it is among the best 1/eta of those that have come as far. Runs that
 arrive later are compared with all that were there before, so no run waits for another.
@@ -14,7 +14,7 @@ Evaluation = Mapping[str, float]
 def hopeless(histories: Mapping[str, Sequence[Evaluation]], eta: int) -> set[str]:
     """The runs that should stop. `histories` has the evaluations of every run of the sweep, ended ones too, in order.
 
-    A run that has got everything right is never hopeless. Nothing is judged before `eta` runs have come as far.
+    A run with every answer right is never stopped, and none before `eta` runs have come as far.
     """
     longest = max((one["epoch"] for history in histories.values() for one in history), default=0.0)
     stopped: set[str] = set()

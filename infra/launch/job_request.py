@@ -1,4 +1,4 @@
-"""CreateTrainingJob requests, made purely: the same configuration, data and image always give the same request.
+"""CreateTrainingJob requests. Pure: the same configuration, data and image always give the same request.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
@@ -29,7 +29,7 @@ class JobTemplate:
     sweep: str
     stack_id: StackId
     image: str  # address in a registry, with its digest
-    image_digest: str  # of what runs, wherever it runs: another one makes other jobs
+    image_digest: str  # of the code that runs; another digest makes other jobs
     channels: Mapping[str, str] = field(default_factory=dict)  # channel -> s3://... or a local folder
     data_hash: str = ""  # of all channels' contents
     instance_type: str = INSTANCE_TYPE
@@ -49,7 +49,7 @@ class JobTemplate:
 
 
 def key(config: Config, data_hash: str, image_digest: str) -> str:
-    """What makes two jobs the same: 10 hexadecimal digits."""
+    """Identifies a job by its configuration, data and image: 10 hexadecimal digits."""
     text = json.dumps([config, data_hash, image_digest], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
@@ -66,7 +66,7 @@ def job_pattern(stack_id: StackId, sweep: str) -> re.Pattern[str]:
 
 
 def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
-    """The request that starts one job. All attempts of a spot job share its checkpoints; a retry starts afresh."""
+    """The request that starts one job. An interrupted spot job goes on from its checkpoints; a retry has none."""
     name, bucket = job_name(template, config, attempt), Bucket(template.stack_id)
     request: dict[str, Any] = {
         "TrainingJobName": name,

@@ -1,4 +1,4 @@
-"""What a sweep looks like: as a table, as lines, and as JSON."""
+"""Shows a sweep: as a table, as lines, and as JSON."""
 
 import sys
 import time
@@ -47,12 +47,12 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    """The console for tables: as wide as the terminal, or wide enough for a file."""
     return printing.console() if sys.stdout.isatty() else printing.console(width=_FILE_WIDTH)
 
 
 def first_line(reason: str) -> str:
-    """What SageMaker says of a failure goes on for lines; the first is the sentence."""
+    """SageMaker's reason of a failure has many lines; the first is the sentence."""
     return reason.strip().partition("\n")[0]
 
 
@@ -69,11 +69,11 @@ def leaderboard(state: SweepState, costs: bool) -> Table:
     table = Table(*map(printing.one_line, head), box=None)
     for column in table.columns:
         column.no_wrap = True
-    for backend, row in enumerate(ranked(state.rows), 1):
+    for rank, row in enumerate(ranked(state.rows), 1):
         values = [shown(row.config, name) for name in names]
         cost = [f"{row.cost(time.time()):.3f}"] if costs else []
         exact, loss = f"{row.metrics['val_exact']:.2%}", f"{row.metrics.get('val_loss', float('nan')):.4g}"
-        cells = (str(backend), *values, exact, loss, f"{_seconds(row):.1f}", *cost, status(row), row.name)
+        cells = (str(rank), *values, exact, loss, f"{_seconds(row):.1f}", *cost, status(row), row.name)
         table.add_row(*map(printing.one_line, cells))
     return table
 
@@ -102,7 +102,7 @@ def table(state: SweepState, costs: bool) -> Group:
 
 
 def summary(state: SweepState, costs: bool) -> str:
-    """One line: how many are where, what it has cost, and what is waited for."""
+    """One line: the number of jobs in each status, the cost so far, and what is waited for."""
     counts: dict[str, int] = {}
     for row in state.rows:
         counts[status(row)] = counts.get(status(row), 0) + 1
@@ -118,8 +118,8 @@ class View:
     def __init__(self, costs: bool, quiet: bool = False) -> None:
         self.costs, self.quiet = costs, quiet
         self._live: Live | None = None
-        self._said: dict[str, str] = {}
-        self._lost: dict[int, int] = {}  # a row -> how often it was, as far as it was said
+        self._printed: dict[str, str] = {}
+        self._lost: dict[int, int] = {}  # id of a row -> how many repeated submissions were printed
         self._state: SweepState | None = None
 
     def __enter__(self) -> Self:
@@ -150,14 +150,14 @@ class View:
             if len(row.lost) > self._lost.get(id(row), 0):
                 self._lost[id(row)] = len(row.lost)
                 yield f"{row.name} is submitted again: {first_line(row.lost[-1])}"
-            if word != self._said.get(row.name, "queued"):
-                self._said[row.name] = word
+            if word != self._printed.get(row.name, "queued"):
+                self._printed[row.name] = word
                 exact = f", {row.metrics['val_exact']:.2%} exact" if "val_exact" in row.metrics else ""
                 reason = f": {first_line(row.job.reason)}" if row.job and row.job.reason else ""
                 yield f"{row.name} {word}{exact if row.job and row.job.over else ''}{reason}"
-        if state.note and state.note != self._said.get(""):
+        if state.note and state.note != self._printed.get(""):
             yield f"{state.sweep}: {state.note}"
-        self._said[""] = state.note
+        self._printed[""] = state.note
 
 
 def _seconds(row: Row) -> float:

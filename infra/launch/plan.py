@@ -1,4 +1,4 @@
-"""From a sweep to its jobs: the image and data they are to use, and what has been run already."""
+"""From a sweep to its jobs: their image and data, and which have been submitted before."""
 
 import hashlib
 import math
@@ -36,7 +36,7 @@ class Options:
                 raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
         if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):
             raise InputError(
-                f"--instance-type: {self.instance_type!r} is none of SageMaker's; an example is ml.m5.large"
+                f"--instance-type: {self.instance_type!r} is not one of SageMaker's; an example is ml.m5.large"
             )
         if self.max_cost is not None and self.instance_type not in prices.USD_PER_HOUR:
             raise InputError(
@@ -44,7 +44,7 @@ class Options:
             )
 
     def limits(self, on: str) -> dict[str, Any]:
-        """What the launcher keeps to, on the place called `on`."""
+        """The limits that the launcher keeps to, on the backend `on`."""
         return {"on": on, "max_parallel": self.max_parallel, "max_cost": self.max_cost, "halving": self.halving}
 
 
@@ -55,12 +55,12 @@ class Planned:
     manifest: Manifest
     configs: Sequence[Config]  # those asked for now
     template: JobTemplate
-    files: Mapping[str, Sequence[Path]]  # channel -> what it shall hold
+    files: Mapping[str, Sequence[Path]]  # channel -> its files
     notes: Sequence[str] = field(default=())
 
 
 def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
-    """Work everything out; nothing is written or submitted. Raises AhxError."""
+    """Prepare a sweep; nothing is written or submitted. Raises AhxError."""
     configs = sweep.configurations()
     files = {name: paths for name, paths in _channels(configs).items() if paths}
     digests = {channel: _digest(paths) for channel, paths in files.items()}
@@ -84,7 +84,7 @@ def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
 
 
 def publish(backend: Backend, planned: Planned) -> None:
-    """Write down the sweep, and put its data where jobs find them: from now on any launcher can go on with it."""
+    """Store the sweep and its data in the backend: from now on any launcher can continue it."""
     backend.write_manifest(planned.template.sweep, planned.manifest)
     for channel, paths in planned.files.items():
         backend.share(paths, planned.template.channels[channel].rpartition("/")[2])
@@ -97,7 +97,7 @@ def merged(
     configs: Sequence[Config],
     limits: Mapping[str, Any],
 ) -> tuple[Manifest, list[str]]:
-    """The sweep with these configurations, beside what earlier calls have submitted; and what is new, in words."""
+    """The sweep with these configurations and those submitted by earlier calls, and notes for the user."""
     notes = []
     wanted = {job_name(template, config) for config in configs}
     templates, entries = [template], [(0, config) for config in configs]
@@ -136,7 +136,7 @@ class Estimate:
 
 
 def estimate(backend: Backend, planned: Planned, submitted: int = 0) -> Estimate:
-    """What is still to be run, at most."""
+    """The time and cost of what is still to run, at most."""
     template, n = planned.template, len(planned.configs) - submitted
     quota = backend.slots(template)
     parallel = max(1, min(int(planned.manifest.limits["max_parallel"]), quota))
@@ -148,11 +148,11 @@ def estimate(backend: Backend, planned: Planned, submitted: int = 0) -> Estimate
 def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
     """The files of each channel. All configurations of a sweep share their data and the model they start from."""
     found: dict[str, list[Path]] = {"train": [], "model": []}
-    for backend in {config["infile"] for config in configs if "infile" in config}:
-        train, val = resolve_infile(locations.data(backend))
+    for infile in {config["infile"] for config in configs if "infile" in config}:
+        train, val = resolve_infile(locations.data(infile))
         found["train"] += [path for path in (train, val) if path is not None]
-    for backend in {config["model_in"] for config in configs if "model_in" in config}:
-        folder = Path(locations.model(backend))
+    for model_in in {config["model_in"] for config in configs if "model_in" in config}:
+        folder = Path(locations.model(model_in))
         found["model"] += [folder / name for name in ("config.json", "model.safetensors")]
         if missing := [path for path in found["model"] if not path.is_file()]:
             raise CheckpointError(f"model_in: there is no {missing[0]}; name a folder with a trained model")
@@ -160,7 +160,7 @@ def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
 
 
 def _portable(config: Config) -> Config:
-    """Data and model without the folder they are in here: their contents have a hash of their own."""
+    """Data and model without their folders on this machine: the job's name depends on a hash of their contents."""
     return {
         name: str(value).rstrip("/").rpartition("/")[2] if name in ("infile", "model_in") else value
         for name, value in config.items()

@@ -1,14 +1,14 @@
-"""What an instance costs. An estimate, for one region, without taxes, storage and discounts.
+"""Prices of instances: an estimate for one region, without taxes, storage and discounts.
 
-On-demand prices of SageMaker training in us-east-1, in US dollars per hour, put together in November 2026 from what
-others have published of AWS's Price List API (AmazonSageMaker, usage type USE1-Train:TYPE), with the day they asked:
+On-demand prices of SageMaker training in us-east-1, in US dollars per hour, collected in November 2026 from
+published answers of AWS's Price List API (AmazonSageMaker, usage type USE1-Train:TYPE), with their dates:
 
 - us-east-1, training: ml.g5.2xlarge to 12xlarge 2026-07-02, ml.m5.large 2026-08-11, ml.g5.2xlarge again 2026-08-20;
-- us-west-2, training: all of ml.g5, ml.g6 and ml.g6e, 2026. Where us-east-1 is known too, it is the same;
+- us-west-2, training: all of ml.g5, ml.g6 and ml.g6e, 2026. Where us-east-1 is known too, the price is the same;
 - us-west-2, Studio: ml.m5 to 4xlarge, ml.c5 to 2xlarge, ml.g4dn to 2xlarge, 2026-09-01;
 - copies of AWS's price page, which agree with these: the other ml.g4dn, ml.c5.9xlarge.
 
-What could be found only in tables without a source or a date is UNCONFIRMED, and the estimate says so.
+Prices found only in tables without source or date are UNCONFIRMED, and the estimate says so.
 https://aws.amazon.com/sagemaker/ai/pricing has today's prices, for all regions.
 """
 
@@ -65,7 +65,7 @@ UNCONFIRMED = {
     "ml.m5.24xlarge",
     "ml.c5.4xlarge",
     "ml.c5.18xlarge",
-    # The list of us-west-2 has none of these any more.
+    # The list of us-west-2 no longer has these.
     "ml.p3.2xlarge",
     "ml.p3.8xlarge",
     "ml.p3.16xlarge",

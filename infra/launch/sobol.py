@@ -1,4 +1,4 @@
-"""Sobol points: they fill a cube more evenly than random ones, and more of them keep those that were there.
+"""Sobol points: they fill a cube more evenly than random ones, and the first n stay when more are drawn.
 
 Direction numbers by S. Joe and F. Y. Kuo, "Constructing Sobol sequences with better two-dimensional projections", SIAM
 J. Sci. Comput. 30, 2635-2654 (2008).
@@ -42,7 +42,7 @@ def sobol(n: int, dimensions: int) -> npt.NDArray[np.float64]:
     for dimension in range(dimensions):
         direction = _direction(dimension)
         for i in range(1, n):
-            lowest_zero = (~(i - 1) & i).bit_length() - 1  # Gray code order: one direction is switched at each step
+            lowest_zero = (~(i - 1) & i).bit_length() - 1  # Gray code order: one direction changes at each step
             points[i, dimension] = points[i - 1, dimension] ^ direction[lowest_zero]
     return (points.astype(np.float64) + 0.5) * 2.0**-_BITS
 

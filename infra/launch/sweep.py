@@ -1,7 +1,7 @@
-"""A sweep: one training run for each choice of hyperparameters. Pure: nothing here asks AWS, or the disk.
+"""A sweep: one training run for each choice of hyperparameters. Pure: nothing here reads AWS or the disk.
 
 learning_rate=1e-3,3e-3        each of these
-learning_rate=1e-4:1e-2:log    anywhere between, drawn evenly (on a logarithmic scale) by random or sobol
+learning_rate=1e-4:1e-2:log    drawn between the two, evenly on a logarithmic scale, by random or sobol
 """
 
 import itertools
@@ -43,7 +43,7 @@ class Range:
     log: bool
 
     def at(self, share: float) -> float:
-        """The value at a share of the way, 0 to 1."""
+        """The value at `share` of the way, 0 to 1."""
         if self.log:
             return math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         return self.low + share * (self.high - self.low)
@@ -63,7 +63,7 @@ class Sweep:
     draws: tuple[str, int] | None = None
 
     def configurations(self) -> list[Config]:
-        """Every run of the sweep, without doubles. Raises InputError with all that is wrong."""
+        """Every run of the sweep, without duplicates. Raises InputError with all faults."""
         check_name(self.name)
         if self.seeds < 1:
             raise InputError(f"seeds: must be at least 1 (got {self.seeds})")
@@ -178,7 +178,7 @@ def varied(configs: Sequence[Config]) -> list[str]:
 
 
 def _validated(values: Mapping[str, str]) -> Config:
-    """The values as training will read them, without those that are the defaults anyway."""
+    """The values as training reads them, without defaults."""
     try:
         hp = from_sources(values)
     except InputError as error:
@@ -189,7 +189,7 @@ def _validated(values: Mapping[str, str]) -> Config:
 
 
 def _default(name: str, others: Mapping[str, Any]) -> Any:
-    """What a hyperparameter is when nothing is said, given all others."""
+    """The default of a hyperparameter, given all others."""
     field = Hyperparameters.model_fields[name]
     return field.get_default(call_default_factory=True, validated_data=dict(others))
 

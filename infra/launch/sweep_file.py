@@ -11,7 +11,7 @@
     n_layer = [1, 2]
     learning_rate = "1e-4:1e-2:log"     # with random = N or sobol = N above
 
-What is typed on the command line counts more.
+The command line overrides it.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from ahx.files.reading import toml_of
 from ahx.text.suggest import did_you_mean
 from infra.launch.sweep import Values, own_name, parse_grid
 
-#: What may stand at the top, with its type.
+#: The keys at the top, with their types.
 KEYS: dict[str, tuple[type, ...]] = {
     "name": (str,),
     "seeds": (int,),
@@ -50,7 +50,7 @@ class SweepFile:
 
 
 def read_sweep_file(path: str) -> SweepFile:
-    """Raises InputError for what cannot be meant, StorageError when the file cannot be read."""
+    """Read the file. Raises InputError for its contents, StorageError when it cannot be read."""
     data = toml_of(path)
     tables = {name: data.pop(name, {}) for name in _TABLES}
     for key, value in data.items():

@@ -1,4 +1,4 @@
-"""A job of this machine in the foreground: what it prints is shown, and Ctrl-C is for the job."""
+"""A job of this machine in the foreground: what it prints is shown, and Ctrl-C stops the job."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from infra.run_local.started import Job
+from infra.run_local.job import Job
 from opt_ml import failure
 
 
@@ -15,10 +15,10 @@ def _print(line: str) -> None:
 
 
 def watch(job: Job, most_seconds: float | None = None, show: Callable[[str], None] = _print) -> int:
-    """Show what the job prints until it ends, which it is asked to do after `most_seconds`; the exit code.
+    """Show what the job prints until it ends; after `most_seconds` it is stopped. Returns the exit code.
 
-    The first Ctrl-C or SIGTERM stops the job, which keeps a checkpoint and the model so far, a second one kills it; the
-    code is then 128 and the signal's number, whatever the job makes of it. Why a job failed is said in one sentence.
+    The first Ctrl-C or SIGTERM stops the job, which keeps a checkpoint and the model so far; a second one kills it. The
+    exit code is then 128 plus the signal's number. If the job fails, the reason is printed as one sentence.
     """
     received: list[int] = []
 

@@ -4,8 +4,8 @@
     for line in job.lines(): ...
     code = job.wait()
 
-What a job prints goes to a file beside the tree, so that a slow reader never holds it up. A job whose starter dies, by
-kill -9 say, notices the end of its standard input, keeps a checkpoint and the model so far, and ends.
+What a job prints goes to a file beside the tree, so that a slow reader never delays it. A job whose starter dies, by
+kill -9 too, notices the end of its standard input, keeps a checkpoint and the model so far, and ends.
 """
 
 import os
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
-from infra.run_local.guard import VARIABLES
-from infra.run_local.owner import is_gone
-from infra.run_local.started import ContainerJob, Job, ProcessJob, docker, docker_command, spawn
+from infra.run_local.docker import docker, docker_command, last_line
+from infra.run_local.job import ContainerJob, Job, ProcessJob, spawn
+from infra.run_local.process_identity import is_gone
+from infra.run_local.supervisor import VARIABLES
 from opt_ml import config
 from opt_ml.paths import BASE_VARIABLE, STOP_AT_EOF, OptMl
 
 IMAGE = "ahx-transformer:dev"
 #: Every container that is started here carries this label; its value is the process that started it.
 LABEL = "ahx.local"
-#: In a file of variables.
-_LONGEST_LINE = (64 << 10) // 4 - 2  # characters, of up to four bytes
+_LONGEST_LINE = (64 << 10) // 4 - 2  # characters, of up to four bytes, in a file of variables
 
 
 class Runner(Protocol):
@@ -45,7 +45,7 @@ class ProcessRunner:
     program: Sequence[str] = (sys.executable, "-m", "entrypoints.container")  # what the image's `train` runs
 
     def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> ProcessJob:
-        # Settings of a job that this process itself may be (SM_*) are none of its children's.
+        # This process may be a job itself: its own settings (SM_*) are not for its children.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SM_", "SAGEMAKER_"))}
         settings = {"PYTHONUNBUFFERED": "1", BASE_VARIABLE: str(tree.base), STOP_AT_EOF: "1"}
         return ProcessJob(tree, spawn(self.program, inherited | settings | dict(environment or {}), tree))
@@ -61,7 +61,7 @@ class ContainerRunner:
     options: Sequence[str] = ()  # further options of docker run
     program: Sequence[str] = ("train",)  # what follows the image's name
     labels: Mapping[str, str] = field(default_factory=dict)
-    own_inputs: bool = False  # /opt/ml/input is the job's own, to write to as in SageMaker, and nobody's data
+    own_inputs: bool = False  # the job may write to /opt/ml/input, as in SageMaker; it holds copies
 
     def start(
         self, tree: OptMl, environment: Mapping[str, str] | None = None, *, name: str | None = None
@@ -75,8 +75,8 @@ class ContainerRunner:
         return ContainerJob(tree, process, name)
 
     def command(self, program: str, tree: OptMl, environment: Mapping[str, str], name: str) -> list[str]:
-        """The whole `docker run` command. Variables stand in a file: they are none of the `docker` command's own, and
-        other users of this machine do not see them. Those that no line can hold are arguments."""
+        """The whole `docker run` command. Variables come in a file, which other users of this machine do not see; those
+        that do not fit into a line of it are arguments."""
         host = config.resources(tree.resource_config).current_host
         command = [program, "run", "--rm", "--interactive", "--name", name, "--hostname", host]
         for label, value in {LABEL: str(os.getpid()), **self.labels}.items():
@@ -101,14 +101,15 @@ def check_image(image: str) -> None:
     """Raises ServiceError when no engine answers, or the image is not there."""
     asked = docker("version", "--format", "{{.Server.Version}}")
     if asked.returncode:
-        told = (asked.stderr.strip().splitlines() or ["it did not say why"])[-1]
-        raise ServiceError(f"no Docker engine answers ({told}); start it, or run the job as a process")
+        raise ServiceError(
+            f"no Docker engine answers ({last_line(asked.stderr)}); start it, or run the job as a process"
+        )
     if docker("image", "inspect", image).returncode:
         raise ServiceError(f"there is no image {image} here; build it with `make image`, or pull it (docker pull)")
 
 
 def leftovers(label: str, *what: str) -> list[str]:
-    """What `docker WHAT` lists, containers or networks, of processes that are gone: `label` names the owner of each."""
+    """Containers or networks, as `docker WHAT` lists them, whose owners (by `label`) have ended."""
     form = '{{.ID}} {{.Label "' + label + '"}}'
     listed = docker(*what, "--filter", f"label={label}", "--format", form).stdout.splitlines()
     return [name for name, _, owner in (line.partition(" ") for line in listed) if is_gone(owner)]
@@ -122,7 +123,7 @@ def _fits_file(name: str, value: str) -> bool:
 
 
 def _mounts(tree: OptMl, own_inputs: bool) -> Iterator[tuple[Path, Path, str]]:
-    """Folders of the tree, where each belongs in the container, and what limits its use."""
+    """Folders of the tree, their places in the container, and options of the mounts."""
     inside = OptMl()
     if own_inputs:
         yield tree.config.parent, inside.config.parent, ""

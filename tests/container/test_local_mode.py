@@ -17,9 +17,9 @@ from moto.server import ThreadedMotoServer
 
 from ahx.errors import InputError, ServiceError
 from entrypoints.main import main
-from infra.run_local import sdk_runner
-from infra.run_local.sdk_job import containers
-from infra.run_local.sdk_runner import NETWORK, LocalModeRunner, ensure_network
+from infra.run_local import local_mode_runner
+from infra.run_local.local_mode_job import containers
+from infra.run_local.local_mode_runner import NETWORK, LocalModeRunner, ensure_network
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl
 
@@ -88,7 +88,7 @@ def test_two_at_once(image, tmp_path):
 
 def test_first_runs_at_the_same_time_make_one_network(docker):
     name = f"ahx-test-{secrets.token_hex(4)}"
-    script = f"from infra.run_local.sdk_runner import ensure_network; ensure_network({name!r})"
+    script = f"from infra.run_local.local_mode_runner import ensure_network; ensure_network({name!r})"
     racing = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
     try:
         assert [process.wait() for process in racing] == [0] * 4
@@ -179,9 +179,9 @@ def test_variables_reach_the_container_as_they_are_and_logs_reach_cloudwatch(ima
 
 
 def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(sdk_runner, "find_spec", lambda name: None)
+    monkeypatch.setattr(local_mode_runner, "find_spec", lambda name: None)
     with pytest.raises(ServiceError, match=r"run: pip install 'ahx-transformer\[sagemaker\]'"):
-        sdk_runner.check_installed()
+        local_mode_runner.check_installed()
 
 
 def test_a_folder_that_docker_compose_would_misread(image, tmp_path):

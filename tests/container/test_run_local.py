@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ahx.model import checkpoint
 from entrypoints.main import main
-from infra.run_local.screen import Screen
+from infra.run_local.job_output import JobOutput
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -106,7 +106,7 @@ def test_colours_and_progress_on_a_terminal_only():
     seen = []
     for terminal in (True, False):
         file = io.StringIO()
-        with Screen(Console(file=file, force_terminal=terminal, width=100)) as screen:
+        with JobOutput(Console(file=file, force_terminal=terminal, width=100)) as screen:
             for line in lines:
                 screen(line)
             assert screen.progress.tasks[0].total == 1200

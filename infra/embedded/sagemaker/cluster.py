@@ -13,8 +13,8 @@ from ahx.errors import AhxError
 from infra.embedded.sagemaker import channels, container_inputs
 from infra.embedded.sagemaker.folders import Folder
 from infra.embedded.sagemaker.job import TrainingJob
+from infra.run_local.job import Job
 from infra.run_local.runner import Runner
-from infra.run_local.started import Job
 from opt_ml import failure
 from opt_ml.paths import OptMl
 from opt_ml.tree import build

@@ -15,7 +15,7 @@ from ahx.errors import ServiceError
 from infra.embedded.http.wire import AwsError
 from infra.embedded.sagemaker import container_inputs
 from infra.embedded.sagemaker.job import TrainingJob
-from infra.run_local import owner
+from infra.run_local import process_identity
 from infra.run_local.runner import ContainerRunner, ProcessRunner, Runner, leftovers
 from opt_ml.paths import BASE_VARIABLE, OptMl
 
@@ -66,11 +66,16 @@ class Runners:
             options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
         if network and network != "none":  # for the first host; for the others it is there
             isolated = _ISOLATED if job.request.get("EnableNetworkIsolation") else ()
-            docker("network", "create", *isolated, "--label", f"{_LABEL}={owner.name()}", network)
+            docker("network", "create", *isolated, "--label", f"{_LABEL}={process_identity.name()}", network)
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
         return ContainerRunner(
-            image, network=network, options=options, program=program, labels={_LABEL: owner.name()}, own_inputs=True
+            image,
+            network=network,
+            options=options,
+            program=program,
+            labels={_LABEL: process_identity.name()},
+            own_inputs=True,
         )
 
     def check(self, request: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A place where jobs run, seen by the launcher: SageMaker, the embedded AWS, or this machine. One interface for all.
+"""What the launcher needs of a backend: SageMaker, the embedded AWS, or this machine.
 
-Every place takes the request of CreateTrainingJob and speaks SageMaker's words for statuses. It remembers jobs and
-sweeps by itself: the launcher keeps nothing that it could not read back.
+Every backend takes CreateTrainingJob requests and reports SageMaker's statuses. It stores jobs and sweeps: the launcher
+itself keeps no state.
 """
 
 import json
@@ -19,25 +19,25 @@ COMPLETED, FAILED, STOPPED, STOPPING, IN_PROGRESS = "Completed", "Failed", "Stop
 TERMINAL = (COMPLETED, FAILED, STOPPED)
 
 
-class Taken(AhxError):
-    """There is a job of this name already: it has been submitted before."""
+class JobExistsError(AhxError):
+    """A job of this name exists: it was submitted before."""
 
 
-class Full(AhxError):
-    """The quota of the instance type is used up for now."""
+class QuotaExceededError(AhxError):
+    """The quota of the instance type is used up at present."""
 
 
-class Busy(AhxError):
-    """The service asks to be called less often, or fails for the moment."""
+class ServiceBusyError(AhxError):
+    """The service throttles calls, or is temporarily unavailable."""
 
 
-class NotYet(AhxError):
-    """The role cannot be assumed yet, as new ones cannot for some seconds."""
+class RoleNotReadyError(AhxError):
+    """The role cannot be assumed yet: a new one takes some seconds."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a place knows about one job. Times are seconds since 1970."""
+    """What a backend knows about one job. Times are seconds since 1970."""
 
     name: str
     status: str
@@ -65,7 +65,7 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of a sweep: what its jobs share, and each configuration with the setting (by its number) it belongs to."""
+    """All of a sweep: templates of its jobs, and each configuration with the number of its template."""
 
     templates: Sequence[JobTemplate]
     entries: Sequence[tuple[int, Config]]
@@ -76,7 +76,7 @@ class Manifest:
         return {"format": 1, "settings": templates, "jobs": list(self.entries), "limits": dict(self.limits)}
 
     @classmethod
-    def parse(cls, text: bytes, backend: str) -> Self:
+    def parse(cls, text: bytes, source: str) -> Self:
         """Raises ServiceError when `text` is no manifest."""
         try:
             data = json.loads(text)
@@ -84,7 +84,7 @@ class Manifest:
             entries = [(int(number), dict(config)) for number, config in data["jobs"]]
             return cls(templates, entries, dict(data["limits"]))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ServiceError(f"{backend} is not the record of a sweep ({error}); run `ahx sweep` again") from error
+            raise ServiceError(f"{source} is not the record of a sweep ({error}); run `ahx sweep` again") from error
 
 
 class Backend(Protocol):
@@ -92,32 +92,32 @@ class Backend(Protocol):
 
     on: str  # the word after --on
     title: str  # "SageMaker in us-east-1"
-    costs: bool  # whether instances are paid for
+    costs: bool  # whether instances cost money
     stack_id: StackId
 
     def image(self, given: str | None) -> Image:
-        """What jobs are to run: the image that was named, or the usual one."""
+        """What jobs run: the image that is named, or the default one."""
 
     def shared_at(self, digest: str) -> str:
-        """Where `share` puts files with this digest; nothing is written."""
+        """The address at which `share` puts files with this digest."""
 
     def share(self, files: Sequence[Path], digest: str) -> str:
-        """Put files where jobs can read them, once; the channel's address. `digest` is of their contents."""
+        """Put files where jobs can read them, once; the channel's address. `digest` is that of their contents."""
 
     def slots(self, template: JobTemplate) -> int:
         """How many jobs may run at once."""
 
     def submit(self, request: Mapping[str, Any]) -> None:
-        """Start a job. Raises Taken, Full, Busy, NotYet."""
+        """Start a job. Raises JobExistsError, QuotaExceededError, ServiceBusyError, RoleNotReadyError."""
 
     def jobs(self, sweep: str) -> dict[str, Job]:
-        """The sweep's jobs, all attempts, by name. Raises Busy."""
+        """The sweep's jobs, all attempts, by name. Raises ServiceBusyError."""
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
-        """What a job has printed since `cursor` (None: from the start), and where it goes on."""
+        """The lines that a job has printed since `cursor` (None: from the start), and the next cursor."""
 
     def stop(self, job: str) -> None:
-        """Ask a job to stop; one that is over already is no error."""
+        """Ask a job to stop; one that has ended is no error."""
 
     def fetch(self, job: Job, folder: Path) -> None:
         """Write the job's model (folder/model) and its outputs (folder/output)."""

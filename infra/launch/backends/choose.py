@@ -1,4 +1,4 @@
-"""The places a sweep can run on, by the word after --on."""
+"""The backends by their names after --on."""
 
 import os
 from pathlib import Path
@@ -13,16 +13,16 @@ _EMBEDDED = "http://127.0.0.1:4566"
 
 
 def usual() -> str:
-    """Where a sweep runs when nobody says: the AWS that AWS_ENDPOINT_URL names, else this machine. Never for money."""
+    """The default: the AWS that AWS_ENDPOINT_URL names, else this machine. Never one that costs money."""
     return "embedded" if os.environ.get("AWS_ENDPOINT_URL") else "process"
 
 
 def open_backend(on: str, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Backend:
-    """Raises InputError, ServiceError when it cannot be used."""
+    """The backend called `on`. Raises InputError, ServiceError when it cannot be used."""
     if on in ("process", "docker", "local-mode"):
         return LocalBackend(on, folder)
     if on == "embedded":
-        _lead_to_the_embedded_aws()
+        _use_embedded_aws()
     elif address := os.environ.get("AWS_ENDPOINT_URL"):
         raise InputError(f"--on sagemaker: AWS_ENDPOINT_URL leads to {address}; unset it, or take --on embedded")
 
@@ -33,9 +33,9 @@ def open_backend(on: str, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -
 
 
 def find_backend(sweep: str | None, folder: Path = FOLDER, prefix: str = DEFAULT_PREFIX) -> Backend:
-    """Where this sweep is: in the folder here, else in the AWS of the environment. Raises ServiceError.
+    """The backend that has this sweep: this machine, else the AWS of the environment. Raises ServiceError.
 
-    Without a sweep, the folder here if it has any.
+    Without a sweep, this machine if it has any.
     """
     here = LocalBackend("process", folder)
     if sweep is None and here.sweeps():
@@ -49,8 +49,8 @@ def find_backend(sweep: str | None, folder: Path = FOLDER, prefix: str = DEFAULT
         raise ServiceError(f"{missing}, and elsewhere: {error}") from error
 
 
-def _lead_to_the_embedded_aws() -> None:
-    """Point this process to it. The credentials are those of the environment, or what `ahx aws --open` takes."""
+def _use_embedded_aws() -> None:
+    """Set this process's AWS_* variables for it, where they are not set. `ahx aws --open` takes these credentials."""
     for variable, value in {
         "AWS_ENDPOINT_URL": _EMBEDDED,
         "AWS_ACCESS_KEY_ID": "test",

@@ -1,14 +1,14 @@
-"""This machine as a place for jobs: each is a process or a container, with a watcher (watcher.py) of its own.
+"""This machine as a backend: each job is a process or a container, with a watcher (local_watcher.py) of its own.
 
 FOLDER/s1/manifest.json
 FOLDER/s1/ahx-s1-0123456789/request.json   what was asked for
-                            lock           held by the watcher as long as it lives
-                            stop           made by whoever wants the job to stop
-                            status.json    how far it is, or how it ended
+                            lock           held by the watcher while it runs
+                            stop           created to stop the job
+                            status.json    its progress, or how it ended
                             tree/          its /opt/ml
 
-Launchers come and go; jobs do not depend on them. A job whose watcher has died is not among the jobs until somebody
-submits it again, which goes on from its last checkpoint.
+Jobs do not depend on the launcher. A job whose watcher has died is not listed until it is submitted again, and then
+continues from its last checkpoint.
 """
 
 import fcntl
@@ -27,23 +27,24 @@ from typing import Any
 
 import ahx
 from ahx.errors import ServiceError, StorageError
-from infra.launch.backends.backend import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, Manifest, Taken
+from infra.launch.backends.backend import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, JobExistsError, Manifest
 from infra.launch.job_request import JobTemplate
 from infra.provision.stack_id import StackId
+from infra.run_local.docker import docker, last_line
+from infra.run_local.job import log_file
+from infra.run_local.local_mode_runner import check_installed
 from infra.run_local.runner import IMAGE
-from infra.run_local.sdk_runner import check_installed
-from infra.run_local.started import docker_command, log_file
 from opt_ml.paths import OptMl
 
 FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"
 _DATA = ".data"
 _START_SECONDS = 60.0
-_LOCK_PATIENCE_SECONDS = 2.0  # far longer than anybody looks at a lock, even where processes wait for a processor
+_LOCK_PATIENCE_SECONDS = 2.0  # far longer than `_held` keeps a lock, even on a busy machine
 
 
 class LocalBackend:
-    """Processes (`on` "process") or containers ("docker", "local-mode") of this machine. It costs nothing."""
+    """Processes (`on` "process") or containers ("docker", "local-mode") of this machine."""
 
     costs = False
 
@@ -81,11 +82,11 @@ class LocalBackend:
         return str(folder)
 
     def slots(self, template: JobTemplate) -> int:
-        """A job for each processor; small models do not gain from more."""
+        """One job for each processor; small models do not use more."""
         return os.cpu_count() or 1
 
     def submit(self, request: Mapping[str, Any]) -> None:
-        """Start a job, or start the watcher of one that lost it."""
+        """Start a job, or the watcher of a job whose watcher has died."""
         sweep = next(tag["Value"] for tag in request["Tags"] if tag["Key"] == "ahx:sweep")
         folder = self.folder / sweep / request["TrainingJobName"]
         if not folder.exists():
@@ -98,14 +99,14 @@ class LocalBackend:
                 os.rename(partial, folder)
             except OSError as error:
                 if folder.exists():  # another launcher was faster
-                    raise Taken(f"{folder.name} is there already") from error
+                    raise JobExistsError(f"{folder.name} exists already") from error
                 raise StorageError(
-                    f"cannot write {folder}: {error.strerror}; choose another place with --folder"
+                    f"cannot write {folder}: {error.strerror}; choose another folder with --folder"
                 ) from error
         elif read_status(folder).get("status") in TERMINAL or _held(folder / LOCK):
-            raise Taken(f"{folder.name} is there already")
-        # Through a shell that ends at once, so that the watcher is nobody's child and outlives this process quietly.
-        command = [sys.executable, "-m", "infra.launch.backends.watcher", str(folder)]
+            raise JobExistsError(f"{folder.name} exists already")
+        # Through a shell that ends at once, so that the watcher is not a child of this process and outlives it.
+        command = [sys.executable, "-m", "infra.launch.backends.local_watcher", str(folder)]
         detached = ["/bin/sh", "-c", '"$@" >>"$0" 2>&1 </dev/null &', str(folder / "watcher.log"), *command]
         subprocess.run(detached, start_new_session=True, check=True)
         until = time.monotonic() + _START_SECONDS
@@ -146,7 +147,7 @@ class LocalBackend:
         if not path.exists():
             return [], cursor
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size < offset:  # the job was started anew
+            if os.fstat(file.fileno()).st_size < offset:  # the job was started again
                 offset = 0
             file.seek(offset)
             text = file.read()
@@ -192,18 +193,14 @@ def code_digest() -> str:
 
 def local_image(name: str) -> Image:
     """An image of this machine's Docker. Raises ServiceError when it is not there."""
-    asked = subprocess.run(
-        [docker_command(), "image", "inspect", "--format", "{{.Id}}", name],
-        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False,
-    )  # fmt: skip
+    asked = docker("image", "inspect", "--format", "{{.Id}}", name)
     if asked.returncode != 0:
-        reason = asked.stderr.strip().rpartition("\n")[2] or "docker does not answer"
-        raise ServiceError(f"there is no image {name} here ({reason}); build it with `make image`")
+        raise ServiceError(f"there is no image {name} here ({last_line(asked.stderr)}); build it with `make image`")
     return Image(name, asked.stdout.strip())
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What the watcher wrote last; empty before it has written."""
+    """What the watcher wrote last; empty before that."""
     try:
         status: dict[str, Any] = json.loads((folder / STATUS).read_text("utf-8"))
     except FileNotFoundError:
@@ -220,9 +217,9 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 @contextmanager
 def hold(path: Path) -> Iterator[bool]:
-    """Whether this process now holds the lock, which a process that dies gives back.
+    """Whether this process now holds the lock, which is released when the process dies.
 
-    Who only looks whether it is held (`_held`) has it for an instant, so once is not enough to ask.
+    `_held` takes the lock for an instant, so one attempt is not enough.
     """
     with open(path, "wb") as lock:
         until = time.monotonic() + _LOCK_PATIENCE_SECONDS

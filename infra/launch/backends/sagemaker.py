@@ -1,6 +1,6 @@
-"""SageMaker as a place for jobs, and the embedded AWS, which speaks the same language at another address.
+"""SageMaker as a backend, and the embedded AWS, which has the same API at another address.
 
-What a sweep needs to be taken over from another machine is in AWS: jobs by their names, the manifest in the bucket.
+All state of a sweep is in AWS, jobs by their names and the manifest in the bucket, so any machine can continue it.
 """
 
 import json
@@ -18,7 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from ahx.errors import ServiceError
 from ahx.files import archive
 from infra import aws_clients, storage
-from infra.launch.backends.backend import Busy, Full, Image, Job, Manifest, NotYet, Taken
+from infra.launch.backends.backend import (
+    Image,
+    Job,
+    JobExistsError,
+    Manifest,
+    QuotaExceededError,
+    RoleNotReadyError,
+    ServiceBusyError,
+)
 from infra.launch.job_request import JobTemplate, job_pattern
 from infra.provision.bucket import Bucket
 from infra.provision.repository import Repository
@@ -29,9 +37,9 @@ from infra.storage import Location
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 _THREADS = 8
 _OVERLAP_SECONDS = 15  # lists may lag a little behind changes
-_WHOLE_SECONDS = 30.0  # between lists of everything
+_WHOLE_SECONDS = 30.0  # between lists of all jobs
 _PAGES = 20  # of a log, at most, in one call
-_UNKNOWN = 10_000  # slots, where quotas may not be read: refusals will tell
+_UNKNOWN = 10_000  # slots, where quotas may not be read; SageMaker then refuses what is too much
 
 
 class SageMakerBackend:
@@ -44,7 +52,7 @@ class SageMakerBackend:
         where = f"{stack_id.region}, account {stack_id.account}"
         self.title = f"SageMaker in {where}" if on == "sagemaker" else f"the embedded AWS at {aws_clients.endpoint()}"
         self._sagemaker, self._s3, self._logs = (aws_clients.client(name) for name in ("sagemaker", "s3", "logs"))
-        self._known: dict[str, tuple[datetime, Job]] = {}  # job -> when it was changed last, and what it was then
+        self._known: dict[str, tuple[datetime, Job]] = {}  # job -> its last change, and its state then
         self._listed_until: dict[str, datetime] = {}
         self._listed_whole: dict[str, float] = {}
         self._quotas: dict[str, int] | None = None
@@ -52,7 +60,7 @@ class SageMakerBackend:
     # What jobs run and read.
 
     def image(self, given: str | None) -> Image:
-        """The image pushed last; on the embedded AWS without one, this machine's."""
+        """The image pushed last; if the embedded AWS has none, this machine's."""
         if given is not None:
             return Image(given, given.partition("@")[2] or given)
         ecr, repository = aws_clients.client("ecr"), Repository(self.stack_id)
@@ -75,7 +83,7 @@ class SageMakerBackend:
 
         try:
             return local_image(IMAGE)
-        except ServiceError:  # jobs are processes then, and run what is installed
+        except ServiceError:  # jobs are then processes that run the installed code
             return Image(IMAGE, code_digest())
 
     def shared_at(self, digest: str) -> str:
@@ -85,8 +93,8 @@ class SageMakerBackend:
         """The files in the bucket, under the hash of their contents."""
         folder = Location.parse(self.shared_at(digest))
         there = {(one.key, one.size) for one in storage.under(self._s3, folder)}
-        places = [(file, folder / file.name) for file in files]
-        missing = [(f, backend) for f, backend in places if (backend.key, f.stat().st_size) not in there]
+        targets = [(file, folder / file.name) for file in files]
+        missing = [(file, target) for file, target in targets if (target.key, file.stat().st_size) not in there]
         if missing:
             storage.upload(self._s3, missing, f"data to {folder}")
         return str(folder)
@@ -101,7 +109,7 @@ class SageMakerBackend:
         client = aws_clients.client("service-quotas")
         try:
             pages = list(client.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker"))
-        except (ClientError, BotoCoreError):  # may be denied; refusals will tell
+        except (ClientError, BotoCoreError):  # may be denied
             return {}
         return {one["QuotaName"]: int(one["Value"]) for page in pages for one in page["Quotas"]}
 
@@ -112,9 +120,9 @@ class SageMakerBackend:
             self._sagemaker.create_training_job(**request)
 
     def jobs(self, sweep: str) -> dict[str, Job]:
-        """One list of what has changed since the last one, and a description of each job in it.
+        """Lists what has changed since the last call, and describes each job in the list.
 
-        Every half minute it is of everything, as a service's clock may be set back, and jobs may be gone.
+        Every half minute it lists all jobs, because the service's clock may be set back and jobs may disappear.
         """
         pattern, now = job_pattern(self.stack_id, sweep), time.monotonic()
         whole = sweep not in self._listed_until or now > self._listed_whole[sweep] + _WHOLE_SECONDS
@@ -145,20 +153,20 @@ class SageMakerBackend:
         return {name: job for name, (_, job) in self._known.items() if pattern.fullmatch(name)}
 
     def _describe(self, name: str) -> tuple[datetime, Job]:
-        with _refusals(f"look at {name}"):
-            told = self._sagemaker.describe_training_job(TrainingJobName=name)
-        return told["LastModifiedTime"], Job(
+        with _refusals(f"describe {name}"):
+            found = self._sagemaker.describe_training_job(TrainingJobName=name)
+        return found["LastModifiedTime"], Job(
             name=name,
-            status=told["TrainingJobStatus"],
-            phase=told["SecondaryStatus"],
-            created=told["CreationTime"].timestamp(),
-            started=_seconds(told.get("TrainingStartTime")),
-            ended=_seconds(told.get("TrainingEndTime")),
-            seconds=told.get("TrainingTimeInSeconds", 0.0),
-            billed_seconds=told.get("BillableTimeInSeconds", 0.0),
-            reason=told.get("FailureReason", ""),
-            metrics={one["MetricName"]: _float(one["Value"]) for one in told.get("FinalMetricDataList", ())},
-            model=told.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+            status=found["TrainingJobStatus"],
+            phase=found["SecondaryStatus"],
+            created=found["CreationTime"].timestamp(),
+            started=_seconds(found.get("TrainingStartTime")),
+            ended=_seconds(found.get("TrainingEndTime")),
+            seconds=found.get("TrainingTimeInSeconds", 0.0),
+            billed_seconds=found.get("BillableTimeInSeconds", 0.0),
+            reason=found.get("FailureReason", ""),
+            metrics={one["MetricName"]: _float(one["Value"]) for one in found.get("FinalMetricDataList", ())},
+            model=found.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         )
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
@@ -188,7 +196,7 @@ class SageMakerBackend:
             try:
                 self._sagemaker.stop_training_job(TrainingJobName=job)
             except ClientError as error:
-                if "status" not in str(error) and "state" not in str(error):  # it is over already
+                if "status" not in str(error) and "state" not in str(error):  # it has ended
                     raise
 
     def fetch(self, job: Job, folder: Path) -> None:
@@ -196,22 +204,22 @@ class SageMakerBackend:
             raise ServiceError(f"{job.name} left no model ({job.status})")
         model = Location.parse(job.model)
         outputs = Location(model.bucket, model.key.removesuffix(model.name) + "output.tar.gz")
-        for backend, name in ((model, "model"), (outputs, "output")):
-            one = storage.at(self._s3, backend)
+        for location, name in ((model, "model"), (outputs, "output")):
+            one = storage.at(self._s3, location)
             if one is None and name == "model":
-                raise ServiceError(f"{job.name}: there is no {backend} any more")
+                raise ServiceError(f"{job.name}: there is no {location} any more")
             if one is not None:
                 with tempfile.TemporaryDirectory(prefix="ahx-") as temporary:
-                    packed = Path(temporary, backend.name)
-                    storage.download(self._s3, backend.bucket, [(one, packed)], str(backend))
+                    packed = Path(temporary, location.name)
+                    storage.download(self._s3, location.bucket, [(one, packed)], str(location))
                     archive.unpack(packed, folder / name)
 
     # Sweeps.
 
     def read_manifest(self, sweep: str) -> Manifest | None:
-        backend = self._manifest(sweep)
-        text = storage.read(self._s3, backend)
-        return Manifest.parse(text, str(backend)) if text is not None else None
+        location = self._manifest(sweep)
+        text = storage.read(self._s3, location)
+        return Manifest.parse(text, str(location)) if text is not None else None
 
     def write_manifest(self, sweep: str, manifest: Manifest) -> None:
         storage.write(self._s3, self._manifest(sweep), json.dumps(manifest.to_json()).encode())
@@ -226,7 +234,7 @@ class SageMakerBackend:
 
 @contextmanager
 def _refusals(doing: str) -> Iterator[None]:
-    """What a launcher can wait for, told apart from what it cannot."""
+    """Errors of AWS, as the exceptions of `Backend.submit` where the launcher can go on."""
     try:
         with aws_clients.sentences(doing):
             yield
@@ -235,15 +243,15 @@ def _refusals(doing: str) -> Iterator[None]:
         if isinstance(cause, ClientError):
             code, status = aws_clients.code(cause), cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if code == "ResourceInUse":
-                raise Taken(str(error)) from error
+                raise JobExistsError(str(error)) from error
             if code == "ResourceLimitExceeded":
-                raise Full(str(error)) from error
+                raise QuotaExceededError(str(error)) from error
             if code == "ValidationException" and "assume role" in str(cause).lower():
-                raise NotYet(str(error)) from error
+                raise RoleNotReadyError(str(error)) from error
             if code in _BUSY or status >= 500:
-                raise Busy(str(error)) from error
+                raise ServiceBusyError(str(error)) from error
         elif isinstance(cause, BotoCoreError) and not isinstance(cause, NoCredentialsError):
-            raise Busy(str(error)) from error
+            raise ServiceBusyError(str(error)) from error
         raise
 
 
@@ -252,5 +260,5 @@ def _seconds(when: datetime | None) -> float | None:
 
 
 def _float(value: float) -> float:
-    """As it was printed: SageMaker keeps metrics in single precision, and logs have six digits."""
+    """As the job printed it, with six digits: SageMaker keeps metrics in single precision."""
     return float(f"{value:.6g}")

@@ -264,7 +264,7 @@ def watchers(of: Path) -> list[int]:
 
 
 def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.launch.engine._FORGOTTEN_SECONDS", 0.5)
+    monkeypatch.setattr("infra.launch.engine._UNLISTED_SECONDS", 0.5)
     backend, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
     killed: list[int] = []
 

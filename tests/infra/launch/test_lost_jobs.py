@@ -98,7 +98,7 @@ class Forgetful:
 def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines, "_FORGOTTEN_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "_UNLISTED_SECONDS", 0.05)
     backend, template = Forgetful(), JobTemplate("sweep", StackId("0" * 12, "us-east-1"), "image", "digest")
     manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
     state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
@@ -106,6 +106,6 @@ def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_no
     assert backend.submitted == [row.name] * MOST_ATTEMPTS
     assert row.job
     assert row.job.status == "Failed"
-    assert "not among the jobs any more" in row.job.reason
+    assert "not listed any more" in row.job.reason
     assert len(as_json(row)["lost"]) == MOST_ATTEMPTS - 1
     assert capsys.readouterr().out.count("is submitted again") == MOST_ATTEMPTS - 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ahx.errors import InputError
+from infra.run_local.job import ProcessJob
 from infra.run_local.runner import ContainerRunner, ProcessRunner
-from infra.run_local.started import ProcessJob
 from opt_ml import failure
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl

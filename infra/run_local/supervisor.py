@@ -1,13 +1,13 @@
-"""Runs a program, and ends with it; when its own starter has gone, by kill -9 say, it ends the program too.
+"""Runs a program and ends with it; when the process that started this one dies, by kill -9 too, it ends the program.
 
-    python -I -S guard.py FD <ORDER
+    python -I -S supervisor.py FD <ORDER
 
-The first line of standard input is the order, as JSON (see `started.spawn`). Standard input stays open as long as the
-starter lives. At its end the program gets SIGTERM and, if it is still there after a grace period, SIGKILL, with all
-that it has started; a command of the order then ends what is no child of this process, such as a container. SIGTERM is
-passed on, and SIGQUIT asks for the same at once. To FD goes why the program cannot be started, if it cannot.
+The first line of standard input is the order, as JSON (see `job.spawn`). Standard input stays open as long as the
+starter lives. At its end the program gets SIGTERM and, after a grace period, SIGKILL, with all processes that it has
+started; a command of the order then ends what is no child of this process, such as a container. SIGTERM is passed on;
+SIGQUIT kills at once. If the program cannot be started, the reason is written to FD.
 
-Nothing but Python's own library is imported, as this stands beside every job.
+One of these runs beside every job, so it imports nothing but Python's own library.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def main() -> int:
     """The exit code of the program: 128 + n after signal n."""
     report = int(sys.argv[1])
     order = json.loads(sys.stdin.buffer.readline())
-    _prctl(_SUBREAPER, 1)  # what the program leaves behind becomes a child of this process
+    _prctl(_SUBREAPER, 1)  # processes that the program leaves behind become children of this one
     awake, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float, listens: bool) -> int:
-    """Wait for the program's end, or make one. What `listens` to its standard input may end by itself first."""
+    """Wait for the program's end, or end it. One that `listens` to its standard input may end by itself first."""
     assert child.stdin
     waits: list[int] = [awake, sys.stdin.fileno()]
     timeout = None
@@ -77,7 +77,7 @@ def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float, listens: 
         if signal.SIGQUIT in got or (timeout is not None and not ready):
             _end_all(child)
             return child.wait()
-        for pid in set(_children()) - {child.pid}:  # what the program has left behind, and what has ended since
+        for pid in set(_children()) - {child.pid}:  # left behind by the program, and ended since
             with suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -88,7 +88,7 @@ def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float, listens: 
 
 
 def _end_all(child: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL to the program's process group, and to whatever it has started besides."""
+    """SIGKILL to the program's process group, and to all other processes that it has started."""
     with suppress(OSError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -102,7 +102,7 @@ def _end_all(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _children() -> list[int]:
-    """Where the system tells: Linux."""
+    """On Linux; none elsewhere."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
@@ -115,7 +115,7 @@ def _end_with_this() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux only; elsewhere the program's process group is all that is ended."""
+    """Linux only; elsewhere only the program's process group is ended."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 

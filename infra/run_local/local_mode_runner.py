@@ -1,7 +1,7 @@
 """Run a training job in SageMaker's local mode: the SDK's own ModelTrainer, with Docker, on this machine.
 
-It needs no account, credentials, region or network. What sagemaker 3.27 gets wrong on the way is dealt with here and in
-sdk_job.py, which is where the SDK is imported: it takes six seconds, and 1 GB on the disk.
+It needs no account, credentials, region or network. The SDK, which takes six seconds to import and 1 GB on the disk, is
+imported in local_mode_job.py only. Both files work around faults of sagemaker 3.27.
 """
 
 import fcntl
@@ -17,9 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ahx.errors import InputError, ServiceError
+from infra.run_local.docker import docker
+from infra.run_local.job import GRACE_SECONDS, ContainerJob, spawn
+from infra.run_local.local_mode_job import Order, containers
 from infra.run_local.runner import IMAGE, check_image
-from infra.run_local.sdk_job import Order, containers
-from infra.run_local.started import GRACE_SECONDS, ContainerJob, docker, spawn
 from opt_ml.paths import OptMl
 
 #: The SDK's name for the network of its containers.
@@ -36,7 +37,7 @@ class LocalModeRunner:
     def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> "LocalModeJob":
         """Start the job in `tree`. Raises ServiceError and InputError before anything is started."""
         check_installed()
-        check_image(self.image)  # docker-compose would look for it in the registries first
+        check_image(self.image)  # docker-compose would look in the registries first
         for place in (tree.base, *(channel.resolve() for channel in tree.channels.iterdir())):
             if {":", "$"} & set(str(place)):
                 raise InputError(f"docker-compose cannot use {place}: its name has a : or $; use another folder")
@@ -45,7 +46,7 @@ class LocalModeRunner:
         # The folder's name is that of docker-compose's project: equal ones would stop each other's containers.
         root = tree.base / f"ahx-{secrets.token_hex(6)}"
         root.mkdir()
-        # The SDK's settings for all users and for this one might ask for more than the job does.
+        # Settings of the SDK for all users or for this one must not change the job.
         settings = root / "settings.json"
         opt_out = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
         settings.write_text(json.dumps({"SchemaVersion": "1.0", **opt_out}), "utf-8")
@@ -55,7 +56,7 @@ class LocalModeRunner:
             "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
             "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
         }
-        # Credentials are for the job, if anybody hands it some; the SDK itself calls nobody.
+        # The SDK itself calls nothing; the job gets credentials only if it is given some.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SM_"))}
         order = Order(
             tree=str(tree.base),
@@ -66,7 +67,7 @@ class LocalModeRunner:
             owner=os.getpid(),
         )
         order.write(root / "order.json")
-        command = [sys.executable, "-m", "infra.run_local.sdk_job", str(root / "order.json")]
+        command = [sys.executable, "-m", "infra.run_local.local_mode_job", str(root / "order.json")]
         process = spawn(command, inherited | own, tree, grace_seconds=GRACE_SECONDS + 10, listens=True)
         return LocalModeJob(tree, process, root.name)
 
@@ -89,8 +90,8 @@ def check_installed() -> None:
 
 
 def ensure_network(name: str = NETWORK) -> None:
-    """Make the network that the SDK's containers share, once: two first jobs at the same time would make two of it, and
-    docker-compose refuses to work with either. Raises ServiceError."""
+    """Make the network that the SDK's containers share, once: two first jobs at the same time would make two of one
+    name, which docker-compose refuses. Raises ServiceError."""
     lock = Path(tempfile.gettempdir()) / f"ahx-networks-{os.getuid()}.lock"
     with open(lock, "wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

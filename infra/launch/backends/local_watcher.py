@@ -1,12 +1,11 @@
-"""Watches over one job of this machine: starts it, stops it when asked or when its time is up, and notes how it ended.
+"""Runs one job of this machine: starts it, stops it when asked or when its time is up, and records how it ended.
 
-python -m infra.launch.backends.watcher FOLDER
+python -m infra.launch.backends.local_watcher FOLDER
 """
 
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 from ahx.errors import AhxError
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.launch.backends.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
-from infra.launch.history import evaluations
-from infra.run_local import guard
+from infra.launch.log_metrics import evaluations
+from infra.run_local import supervisor
+from infra.run_local.docker import docker
+from infra.run_local.job import GRACE_SECONDS, Job, ProcessJob, log_file
+from infra.run_local.local_mode_runner import LocalModeJob, LocalModeRunner
 from infra.run_local.runner import ContainerRunner, ProcessRunner
-from infra.run_local.sdk_runner import LocalModeJob, LocalModeRunner
-from infra.run_local.started import GRACE_SECONDS, Job, ProcessJob, docker_command, log_file
 from opt_ml import failure
 from opt_ml.paths import OptMl
 from opt_ml.tree import build
@@ -29,7 +29,7 @@ _PREDECESSOR_SECONDS = GRACE_SECONDS + 10
 
 
 class Watcher:
-    """One watcher of one job; it holds the job's lock."""
+    """The watcher of one job; it holds the job's lock."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,12 +39,12 @@ class Watcher:
         self.status.setdefault("created", time.time())
         self.container = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
 
-    def note(self, **changed: Any) -> None:
+    def record(self, **changed: Any) -> None:
         self.status.update(changed)
         write_json(self.folder / STATUS, self.status)
 
     def run(self) -> None:
-        """From start to end; whatever goes wrong is the job's failure."""
+        """From start to end; every error is recorded as the job's failure."""
         try:
             self._await_predecessor()
             request = self.request
@@ -55,7 +55,7 @@ class Watcher:
             tree = build(self.folder / TREE, request["HyperParameters"], channels)
             code, why = self._watch(tree)
         except AhxError as error:
-            self.note(status=FAILED, phase=FAILED, reason=str(error), ended=time.time())
+            self.record(status=FAILED, phase=FAILED, reason=str(error), ended=time.time())
             return
         reason = failure.reason(tree) if code else ""
         status = STOPPED if why else FAILED if code else COMPLETED
@@ -63,7 +63,7 @@ class Watcher:
             reason = f"the job ended with exit code {code} and did not say why; see {log_file(tree)}"
         ended = time.time()
         history = evaluations(log_file(tree).read_text("utf-8", errors="replace").splitlines())
-        self.note(
+        self.record(
             status=status,
             phase=why or status,
             reason=reason,
@@ -83,13 +83,13 @@ class Watcher:
             job = LocalModeRunner(image).start(tree, environment)
         else:
             job = ContainerRunner(image).start(tree, environment, name=self.container)
-        self.note(
+        self.record(
             status=IN_PROGRESS,
             phase="Training",
             started=self.status.get("started", time.time()),
             pid=job.pid if isinstance(job, ProcessJob | LocalModeJob) else None,
         )
-        # What an earlier watcher of the job has seen of it is known by the wall clock only.
+        # The job's time under an earlier watcher is known by the wall clock only.
         self._began = time.monotonic() - max(0.0, time.time() - self.status["started"])
         limit = self._began + self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         while True:
@@ -99,26 +99,25 @@ class Watcher:
                 late = time.monotonic() > limit
                 why = "Stopped" if (self.folder / STOP).exists() else "MaxRuntimeExceeded" if late else ""
             if why:
-                self.note(phase="Stopping")
+                self.record(phase="Stopping")
                 return job.stop(), why
 
     def _await_predecessor(self) -> None:
-        """A job whose watcher died is about to end, by itself; two must not write to the same folder."""
+        """A job whose watcher died ends by itself; wait for it, as two must not write to the same folder."""
         pid = self.status.get("pid")
         for _ in range(round(_PREDECESSOR_SECONDS / _POLL_SECONDS)):
             if self.on != "docker":
                 gone = pid is None or not _is_job(int(pid))
             else:
-                command = [docker_command(), "ps", "--all", "--quiet", "--filter", f"name=^{self.container}$"]
-                gone = not subprocess.run(command, capture_output=True, check=False).stdout.strip()
+                gone = not docker("ps", "--all", "--quiet", "--filter", f"name=^{self.container}$").stdout.strip()
             if gone:
                 return
             time.sleep(_POLL_SECONDS)
-        raise AhxError("an earlier process of this job does not end; stop it by hand")
+        raise AhxError("an earlier process of this job does not end; kill it")
 
 
 def _log_settings(job: str) -> dict[str, str]:
-    """A log stream of its own for the job, where this process is told to keep a log (see run_logs/run_log.py)."""
+    """A log stream of the job's own, where this process is configured to keep a log (see run_logs/run_log.py)."""
     group = os.environ.get("AHX_LOG_GROUP")
     if not group:
         return {}
@@ -127,10 +126,10 @@ def _log_settings(job: str) -> dict[str, str]:
 
 
 def _is_job(pid: int) -> bool:
-    """Whether the process is a job of ours, and not another one that has got the same number since."""
+    """Whether the process is one of our jobs, and not another that has got the same number since."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return os.fsencode(str(guard.__file__)) in command
+        return os.fsencode(str(supervisor.__file__)) in command
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""What a job's log says about its training."""
+"""The evaluations of a training run, from its log."""
 
 import re
 from collections.abc import Iterable

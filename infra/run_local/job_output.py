@@ -1,4 +1,4 @@
-"""What a job prints, for people: coloured and with a progress bar on a terminal, as it is elsewhere."""
+"""Shows what a job prints: with colours and a progress bar on a terminal, unchanged elsewhere."""
 
 import re
 from typing import Self
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ahx.text import printing
 
-# What training prints at its start and at each evaluation (ahx.training), and what becomes of its test cases.
+# Lines that training prints at its start and at each evaluation (ahx.training).
 _TOTAL = re.compile(r"([\d,]+) steps of \d+ samples")
 _STEP = re.compile(r"^step=(\d+);.*\bval_exact=([\d.eE+-]+);")
 _STYLES = (
@@ -19,11 +19,11 @@ _STYLES = (
     (re.compile(r"^ahx: (note|warning):"), "yellow"),
     (re.compile(r"sagemaker-training-toolkit"), "dim"),
 )
-#: The last word on a failed job comes from its failure file, once.
-_SAID_AT_THE_END = "ahx: error: "
+#: Not shown: the error of a failed job is printed once, from its failure file.
+_FINAL_ERROR = "ahx: error: "
 
 
-class Screen:
+class JobOutput:
     """Call it with each line."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -48,7 +48,7 @@ class Screen:
         self.progress.stop()
 
     def __call__(self, line: str) -> None:
-        if line.startswith(_SAID_AT_THE_END):
+        if line.startswith(_FINAL_ERROR):
             return
         style = next((style for pattern, style in _STYLES if pattern.search(line)), "")
         self.console.print(Text(printing.printable(line), style), soft_wrap=True)

@@ -1,8 +1,7 @@
-"""Jobs that have been started on this machine: a child process each, whose output goes to a file beside the tree."""
+"""Jobs that run on this machine: a child process each, whose output goes to a file beside the tree."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,21 +13,22 @@ from pathlib import Path
 from typing import Protocol
 
 from ahx.errors import ServiceError
-from infra.run_local import guard
+from infra.run_local import supervisor
+from infra.run_local.docker import docker
 from opt_ml.paths import OptMl
 
 GRACE_SECONDS = 120.0  # what SageMaker gives between SIGTERM and SIGKILL
-_ORPHAN_SECONDS = 10.0  # the same, for a job whose starter has gone
+_ORPHAN_SECONDS = 10.0  # the same, for a job whose starter has died
 _POLL_SECONDS = 0.05
 
 
 class Job(Protocol):
-    """A job that has been started."""
+    """A running or ended job."""
 
     tree: OptMl
 
     def lines(self) -> Iterator[str]:
-        """What it has printed, and prints until it ends, on both its outputs; every call begins at the first line."""
+        """What it prints on both its outputs, until it ends; every call begins at the first line."""
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> int:
         """Ask it to stop (SIGTERM), kill it after `grace_seconds`, and return its exit code."""
@@ -44,7 +44,7 @@ class Job(Protocol):
 
 
 class StartedJob(ABC):
-    """What both kinds of job share: a child process, guard.py, that runs a program which writes to a file."""
+    """What both kinds of job share: a child process (supervisor.py) that runs the program, and its output in a file."""
 
     def __init__(self, tree: OptMl, process: "subprocess.Popen[bytes]") -> None:
         self.tree, self._process = tree, process
@@ -120,7 +120,7 @@ class ContainerJob(StartedJob):
         self.name = name
 
     def containers(self) -> list[str]:
-        """By name or id, those that there may be by now."""
+        """By name or id, those that may exist by now."""
         return [self.name]
 
     def _terminate(self, grace_seconds: float) -> None:
@@ -130,7 +130,7 @@ class ContainerJob(StartedJob):
         self._tell("kill")
 
     def _tell(self, *command: str) -> None:
-        """`docker COMMAND` to the container; tried again while it is not there yet."""
+        """`docker COMMAND` to the container; repeated until it exists."""
         while self.is_running:
             if (found := self.containers()) and docker(*command, *found).returncode == 0:
                 return
@@ -138,7 +138,7 @@ class ContainerJob(StartedJob):
 
 
 def log_file(tree: OptMl) -> Path:
-    """What the tree's job has printed."""
+    """The file with what the tree's job has printed."""
     return tree.base / "log.txt"
 
 
@@ -152,11 +152,11 @@ def spawn(
     listens: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a job's program under a guard, which ends it when this process has gone; its output goes to the log file.
+    """Start a job's program under a supervisor, which ends it when this process dies; its output goes to the log file.
 
-    The command `end` ends what is no child of the program, which gets no SIGTERM from the guard if it `listens` to the
-    end of its standard input. `variables` come in a file, named `guard.VARIABLES` in the
-    command. Raises ServiceError where the program cannot be started.
+    The command `end` ends what is no child of the program, such as a container. A program that `listens` to the end of
+    its standard input gets no SIGTERM from the supervisor. `variables` come in a file, which the command names as
+    `supervisor.VARIABLES`. Raises ServiceError where the program cannot be started.
     """
     order = {
         "command": list(command),
@@ -171,7 +171,7 @@ def spawn(
         with open(log_file(tree), "wb") as log, open(reason, "rb") as told:
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(guard.__file__), str(report)],
+                    [sys.executable, "-I", "-S", str(supervisor.__file__), str(report)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -189,19 +189,3 @@ def spawn(
             return process
     except OSError as error:
         raise ServiceError(f"cannot start the job: {error.strerror or error}") from error
-
-
-def docker_command() -> str:
-    """The `docker` command. Raises ServiceError when there is none."""
-    found = shutil.which("docker")
-    if found is None:
-        raise ServiceError("there is no docker command here; install Docker, or run the job as a process")
-    return found
-
-
-def docker(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Call `docker WORDS`; the outcome is the caller's to judge. Raises ServiceError when there is no such command."""
-    command = [docker_command(), *words]
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )

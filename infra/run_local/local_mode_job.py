@@ -1,8 +1,8 @@
-"""One job in SageMaker's local mode, through ModelTrainer: a process of its own, started by sdk_runner.py.
+"""One job in SageMaker's local mode, through ModelTrainer: a process of its own, started by local_mode_runner.py.
 
-    python -m infra.run_local.sdk_job ORDER        a JSON file with the fields of Order
+    python -m infra.run_local.local_mode_job ORDER        a JSON file with the fields of Order
 
-It ends with the container's exit code. What the job left is in the tree then, and nothing is left of the container.
+It ends with the container's exit code. By then the job's results are in the tree, and the container is removed.
 """
 
 import json
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Self, TextIO, cast
 
 from ahx.errors import AhxError, ServiceError
+from infra.run_local.docker import docker
+from infra.run_local.job import GRACE_SECONDS
 from infra.run_local.runner import LABEL
-from infra.run_local.started import GRACE_SECONDS, docker
 from opt_ml import config, failure
 from opt_ml.paths import OptMl
 
@@ -39,7 +40,7 @@ class Order:
     image: str
     instance_type: str
     environment: Mapping[str, str]
-    owner: int  # the process that wants it
+    owner: int  # the process that asked for it
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -50,7 +51,7 @@ class Order:
 
 
 def run(order: Order) -> int:
-    """Run the job; its exit code. Raises ServiceError when Docker or the SDK does not do its part."""
+    """Run the job; its exit code. Raises ServiceError when Docker or the SDK fails."""
     root, tree = Path(order.root), OptMl(Path(order.tree))
     threading.Thread(target=_stop_at_eof, args=(root.name,), daemon=True).start()
     told = ""
@@ -58,7 +59,7 @@ def run(order: Order) -> int:
         trainer = _trainer(order, tree)
         with _without_prefixes():
             trainer.train(wait=True)
-    except RuntimeError as error:  # the container failed, or docker-compose: the container tells which
+    except RuntimeError as error:  # the container failed, or docker-compose; the container's exit code shows which
         told = str(error)
     except ImportError as error:
         raise ServiceError(f"SageMaker's local mode cannot start: {error}") from error
@@ -82,8 +83,8 @@ def _trainer(order: Order, tree: OptMl) -> Any:
     logging.getLogger("sagemaker").setLevel(logging.WARNING)
 
     class Container(model_trainer._LocalContainer):  # type: ignore[misc]  # its types are unknown
-        """As the SDK makes it, and: checkpoints that last, files that belong to whoever asked for them, a label to
-        find it by, and as much time to stop as SageMaker gives."""
+        """The SDK's, with checkpoints that are kept, files that belong to this user, a label, and as much time to stop
+        as SageMaker gives."""
 
         def _create_docker_host(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
             made: dict[str, Any] = super()._create_docker_host(*args, **kwargs)
@@ -94,7 +95,7 @@ def _trainer(order: Order, tree: OptMl) -> Any:
             return made
 
     model_trainer._LocalContainer = Container
-    (Path(order.root) / "model").mkdir()  # Docker would make it, for root
+    (Path(order.root) / "model").mkdir()  # otherwise Docker makes it, owned by root
     channels = sorted(channel.name for channel in tree.channels.iterdir())
     return model_trainer.ModelTrainer(
         training_mode=model_trainer.Mode.LOCAL_CONTAINER,
@@ -128,7 +129,7 @@ def _remove_containers(project: str) -> int | None:
 
 
 def _stop_at_eof(project: str) -> None:
-    """The end of standard input means that whoever started this process has died: the job is to end, too."""
+    """The end of standard input means that the process that started this one has died: the job must end, too."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
     while True:
@@ -139,7 +140,7 @@ def _stop_at_eof(project: str) -> None:
 
 @contextmanager
 def _without_prefixes() -> Iterator[None]:
-    """Print what the container prints as it printed it."""
+    """Print the container's lines without docker-compose's prefixes."""
     console = sys.stdout
 
     class Plain:

@@ -1,4 +1,4 @@
-"""Whose a thing is that outlives a process, such as a container: told in its label, and judged at a later start."""
+"""Names a process in the label of what can outlive it, such as a container, and tells whether it has ended."""
 
 import os
 import socket
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def name() -> str:
-    """This process, as no other is ever called: its number, when it started, and the machine that numbers it."""
+    """A name that no other process ever has: this one's number, its start, and the machine or container it runs on."""
     return f"{os.getpid()} {_start(os.getpid())} {_machine()}"
 
 
 def is_gone(owner: str) -> bool:
-    """Whether the process called so has ended. What another machine numbers (an engine may serve several, and
-    containers) and what is no such name is never gone."""
+    """Whether the process of this name has ended. False for processes of other machines and containers, which may share
+    a Docker engine, and for anything that is not such a name."""
     pid, _, rest = owner.partition(" ")
     start, _, machine = rest.partition(" ")
     if not pid.isdecimal() or machine != _machine():
@@ -24,11 +24,11 @@ def is_gone(owner: str) -> bool:
         return True
     except PermissionError:
         pass
-    return _start(int(pid)) not in (start, "")  # else another process has got the number since
+    return _start(int(pid)) not in (start, "")  # another process has got the number since
 
 
 def _start(pid: int) -> str:
-    """In ticks since this machine started; "" where the system does not tell (it is Linux that does)."""
+    """In ticks since this machine started (Linux); "" elsewhere."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
     return ""
