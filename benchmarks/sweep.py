@@ -83,7 +83,8 @@ def speed(n_jobs: int) -> None:
     from infra.launch.backends.choose import open_backend
     from infra.launch.engine import Engine
     from infra.launch.job_request import training_job
-    from infra.launch.plan import Options, plan, publish
+    from infra.launch.options import Options
+    from infra.launch.plan import plan, publish
     from infra.launch.sweep import Sweep
 
     backend = open_backend("embedded")

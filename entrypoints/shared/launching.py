@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from ahx.text.printing import data
 if TYPE_CHECKING:
     from infra.launch.backends.backend import Backend, Manifest
     from infra.launch.engine import SweepState
-    from infra.launch.plan import Options, Planned
+    from infra.launch.options import Options
+    from infra.launch.plan import Planned
     from infra.launch.sweep import Sweep
 
 ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
@@ -28,16 +30,18 @@ def backend_options(parser: argparse._ActionsContainer) -> None:
 
 
 def job_options(parser: argparse._ActionsContainer) -> None:
-    """What jobs run on. None of them has a default here, so that what a file says can count."""
+    """What jobs run on. None of them has a default here, so that a file can set it."""
+    from infra.launch.options import Options, type_of
+
     add = parser.add_argument
     add("--on", choices=ON, help="Where: on this machine as process, with docker or in SageMaker's local-mode; in an"
         " `ahx aws`; or on SageMaker (process, or embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
-    add("--instance-type", metavar="TYPE", help="SageMaker's instance type (ml.m5.large).")
-    add("--spot", action="store_true", default=None, help="Managed spot training: cheaper, may be interrupted.")
-    add("--max-runtime", type=int, metavar="S", help="Seconds that a job may take (3600).")
-    add("--max-parallel", type=int, metavar="N", help="Jobs at the same time, as far as the quota allows (8).")
-    add("--max-cost", type=float, metavar="USD", help="Submit nothing that could take the cost above this.")
-    add("--image", metavar="IMAGE", help="The image to run (the one pushed last; docker: ahx-transformer:dev).")
+    for one in (one for one in fields(Options) if one.metadata["help"]):
+        name, kind = f"--{one.name.replace('_', '-')}", type_of(one)
+        if kind is bool:
+            add(name, action="store_true", default=None, help=one.metadata["help"])
+        else:
+            add(name, type=kind, metavar=one.metadata["metavar"], help=one.metadata["help"])
     backend_options(parser)
 
 
@@ -151,7 +155,7 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
 
 def options(args: argparse.Namespace) -> "Options":
     """What was typed. Raises InputError."""
-    from infra.launch.plan import Options
+    from infra.launch.options import Options
 
     given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
     return Options(**given)

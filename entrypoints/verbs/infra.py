@@ -158,7 +158,7 @@ def _destroy(args: argparse.Namespace) -> int:
 
 def _doctor(args: argparse.Namespace) -> int:
     from infra import doctor
-    from infra.launch.job_request import INSTANCE_TYPE
+    from infra.launch.options import INSTANCE_TYPE
 
     findings = []
     for finding in doctor.examine(args.region, args.prefix, args.image, args.instance_type or [INSTANCE_TYPE]):

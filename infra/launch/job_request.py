@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ahx.training.metrics import METRIC_DEFINITIONS
+from infra.launch.options import JobOptions
 from infra.launch.sweep import Config, as_strings
 from infra.provision.bucket import Bucket
 from infra.provision.role import Role
@@ -18,12 +19,11 @@ from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import name_prefix
 from opt_ml.paths import OptMl
 
-INSTANCE_TYPE = "ml.m5.large"
 _KEY_DIGITS = 10
 
 
 @dataclass(frozen=True)
-class JobTemplate:
+class JobTemplate(JobOptions):
     """What all jobs of one sweep share."""
 
     sweep: str
@@ -32,9 +32,6 @@ class JobTemplate:
     image_digest: str  # of the code that runs; another digest makes other jobs
     channels: Mapping[str, str] = field(default_factory=dict)  # channel -> s3://... or a local folder
     data_hash: str = ""  # of all channels' contents
-    instance_type: str = INSTANCE_TYPE
-    spot: bool = False
-    max_runtime: int = 3600  # seconds
     max_wait: int = 0  # seconds of a spot job with all its waiting; 0 is twice the runtime plus an hour
     volume_gb: int = 10
 

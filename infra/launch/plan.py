@@ -8,44 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ahx.data.files.read import resolve_infile
-from ahx.errors import CheckpointError, InputError
+from ahx.errors import CheckpointError
 from infra import locations
 from infra.launch import prices
 from infra.launch.backends.backend import Backend, Manifest
-from infra.launch.job_request import INSTANCE_TYPE, JobTemplate, job_name
+from infra.launch.job_request import JobTemplate, job_name
+from infra.launch.options import Options
 from infra.launch.sweep import Config, Sweep
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is chosen for a sweep besides hyperparameters."""
-
-    instance_type: str = INSTANCE_TYPE
-    spot: bool = False
-    max_runtime: int = 3600  # seconds
-    max_parallel: int = 8
-    max_cost: float | None = None  # US dollars
-    halving: int | None = None
-    image: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raises InputError for what cannot be meant."""
-        for name, least in (("max_runtime", 1), ("max_parallel", 1), ("max_cost", 0), ("halving", 2)):
-            value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
-        if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):
-            raise InputError(
-                f"--instance-type: {self.instance_type!r} is not one of SageMaker's; an example is ml.m5.large"
-            )
-        if self.max_cost is not None and self.instance_type not in prices.USD_PER_HOUR:
-            raise InputError(
-                f"--max-cost: {prices.note(self.instance_type, False)}; leave it out, or take another type"
-            )
-
-    def limits(self, on: str) -> dict[str, Any]:
-        """The limits that the launcher keeps to, on the backend `on`."""
-        return {"on": on, "max_parallel": self.max_parallel, "max_cost": self.max_cost, "halving": self.halving}
 
 
 @dataclass(frozen=True)
@@ -72,9 +41,7 @@ def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
         image_digest=image.digest,
         channels={channel: backend.shared_at(digest) for channel, digest in digests.items()},
         data_hash="-".join(digests.values()),
-        instance_type=options.instance_type,
-        spot=options.spot,
-        max_runtime=options.max_runtime,
+        **options.of_jobs(),
     )
     configs = [_portable(config) for config in configs]
     old = backend.read_manifest(sweep.name)

@@ -14,12 +14,13 @@
 The command line overrides it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ahx.errors import InputError
 from ahx.files.reading import toml_of
 from ahx.text.suggest import did_you_mean
+from infra.launch.options import Options, type_of
 from infra.launch.sweep import Values, own_name, parse_grid
 
 #: The keys at the top, with their types.
@@ -28,14 +29,8 @@ KEYS: dict[str, tuple[type, ...]] = {
     "seeds": (int,),
     "random": (int,),
     "sobol": (int,),
-    "halving": (int,),
     "on": (str,),
-    "instance_type": (str,),
-    "spot": (bool,),
-    "max_runtime": (int,),
-    "max_parallel": (int,),
-    "max_cost": (int, float),
-    "image": (str,),
+    **{one.name: (int, float) if type_of(one) is float else (type_of(one),) for one in fields(Options)},
 }
 _TABLES = ("hyperparameters", "grid")
 

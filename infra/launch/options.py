@@ -1,0 +1,65 @@
+"""What is chosen for a sweep besides hyperparameters.
+
+Each field is an option of the command line and a key of sweep files; those of JobOptions are kept with the sweep, and
+job_request.py turns them into members of the request.
+"""
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, get_args
+
+from ahx.errors import InputError
+from infra.launch import prices
+
+INSTANCE_TYPE = "ml.m5.large"
+
+
+def _option(default: Any, help: str = "", metavar: str | None = None) -> Any:
+    """A field; without `help` it is no option of every command."""
+    return field(default=default, metadata={"help": help, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Options of each job."""
+
+    instance_type: str = _option(INSTANCE_TYPE, f"SageMaker's instance type ({INSTANCE_TYPE}).", "TYPE")
+    spot: bool = _option(False, "Managed spot training: cheaper, may be interrupted.")
+    max_runtime: int = _option(3600, "Seconds that a job may take (3600).", "S")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JobOptions):
+    """All options, those of the launcher too. Raises InputError for impossible values."""
+
+    max_parallel: int = _option(8, "Jobs at the same time, as far as the quota allows (8).", "N")
+    max_cost: float | None = _option(None, "Submit nothing that could take the cost above this.", "USD")
+    halving: int | None = _option(None)
+    image: str | None = _option(None, "The image to run (the one pushed last; docker: ahx-transformer:dev).", "IMAGE")
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_runtime", 1), ("max_parallel", 1), ("max_cost", 0), ("halving", 2)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
+        if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):
+            raise InputError(
+                f"--instance-type: {self.instance_type!r} is not one of SageMaker's; an example is ml.m5.large"
+            )
+        if self.max_cost is not None and self.instance_type not in prices.USD_PER_HOUR:
+            raise InputError(
+                f"--max-cost: {prices.note(self.instance_type, False)}; leave it out, or take another type"
+            )
+
+    def of_jobs(self) -> dict[str, Any]:
+        """The values of JobOptions."""
+        return {one.name: getattr(self, one.name) for one in fields(JobOptions)}
+
+    def limits(self, on: str) -> dict[str, Any]:
+        """The limits that the launcher keeps to, on the backend `on`."""
+        return {"on": on, "max_parallel": self.max_parallel, "max_cost": self.max_cost, "halving": self.halving}
+
+
+def type_of(option: "Field[Any]") -> type:
+    """The type of an option's value, where there is one."""
+    found: type = (get_args(option.type) or (option.type,))[0]
+    return found
