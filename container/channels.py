@@ -14,7 +14,7 @@ from ahx.text.suggest import did_you_mean
 from opt_ml import config
 from opt_ml.paths import OptMl
 
-#: The channels that a job may have, and other names for them; `training` is what SageMaker's SDK calls a single one.
+#: The channels that a job may have, by all their names; SageMaker's SDK calls a single one `training`.
 NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model"}
 _WAIT_SECONDS = 60.0  # for the files of a FastFile channel, which may appear late
 _CHUNK = 1 << 20
@@ -55,13 +55,13 @@ class Channel:
 
 
 def channels(tree: OptMl) -> dict[str, Channel]:
-    """The job's channels under their usual names. Raises InputError for one that nothing here reads."""
+    """The job's channels by name. Raises InputError for an unknown one."""
     found: dict[str, Channel] = {}
     for name, given in config.channels(tree.input_data_config).items():
         usual = NAMES.get(name)
         if usual is None:
             near = did_you_mean(name, NAMES, "channels are called train, validation and model")
-            raise InputError(f"channel {name!r} is none that training reads{near}")
+            raise InputError(f"channel {name!r} is not one that training reads{near}")
         if usual in found:
             raise InputError(f"channels {found[usual].name} and {name} mean the same; keep one of the two")
         if given.mode not in ("File", "FastFile"):
@@ -77,8 +77,8 @@ def data_files(
 ) -> tuple[Path, Path | None] | None:
     """The training and validation file of the channels; None where there is no channel train.
 
-    `infile` picks among several data sets, by its name or `NAME` in NAME_train.txt. FastFile channels are copied to
-    `scratch` first, in order and once: everything after that may read as it likes. Raises InputError, StorageError.
+    `infile` picks among several data sets, by its name or `NAME` in NAME_train.txt. FastFile channels can be read only
+    once and in order, so they are copied to `scratch` first. Raises InputError, StorageError.
     """
     if "train" not in given:
         return None
@@ -118,7 +118,7 @@ def model_folder(channel: Channel, scratch: Path) -> Path:
 def copied(source: Path, folder: Path, again: bool = True) -> Path:
     """A copy of `source` in `folder`, read from its first byte to its last. Raises StorageError.
 
-    Without `again` a copy that is there counts: another process of this machine has just made it.
+    Without `again` an existing copy is used: another process of this machine has just made it.
     """
     place = folder / source.name
     if not again and place.exists():
@@ -140,7 +140,7 @@ def copied(source: Path, folder: Path, again: bool = True) -> Path:
 
 
 def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) -> Path:
-    """The one data file that is meant."""
+    """The data file to use."""
     if name is not None:
         named = [path for path in files if path.name in (name, name + suffix)]
         if len(named) == 1:
@@ -158,7 +158,7 @@ def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) ->
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:
-    """The folder in which the config.json of a packed model lies, once it is unpacked."""
+    """Unpack a model; the folder that holds its config.json."""
     shutil.rmtree(folder, ignore_errors=True)
     unpack(archive, folder)
     configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))

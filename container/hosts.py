@@ -1,7 +1,7 @@
 """The machines of a job, the processes on each, their ranks, and how they find each other.
 
-The command that SageMaker started trains itself, as the first process of its machine; it starts the others, one for
-each further GPU, which run the same module. A signal to any of them is enough: all stop at the same step.
+The command that SageMaker starts is the first process of its machine; it starts one more for each further GPU, with the
+same module. A signal to any of them stops all at the same step.
 """
 
 import os
@@ -17,7 +17,7 @@ from ahx.errors import AhxError, InputError, PeerError
 from opt_ml.config import Resources
 from opt_ml.paths import STOP_AT_EOF
 
-#: So many processes on each machine; without it one for each GPU, or one.
+#: The number of processes on each machine; otherwise one for each GPU, at least one.
 PROCESSES = "AHX_PROCESSES"
 _PORT = "29500"
 _LAST_WORDS_SECONDS = 10.0  # for this process to notice by itself that another one was lost
@@ -45,11 +45,11 @@ class Hosts:
 
     @property
     def first(self) -> bool:
-        """Whether this machine's first process is the one that writes."""
+        """Whether this machine's first process writes the results."""
         return self.names.index(self.current) == 0
 
     def environment(self, local_rank: int) -> dict[str, str]:
-        """What torch.distributed needs to know in a process of this machine; nothing for a job of one process."""
+        """The variables of torch.distributed for a process of this machine; none for a job of one process."""
         world = len(self.names) * self.processes
         if world == 1:
             return {}
@@ -71,10 +71,10 @@ class Hosts:
 
 
 class Helpers:
-    """The other processes of this machine. None outlives the block, and the block does not outlive one that fails."""
+    """The other processes of this machine. They end with the block, and when one fails, this process ends too."""
 
     def __init__(self, hosts: Hosts, give_up: Callable[[AhxError], None]) -> None:
-        self.hosts, self.give_up = hosts, give_up  # give_up ends this process whatever it is doing
+        self.hosts, self.give_up = hosts, give_up  # give_up ends this process at once
         self.running: list[subprocess.Popen[bytes]] = []
         self.over = threading.Event()
 
@@ -98,7 +98,7 @@ class Helpers:
                 process.wait()
 
     def _watch(self) -> None:
-        """When a helper has failed, and this process waits for it in vain."""
+        """End this process when a helper has failed and this one does not notice."""
         while not self.over.wait(0.5):
             failed = [(rank, code) for rank, process in enumerate(self.running, 1) if (code := process.poll())]
             if failed and not self.over.wait(_LAST_WORDS_SECONDS):

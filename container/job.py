@@ -23,14 +23,14 @@ from opt_ml.paths import OptMl
 
 @dataclass(frozen=True)
 class Job:
-    """A job whose configuration has been read; nothing of its data yet."""
+    """A job whose configuration has been read, but none of its data."""
 
     tree: OptMl
     hyperparameters: Hyperparameters
     channels: Mapping[str, Channel]
     infile: str | None  # which data set of the channel is meant, where that was said
     hosts: Hosts
-    helper: bool  # whether another process of this machine has prepared everything
+    helper: bool  # whether another process of this machine prepares the data
 
     def train(self, stop: StopRequest) -> None:
         """Train, from the newest checkpoint if there is one, and write the model. Raises AhxError."""
@@ -69,7 +69,7 @@ def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
     for name in sorted(set(settings) & set(said)):
         print(f"ahx: note: {name} is not used here: the model goes to {tree.model}", file=sys.stderr)
     if "train" in given:
-        # A name for the record: the same job has the same, wherever its data are mounted.
+        # A name for the model's configuration, the same wherever the data are mounted.
         settings["infile"] = infile or given["train"].name
     elif infile:
         raise InputError(f"infile {infile!r} needs a channel called train that holds it; add one, or leave infile out")
@@ -90,7 +90,7 @@ def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
 
 
 def check_writable(tree: OptMl) -> None:
-    """Write a byte into every folder that training will write to: better now than in an hour. Raises StorageError."""
+    """Write a byte into every folder that training writes to, before it starts. Raises StorageError."""
     for folder in (tree.model, tree.output_data, tree.checkpoints):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,13 +107,13 @@ def check_writable(tree: OptMl) -> None:
 def _train(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest) -> None:
     first = os.environ.get("RANK", "0") == "0"
     try:
-        # torch comes with these, so not before the input is known to be right.
+        # These import torch, so they wait until the input is checked.
         from ahx.training.run import run
         from container.results import keep_newest, write_evaluation
 
         outcome = run(hyperparameters, paths, stop)
     except StoppedEarly:
-        # In an earlier life this job may have come further.
+        # Before it was started again, this job may have come further.
         if "container.results" not in sys.modules or not first or not keep_newest(paths):
             raise
         return
@@ -122,12 +122,12 @@ def _train(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest)
 
 
 def _give_up(tree: OptMl, error: AhxError) -> None:
-    """End this process now, from whatever it is doing and on any thread."""
+    """End this process at once, from any thread."""
     os._exit(report(tree.failure, error))
 
 
 def _scratch(tree: OptMl) -> Path:
-    """A folder for caches and copies; it stays, for a job that is started again."""
+    """A folder for caches and copies, which is kept for a job that is started again."""
     for folder in (tree.base / "scratch", Path(tempfile.gettempdir()) / "ahx-scratch"):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -135,4 +135,4 @@ def _scratch(tree: OptMl) -> Path:
                 return folder
         except OSError:
             continue
-    raise StorageError(f"there is no place for caches; make {tree.base} or {tempfile.gettempdir()} writable")
+    raise StorageError(f"there is no writable folder for caches; make {tree.base} or {tempfile.gettempdir()} writable")

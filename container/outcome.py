@@ -1,8 +1,8 @@
 """How a job ended, in the two ways that SageMaker reads: the exit code, and the failure file.
 
-A job has succeeded when it ends with code 0 *and* a model. Anything else leaves a failure file whose first line is one
-sentence that a user can act on, with the traceback below it. The file is there from the start and is taken away at
-success: a process that the kernel kills for want of memory writes nothing any more.
+A job has succeeded when it ends with code 0 *and* a model. Otherwise the failure file's first line is a sentence that a
+user can act on, with the traceback below it. The file is written at the start and removed at success, because a process
+that the kernel kills when memory runs out cannot write.
 """
 
 import sys
@@ -37,7 +37,7 @@ def judged(failure: Path | None, work: Callable[[], None]) -> int:
 
 
 def report(failure: Path | None, error: BaseException) -> int:
-    """Tell how the job failed, on standard error and in the failure file; the exit code."""
+    """Print why the job failed and write the failure file; returns the exit code."""
     code, sentence = verdict(error)
     details = printable("".join(traceback.format_exception(error)))
     if not isinstance(error, AhxError) and mishap(error) is None:
@@ -49,7 +49,7 @@ def report(failure: Path | None, error: BaseException) -> int:
 
 
 def _begin(failure: Path) -> None:
-    """Make the output folder if need be, with a failure file for a sudden end. Raises StorageError."""
+    """Write the failure file for a sudden end. Raises StorageError."""
     try:
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(_KILLED + "\n", "utf-8")
@@ -78,7 +78,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
 
 
 def one_line(text: str) -> str:
-    """`text` as one line that SageMaker shows whole."""
+    """`text` as one line of at most 1,024 characters."""
     parts = printable(text).splitlines()
     line = "; ".join(part.strip().removeprefix("- ") for part in parts if part.strip()).replace(":;", ":")
     return line if len(line) <= failures.SHOWN else line[: failures.SHOWN - 3] + "..."

@@ -1,6 +1,6 @@
-"""A job that another program of this machine started ends with it: the end of standard input is read as SIGTERM.
+"""Ends a job when the program that started it dies: the end of standard input counts as SIGTERM.
 
-SageMaker stops its containers itself, so this holds only where the starter asks for it.
+SageMaker stops its containers itself, so this is done only where the starter asks for it.
 """
 
 import os

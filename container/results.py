@@ -1,4 +1,4 @@
-"""What a job leaves beyond the model that training wrote."""
+"""What a job writes besides the model of training."""
 
 import json
 import shutil
@@ -24,10 +24,10 @@ _MOST_SAMPLES, _MOST_SYMBOLS = 10_000, 1_000_000
 
 
 def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) -> None:
-    """evaluation.json beside the metrics: what `ahx eval --json` says of the model at training lengths.
+    """Write evaluation.json beside the metrics: the output of `ahx eval --json` at training lengths.
 
     On the validation file where there is one, else on fresh samples of the rule; 10,000 of them, or fewer of long ones.
-    Nothing is written where there is neither, or when the job is asked to stop meanwhile.
+    Nothing is written without either, or when the job is stopped meanwhile.
     """
     trained = load_trained(paths.model, hp.device, trusted=parse_rule(hp.rule).spec if hp.rule else None)
     about = {"model": str(paths.model), "rule": None, "data": None}
@@ -43,7 +43,7 @@ def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) ->
         return
     try:
         report = evaluate(trained, _until_asked(stop, samples))
-    except AhxError as error:  # the model is there, and that counts more
+    except AhxError as error:  # the job succeeds without it: the model is written
         print(f"ahx: note: the model is not evaluated once more: {error}", file=sys.stderr)
         return
     if stop.signal is None:

@@ -1,7 +1,7 @@
 """SageMaker's training toolkit in module mode, around the work of a job.
 
-It does what SageMaker's users know: its log lines, its success file, uploads of /opt/ml/output/intermediate.
-What it makes of a job's end is not relied on: it reports success after exit(3), and wraps sentences into tracebacks.
+It provides what SageMaker's users expect: its log lines, its success file, uploads of /opt/ml/output/intermediate. Its
+handling of a job's end is not used: it reports success after exit(3), and wraps sentences into tracebacks.
 """
 
 import os
@@ -15,7 +15,7 @@ _waiting: list[Callable[[], None]] = []  # the work that the toolkit is about to
 
 
 def within_toolkit(work: Callable[[], None]) -> None:
-    """Have the toolkit call `work`, in this process; raises what `work` raises."""
+    """Make the toolkit call `work` in this process; raises what `work` raises."""
     from sagemaker_training import errors, trainer
 
     raised: list[BaseException] = []
@@ -52,6 +52,6 @@ def call_waiting() -> bool:
 
 
 def fail(code: int) -> None:
-    """Tell the toolkit, which called on its own account, that the job failed. The failure file is written already."""
+    """Tell the toolkit, if it was started directly, that the job failed. The failure file is written already."""
     errors = sys.modules["sagemaker_training"].errors
     raise errors.ClientError(f"training ended with code {code}; the reason is above")

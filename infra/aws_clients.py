@@ -1,7 +1,7 @@
-"""The way to AWS: clients with one set of timeouts and retries, and its errors as sentences.
+"""Clients of AWS with one set of timeouts and retries, and their errors as sentences.
 
-The region, the credentials and, for the embedded AWS, the address (AWS_ENDPOINT_URL) come from where every AWS tool
-takes them: the environment and ~/.aws.
+The region, the credentials and, for the embedded AWS, the address (AWS_ENDPOINT_URL) come from the environment and
+~/.aws, as for every AWS tool.
 """
 
 import os
@@ -38,7 +38,7 @@ _MAKING = threading.Lock()  # a session makes one client at a time
 _DENIED = re.compile(r"not authorized to perform: (\w+:\w+(?: on resource: \S+)?)")
 _HELP = "`ahx infra policy` prints what is needed, and `ahx infra doctor` what is missing"
 
-# What the commonest refusals mean, and the next step.
+# What the most common errors mean, and the next step.
 _REFUSALS = {
     "301": "it is in another region; set AWS_REGION to that of the bucket",
     "403": "permission denied; `ahx infra doctor` says which permission is missing",
@@ -60,7 +60,7 @@ _REFUSALS = {
 
 def client(service: str, region: str | None = None) -> Any:
     """A boto3 client of `service`. Raises ServiceError when no region is known."""
-    # boto3 alone would only look at AWS_DEFAULT_REGION, where all other SDKs and the CLI look at AWS_REGION too.
+    # boto3 reads AWS_DEFAULT_REGION only; all other SDKs and the CLI read AWS_REGION too.
     region = region or os.environ.get("AWS_REGION")
     settings = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
     with _MAKING, sentences(f"use {service}"):
@@ -76,13 +76,13 @@ def credentials() -> Any | None:
 
 @lru_cache(maxsize=1)
 def _session(settings: tuple[tuple[str, str], ...]) -> Any:
-    """One session for all clients, which halves the time that they take to make, until the settings change."""
+    """One session for all clients until the settings change, which halves the time to create them."""
     return boto3.Session()
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and where: what AWS says about the credentials in use."""
+    """The identity and region of the credentials in use."""
 
     account: str
     arn: str  # of the user, or of the role's session
@@ -100,7 +100,7 @@ class Caller:
 
 
 def caller(region: str | None = None) -> Caller:
-    """Ask AWS whose credentials these are; it always answers, whatever they permit. Raises ServiceError."""
+    """Ask AWS whose credentials these are, which needs no permission. Raises ServiceError."""
     sts = client("sts", region)
     with sentences("find out whose AWS credentials these are"):
         answer = sts.get_caller_identity()
@@ -113,7 +113,7 @@ def endpoint() -> str | None:
 
 
 def code(error: exceptions.ClientError) -> str:
-    """What AWS calls the error: "NoSuchBucket", "ValidationException" and so on."""
+    """The error's code: "NoSuchBucket", "ValidationException" and so on."""
     return str(error.response["Error"].get("Code", ""))
 
 

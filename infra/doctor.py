@@ -1,4 +1,4 @@
-"""What stands between a user and a training job: each finding is a sentence and a next step."""
+"""Checks what prevents a training job: each finding is a sentence and a next step."""
 
 import os
 import time
@@ -20,13 +20,13 @@ from infra.provision.stack_id import StackId
 
 Level = Literal["ok", "warning", "problem"]
 
-_SKEW = 300  # seconds that AWS puts up with
+_SKEW = 300  # seconds that AWS accepts
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A warning can be lived with; a problem is in the way."""
+    """The result of a check. A problem prevents training; a warning does not."""
 
     check: str
     level: Level
@@ -54,17 +54,17 @@ def examine(region: str | None, prefix: str, image: str, instance_types: Sequenc
             try:
                 yield from findings
             except ServiceError as error:
-                yield _told(name, "problem", error)
+                yield _finding(name, "problem", error)
     yield from docker(image)
 
 
 def credentials(region: str | None) -> Iterator[Finding | aws_clients.Caller]:
-    """Whose they are, and how far this machine's clock is off: wrong clocks look like wrong credentials."""
+    """Whose they are, and the error of this machine's clock: a wrong clock looks like wrong credentials."""
     started = time.time()
     try:
         caller = aws_clients.caller(region)
     except ServiceError as error:
-        yield _told("credentials", "problem", error)
+        yield _finding("credentials", "problem", error)
         cause = error.__cause__
         if isinstance(cause, aws_clients.exceptions.ClientError):
             yield from clock(cause.response, started)
@@ -82,7 +82,7 @@ def clock(response: dict[str, Any], asked: float) -> Iterator[Finding]:
         return
     answered = time.time()
     theirs = parsedate_to_datetime(date).timestamp()
-    skew = max(theirs - answered, asked - 1 - theirs, 0)  # they give whole seconds, and the answer took a while
+    skew = max(theirs - answered, asked - 1 - theirs, 0)  # AWS gives whole seconds, and the answer took time
     if skew > _SKEW:
         way = "behind" if theirs > answered else "ahead of"
         text = f"This machine's clock is {skew / 60:,.0f} minutes {way} AWS's, which refuses more than {_SKEW // 60}."
@@ -91,9 +91,9 @@ def clock(response: dict[str, Any], asked: float) -> Iterator[Finding]:
         yield Finding("clock", "ok", f"This machine's clock agrees with AWS's to within {skew + 1:.0f} s.")
 
 
-def where(stack_id: StackId, told: str | None) -> Iterator[Finding]:
-    """Everything belongs to one region: what seems to be missing is often in another."""
-    source = _source(told)
+def where(stack_id: StackId, region: str | None) -> Iterator[Finding]:
+    """In which regions the stack is: jobs that seem to be missing are often in another."""
+    source = _source(region)
     first, second = os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION")
     if first and second and first != second:
         text = f"AWS_REGION is {first} but AWS_DEFAULT_REGION is {second}; ahx takes the first, boto3 the second."
@@ -117,7 +117,7 @@ def where(stack_id: StackId, told: str | None) -> Iterator[Finding]:
 
 
 def rights(stack_id: StackId, caller: aws_clients.Caller) -> Iterator[Finding]:
-    """Every action that `ahx infra policy user` lists."""
+    """Whether every action that `ahx infra policy user` lists is allowed."""
     of = permission_check.principal(caller)
     if of is None:
         text = "These are the keys of the account's root user, who may do everything; one slip can cost the account."
@@ -156,13 +156,13 @@ def quotas(stack_id: StackId, instance_types: Sequence[str]) -> Iterator[Finding
 
 
 def image_in_ecr(stack_id: StackId, image: str) -> Iterator[Finding]:
-    """Whether there is one to train with, and whether it is the one that was built here last."""
+    """Whether there is an image to train with, and whether it is the one built here last."""
     repository = Repository(stack_id)
     pushed = ecr.pushed(repository)
     if not pushed:
         level: Level = (
             "warning" if aws_clients.endpoint() else "problem"
-        )  # an AWS on this machine can run this machine's images
+        )  # the embedded AWS can run this machine's images
         yield Finding("image", level, f"There is no image in {repository.image}.", f"run `ahx push --image {image}`")
         return
     newest = pushed[0]
@@ -185,11 +185,11 @@ def docker(image: str) -> Iterator[Finding]:
         found = ecr.local(image)
         yield Finding("docker", "ok", f"Docker answers, and has {image} ({found.id[7:19]}).")
     except ServiceError as error:
-        yield _told("docker", "warning", error)
+        yield _finding("docker", "warning", error)
 
 
-def _told(check: str, level: Level, error: ServiceError) -> Finding:
-    """An error as a finding: what is before its semicolon is what is wrong."""
+def _finding(check: str, level: Level, error: ServiceError) -> Finding:
+    """An error as a finding; its next step follows the semicolon."""
     text, _, step = str(error).partition("; ")
     return Finding(check, level, f"{text[:1].upper()}{text[1:]}.", step)
 
@@ -197,7 +197,7 @@ def _told(check: str, level: Level, error: ServiceError) -> Finding:
 def _stacks(stack_id: StackId) -> list[str | None]:
     """The regions with a bucket of ours: first stack_id.region or None, then the others or None each.
 
-    S3 answers 404 for no bucket whatever the caller may do, and something else for one that is there.
+    S3 answers 404 for a bucket that does not exist, whatever the caller may do.
     """
     session = boto3.Session()
     others = sorted({*session.get_available_regions("sagemaker", stack_id.partition)} - {stack_id.region})
@@ -226,8 +226,8 @@ def _quotas(client: Any, operation: str) -> dict[str, dict[str, Any]]:
     return {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
 
 
-def _source(told: str | None) -> str:
-    if told:
+def _source(region: str | None) -> str:
+    if region:
         return "from --region"
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if os.environ.get(variable):

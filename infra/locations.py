@@ -1,4 +1,4 @@
-"""What s3://... means where a path is expected: data files, a model, a run's folder.
+"""Uses of s3://... where a path is expected: data files, a model, a run's folder.
 
     s3://bucket/data/da              data/da_train.txt and data/da_val.txt, or a file of just this name
     s3://bucket/runs/da              a run's folder: config.json, model.safetensors, ...
@@ -23,7 +23,7 @@ _CONFIG, _CHECKPOINTS, _ARCHIVE = "config.json", "checkpoints", "model.tar.gz"
 
 
 def data(place: str) -> str:
-    """A local path that stands for the same data files as `place`. Raises StorageError, ServiceError."""
+    """A local path of the data files at `place`. Raises StorageError, ServiceError."""
     if not storage.is_s3(place):
         return place
     from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
@@ -49,7 +49,7 @@ def written(place: str) -> Iterator[str]:
         yield place
         return
     client, wanted = storage.client(), Location.parse(place)
-    storage.at(client, wanted)  # what would fail later should fail now
+    storage.at(client, wanted)  # fail now, not after the work
     with tempfile.TemporaryDirectory(prefix="ahx-") as folder:
         yield str(Path(folder, wanted.name))
         parent = wanted.key.removesuffix(wanted.name)
@@ -77,7 +77,7 @@ def model(place: str) -> str:
 
 
 def run_folder(place: str, resume: bool) -> str:
-    """Where a run that is to end up at `place` is kept meanwhile; with `resume`, what is in S3 is fetched into it."""
+    """The local folder of a run that goes to `place` in the end; with `resume`, it is fetched from S3."""
     if not storage.is_s3(place):
         return place
     wanted = Location.parse(place)
@@ -94,7 +94,7 @@ def publish_run(folder: str, place: str, finished: bool) -> str:
     """Upload a run to `place` and say so in a sentence.
 
     A finished run is its model and metrics; of one that was stopped, the newest checkpoint goes too, to resume from.
-    The configuration, without which nothing reads the rest, is taken away first and comes last.
+    The configuration is deleted first and uploaded last: without it nothing reads the rest.
     """
     client, wanted, run = storage.client(), Location.parse(place), Path(folder)
     files = [path for path in run.iterdir() if path.is_file() and not path.name.startswith(".")]

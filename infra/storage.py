@@ -1,7 +1,7 @@
-"""Files to and from S3, whole or not at all: many at once, with a progress line.
+"""Files to and from S3, many at once, with a progress line. A transfer that is cut short leaves nothing half done.
 
-A download is written beside its place and renamed when everything is there. An upload may name a file that goes last,
-so that a reader who asks for it sees nothing of an upload that was cut short.
+A download is written beside its target and renamed when it is complete. An upload may name a file that goes last: a
+reader that looks for it first sees no partial upload.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ _THREADS = 10  # requests at a time; a client's pool has as many connections
 
 @dataclass(frozen=True)
 class Location:
-    """A place in S3. Slashes at the end of the key are left out."""
+    """A location in S3. Slashes at the end of the key are dropped."""
 
     bucket: str
     key: str
@@ -35,7 +35,7 @@ class Location:
         bucket, _, key = text.removeprefix(SCHEME).partition("/")
         key = key.rstrip("/")
         if not text.startswith(SCHEME) or not bucket or not key:
-            raise InputError(f"{text!r} is not a place in S3; write it as s3://BUCKET/KEY")
+            raise InputError(f"{text!r} is not a location in S3; write it as s3://BUCKET/KEY")
         return cls(bucket, key)
 
     @property
@@ -62,8 +62,8 @@ def is_s3(place: object) -> bool:
 
 
 def client() -> Any:
-    """The way to S3. Raises ServiceError."""
-    from infra import aws_clients  # boto3 comes with it, which who stays on this machine need not have
+    """A client of S3. Raises ServiceError."""
+    from infra import aws_clients  # it imports boto3, which local work does not need
 
     return aws_clients.client("s3")
 
@@ -99,7 +99,7 @@ def fetch(client: Any, bucket: str, objects: Sequence[Object], base: str, what: 
     """A local folder with `objects`, each named by what follows `base` in its key.
 
     It is in the cache ($XDG_CACHE_HOME/ahx or ~/.cache/ahx), named after the ETags: what has not changed is not fetched
-    again, and two processes that want the same folder fetch it once. Raises ServiceError, StorageError.
+    again, and two processes that need the same folder fetch it once. Raises ServiceError, StorageError.
     """
     names = {one: _local_name(one.key, base) for one in objects}
     identity = "".join(f"{one.key}\n{one.etag}\n" for one in sorted(objects))
@@ -123,7 +123,7 @@ def download(client: Any, bucket: str, files: Sequence[tuple[Object, Path]], wha
     from s3transfer.subscribers import BaseSubscriber
 
     class Known(BaseSubscriber):  # type: ignore[misc]  # s3transfer has no types
-        """Spares a request for each file; with its ETag, parts of a file that changes meanwhile are refused."""
+        """Saves a request for each file; with its ETag, parts of a file that changes meanwhile are refused."""
 
         def __init__(self, one: Object) -> None:
             self.one = one
@@ -140,7 +140,7 @@ def download(client: Any, bucket: str, files: Sequence[tuple[Object, Path]], wha
 
 
 def upload(client: Any, files: Sequence[tuple[Path, Location]], what: str, last: Location | None = None) -> None:
-    """Copy each file to its place; to the place `last` only when the others are there. Raises ServiceError."""
+    """Copy each file to its location; to `last` only when the others are complete. Raises ServiceError."""
     total = sum(path.stat().st_size for path, _ in files)
     with _manager(client, f"upload {what}", len(files), total) as (manager, progress):
         for chosen in ([f for f in files if f[1] != last], [f for f in files if f[1] == last]):
@@ -158,7 +158,7 @@ def delete(client: Any, places: Iterable[Location]) -> None:
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
-    """As aws_clients.sentences, for failures in the middle of a transfer too."""
+    """As aws_clients.sentences, with failures in the middle of a transfer."""
     from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
     from infra import aws_clients
@@ -182,11 +182,11 @@ def _listed(client: Any, place: Location, prefix: str, most: int | None = None) 
             found += [Object(one["Key"], one["Size"], one["ETag"]) for one in page.get("Contents", ())]
             if most:
                 break
-    return [one for one in found if not one.key.endswith("/")]  # consoles make such keys to show empty folders
+    return [one for one in found if not one.key.endswith("/")]  # consoles create such keys for empty folders
 
 
 def _local_name(key: str, base: str) -> str:
-    """What follows `base`, where it is a relative path that stays below its folder."""
+    """The key after `base`, a relative path below the folder. Raises StorageError for any other."""
     name = PurePosixPath(key.removeprefix(base))
     if name.is_absolute() or ".." in name.parts or "\0" in key:
         raise StorageError(f"the key {key!r} cannot be a file's name here; rename the object")
@@ -199,7 +199,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else fetches `folder` meanwhile."""
+    """Only one process at a time fetches `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_name(f".{folder.name}.lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

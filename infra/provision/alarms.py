@@ -1,4 +1,4 @@
-"""What goes off when jobs fail or money is spent: a rule that counts failures, and two alarms."""
+"""Alarms when jobs fail or money is spent: a rule that counts failures, and two alarms."""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _GONE = ("ResourceNotFoundException",)
 
 
 class FailedJobsRule(Resource):
-    """An EventBridge rule that our failed jobs match. AWS counts its matches, which is the only count there is.
+    """An EventBridge rule that our failed jobs match. AWS counts its matches; it has no other count of failures.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """
@@ -76,7 +76,7 @@ class FailedJobsRule(Resource):
             self._put({**(self.read() or {}), attribute: value})
 
     def delete(self) -> None:
-        """A rule that somebody gave targets goes only after them."""
+        """AWS deletes a rule only without targets, which others may have added."""
         targets = unless(_GONE, self.api.list_targets_by_rule, Rule=self.name)
         if targets and targets["Targets"]:
             ids = [target["Id"] for target in targets["Targets"]]
@@ -88,13 +88,13 @@ class FailedJobsRule(Resource):
         return {"Name": self.name}
 
     def _put(self, values: Attributes, **more: Any) -> None:
-        """The pattern's strings as lists again: `document` made them plain, which EventBridge would refuse."""
+        """EventBridge takes lists only; `document` made those of one string plain."""
         pattern = _lists(values["pattern"])
         self.api.put_rule(**self._rule, EventPattern=json.dumps(pattern), State=values["state"], **more)
 
 
 class Alarm(Resource):
-    """A CloudWatch alarm on one metric, which mails to the topic where there is one."""
+    """A CloudWatch alarm on one metric, which sends mail to the topic if there is one."""
 
     kind = "alarm"
     service = "cloudwatch"
@@ -186,9 +186,9 @@ class FailedJobsAlarm(Alarm):
 
 
 class SpendAlarm(Alarm):
-    """Goes off when SageMaker's bill of the month so far passes a limit. AWS brings it up to date a few times a day.
+    """Goes off when SageMaker's bill of the month so far passes a limit. AWS updates it a few times a day.
 
-    The metric is there once "billing alerts" are on in the account's billing preferences.
+    The metric exists once "billing alerts" are on in the account's billing preferences.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html
     """
 

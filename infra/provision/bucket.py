@@ -19,7 +19,7 @@ from infra.provision.resource import (
 )
 from infra.provision.stack_id import StackId
 
-CHECKPOINT_DAYS = 30  # since they were written; models and data stay until somebody deletes them
+CHECKPOINT_DAYS = 30  # since they were written; models and data are kept until they are deleted
 OLD_VERSION_DAYS = 30  # since something newer, or a deletion, replaced it
 UNFINISHED_UPLOAD_DAYS = 7
 
@@ -49,7 +49,7 @@ _LIFECYCLE = [
 
 
 class Bucket(Resource):
-    """Private, encrypted, versioned, reached through TLS only; access lists off; old things expire."""
+    """Private, encrypted, versioned, reached through TLS only; no access lists; old versions and checkpoints expire."""
 
     kind = "bucket"
     service = "s3"
@@ -167,7 +167,7 @@ class Bucket(Resource):
             api.put_bucket_policy(**ours, Policy=json.dumps(value))
 
     def contents(self) -> str | None:
-        """Old versions count: they are what versioning keeps after a mistaken deletion."""
+        """Old versions count: versioning keeps them after a mistaken deletion."""
         objects = len(self.api.list_objects_v2(**self._ours, MaxKeys=1000).get("Contents", ()))
         if objects:
             return "1 object" if objects == 1 else f"{objects:,}{'' if objects < 1000 else ' or more'} objects"
@@ -198,7 +198,7 @@ class Bucket(Resource):
 
     @property
     def _ours(self) -> dict[str, str]:
-        """The bucket, and the account that it must belong to: a stranger's of the same name is never touched."""
+        """The bucket, and the account that it must belong to: another account's of that name is never touched."""
         return {"Bucket": self.name, "ExpectedBucketOwner": self.stack_id.account}
 
     def _exists(self) -> bool:
@@ -237,7 +237,7 @@ def only_with_tls(stack_id: StackId) -> Policy:
 
 
 def _rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """In one order, and everything that a rule is about in one spelling: an empty filter is an empty prefix."""
+    """In one order and one spelling: an empty filter is an empty prefix."""
     spelt = [{**rule, "Filter": rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}} for rule in rules]
     return sorted(spelt, key=lambda rule: str(rule.get("ID")))
 

@@ -1,4 +1,4 @@
-"""A monthly budget, for who asks for one."""
+"""A monthly budget, if the user asks for one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +23,7 @@ _GONE = ("NotFoundException",)
 
 
 class Budget(Resource):
-    """What the whole account may cost in a month. AWS mails; it never stops anything."""
+    """What the whole account may cost in a month. AWS sends mail; it never stops anything."""
 
     kind = "budget"
     service = "budgets"
@@ -103,7 +103,7 @@ class Budget(Resource):
         return [one["Address"] for page in pages for one in page["Subscribers"]]
 
     def _write_mails(self, mails: list[str]) -> None:
-        """Whatever is not among `mails` goes, what is missing comes; each is a call that can be made twice."""
+        """Delete what is not among `mails`, create what is missing; each call can be repeated."""
         present = set()
         for notification in self._notifications():
             found = {
@@ -132,5 +132,5 @@ def _mail(kind: str, percent: float, address: str) -> str:
 
 
 def _key(notification: dict[str, Any]) -> dict[str, Any]:
-    """What names a notification, without its state."""
+    """What identifies a notification: all but its state."""
     return {key: value for key, value in notification.items() if key != "NotificationState"}

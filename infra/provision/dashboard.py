@@ -1,4 +1,4 @@
-"""One page in CloudWatch: failed jobs, what has been spent, how busy the machines are, the newest lines of logs."""
+"""A page in CloudWatch: failed jobs, the bill, use of processors and GPUs, the newest lines of logs."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _GONE = ("ResourceNotFound", "DashboardNotFoundError")
 
 
 class Dashboard(Resource):
-    """The page `body` describes."""
+    """The page that `body` describes."""
 
     kind = "dashboard"
     service = "cloudwatch"

@@ -1,4 +1,4 @@
-"""The log group of what this project writes itself. SageMaker's own belongs to the whole account: never touched."""
+"""The log group that this project itself writes to. SageMaker's own belongs to the whole account: never touched."""
 
 from collections.abc import Iterable
 from typing import Any

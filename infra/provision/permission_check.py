@@ -1,5 +1,5 @@
-"""Which of the permissions that a policy lists its caller has: by IAM's policy simulation or, where that is denied, by
-calls that only read."""
+"""Which permissions of a policy the caller has: by IAM's policy simulation or, where that is denied, by calls that only
+read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Permission:
 
 
 def principal(caller: aws_clients.Caller) -> str | None:
-    """What IAM can simulate: the user, or the role behind a session. None for the root user, who may do everything."""
+    """The ARN to simulate: the user, or the role of a session. None for the root user, who may do everything."""
     kind, _, rest = caller.arn.split(":", 5)[5].partition("/")
     if kind == "assumed-role":
         return f"arn:{caller.partition}:iam::{caller.account}:role/{rest.partition('/')[0]}"
@@ -37,7 +37,7 @@ def principal(caller: aws_clients.Caller) -> str | None:
 
 
 def simulate(policy: dict[str, Any], of: str, region: str) -> list[Permission] | None:
-    """IAM's verdict on every action of `policy` for the user or role `of`; None where IAM may not be asked.
+    """IAM's verdict on every action of `policy` for the user or role `of`; None where that is denied.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
@@ -52,7 +52,7 @@ def simulate(policy: dict[str, Any], of: str, region: str) -> list[Permission] |
             request = {
                 "PolicySourceArn": of,
                 "ActionNames": statement["Action"],
-                "ResourceArns": [_example(resource, of)],  # one resource stands for all that its pattern means
+                "ResourceArns": [_example(resource, of)],  # one example for all that the pattern matches
                 "ContextEntries": entries,
             }
             with aws_clients.sentences("have IAM simulate your policies"):

@@ -52,7 +52,7 @@ _LIFECYCLE = {
 
 
 class Repository(Resource):
-    """A tag, once pushed, means the same image for ever; each image is scanned; old ones expire."""
+    """Tags are immutable; each image is scanned; old ones expire."""
 
     kind = "image repository"
     service = "ecr"

@@ -14,7 +14,7 @@ Attributes = dict[str, Any]
 Statement = dict[str, Any]  # of a policy
 Policy = dict[str, Any]
 
-# What the user chose, kept on the resource itself, so that a drift from it is seen without being told again.
+# The user's choices are kept on the resource itself, so that drift from them is seen later.
 LIMIT_TAG, EMAIL_TAG = "ahx:limit", "ahx:email"
 
 TAGGING = ("ListTagsForResource", "TagResource")  # the actions of most services
@@ -30,11 +30,11 @@ class Choices:
 
 
 class Resource(ABC):
-    """One thing in AWS. An attribute is whatever one call can write; their values are plain JSON."""
+    """One resource in AWS. An attribute is what one call can write; its value is plain JSON."""
 
     kind: str  # as it is printed
     service: str  # as boto3 calls it
-    untagged = "it may be somebody else's"  # what one of its name without our tag may be
+    untagged = "it may be somebody else's"  # why one of this name can lack our tag
 
     def __init__(self, stack_id: StackId, choices: Choices = Choices(), region: str | None = None) -> None:
         self.stack_id = stack_id
@@ -67,27 +67,27 @@ class Resource(ABC):
 
     @abstractmethod
     def wanted(self, live: Attributes | None) -> Attributes | None:
-        """What they should be; None when it is neither there nor asked for. Includes those of `tags`."""
+        """What they should be, "tags" among them; None when the resource neither exists nor is asked for."""
 
     @abstractmethod
     def create(self, wanted: Attributes) -> Iterable[str]:
-        """Make it, tagged in the same call, and return the names of the attributes that are right from the start."""
+        """Create it, tagged in the same call; the names of the attributes that this sets."""
 
     @abstractmethod
     def write(self, attribute: str, value: Any) -> None:
-        """Set one attribute and leave the others as they are."""
+        """Set one attribute and no other."""
 
     @abstractmethod
     def delete(self) -> None:
-        """Delete it with all that is in it. Anything that is gone already is fine."""
+        """Delete it with its contents. What does not exist any more is no error."""
 
     def contents(self) -> str | None:
-        """What would be lost with it, in words; None when nothing would."""
+        """What would be lost with it, in words, or None."""
         return None
 
     @property
     def title(self) -> str:
-        """What it is called in sentences, such as "bucket ahx-..."."""
+        """Its name in sentences, such as "bucket ahx-..."."""
         elsewhere = "" if self.region == self.stack_id.region else f" in {self.region}"
         return f"{self.kind} {self.name}{elsewhere}"
 
@@ -99,7 +99,7 @@ class Resource(ABC):
         return aws_clients.client(self.service, self.region)
 
     def chosen(self, choice: Any, tag: str, live: Attributes | None) -> Any:
-        """What the user says now or, by its tag, said before; None when neither."""
+        """The user's choice now or, by its tag, an earlier one; else None."""
         return choice if choice is not None else live["tags"].get(tag) if live else None
 
     def owned(self, live: Attributes) -> bool:
@@ -136,12 +136,12 @@ def our_tags(stack_id: StackId, tags: Iterable[Mapping[str, str]]) -> dict[str, 
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as most services take them."""
+    """Tags in the form that most services take."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def document(text: str | Mapping[str, Any]) -> Any:
-    """A policy, an event pattern and the like, so that equal ones compare equal: AWS returns ["x"] as "x"."""
+    """A policy or event pattern in one form, so that equal ones compare equal: AWS returns ["x"] as "x"."""
     value = json.loads(text) if isinstance(text, str) else text
     return _canonical(value)
 

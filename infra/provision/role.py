@@ -1,4 +1,4 @@
-"""The role that SageMaker takes while it runs a job."""
+"""The role that SageMaker assumes while it runs a job."""
 
 import json
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _GONE = ("NoSuchEntity",)
 
 
 class Role(Resource):
-    """Who may take it (its trust), one inline policy, and nothing beside that."""
+    """A trust policy, one inline policy, and no others."""
 
     kind = "role"
     service = "iam"
@@ -134,7 +134,7 @@ class Role(Resource):
 
 
 def trust(stack_id: StackId) -> Policy:
-    """Who may take the role: SageMaker, on behalf of this account and region only.
+    """Who may assume the role: SageMaker, on behalf of this account and region only.
 
     Without the conditions, SageMaker could be asked from another account to use the role. They are AWS's own example
     (https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html). The users' policies say

@@ -77,7 +77,7 @@ def as_json(stack_id: StackId, endpoint: str | None, plans: Sequence[Plan]) -> d
 
 
 def _changes(path: str, live: Any, wanted: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What differs inside a value: of a policy the one statement, not all of it."""
+    """What differs inside a value: of a policy, one statement and not the whole."""
     if isinstance(live, dict) and isinstance(wanted, dict):
         for key in sorted({*live, *wanted}):
             if live.get(key) != wanted.get(key) and not (path == "tags" and key not in wanted):

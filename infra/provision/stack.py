@@ -1,6 +1,6 @@
 """All resources together: plan, apply, destroy.
 
-Each step is one call of AWS and leaves something from which the next run goes on, so that a run may be killed anywhere.
+Each step is one call of AWS, after which another run can continue, so a run may be killed anywhere.
 """
 
 import time
@@ -31,7 +31,7 @@ _PAUSES = (0.5, 1, 2, 4, 8)  # seconds
 
 @dataclass(frozen=True)
 class Difference:
-    """One attribute: what AWS has, and what it should have."""
+    """One attribute: its value in AWS, and the one wanted."""
 
     attribute: str
     live: Any
@@ -68,7 +68,7 @@ def resources(stack_id: StackId, choices: Choices) -> list[Resource]:
 
 
 def plan(resource: Resource, adopt: bool = False) -> Plan | None:
-    """Compare one resource with what is wanted. None: it is neither there nor asked for.
+    """Compare one resource with what is wanted. None: it neither exists nor is asked for.
 
     Raises ServiceError for one of that name which does not carry our tag, unless it is to be adopted.
     """
@@ -91,7 +91,7 @@ def plan(resource: Resource, adopt: bool = False) -> Plan | None:
 
 
 def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
-    """Do what the plan of one resource says. Returns how many calls wrote; `on_step` is called before each."""
+    """Do what the plan of one resource says. Returns the number of writing calls; `on_step` is called before each."""
     resource, todo = planned.resource, planned.todo
     writes = 0
     if planned.action == "create":
@@ -109,7 +109,7 @@ def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
 
 
 def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
-    """The resources that are there, with whether they are ours."""
+    """The resources that exist, and whether they are ours."""
     for resource in found:
         with aws_clients.sentences(f"read the {resource.title}"):
             live = resource.read()
@@ -132,13 +132,13 @@ def running(stack_id: StackId) -> list[str]:
 
 
 def contents(resource: Resource) -> str | None:
-    """What would be lost if it were deleted, in words."""
+    """What would be lost if the resource were deleted, in words."""
     with aws_clients.sentences(f"look into the {resource.title}"):
         return resource.contents()
 
 
 def destroy(resource: Resource) -> None:
-    """Delete one resource with all that is in it."""
+    """Delete one resource with its contents."""
     with aws_clients.sentences(f"delete the {resource.title}"):
         resource.delete()
 

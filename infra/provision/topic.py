@@ -1,4 +1,4 @@
-"""Where alarms send their mail. There is one only where somebody gave an address."""
+"""The topic that alarms send mail to. It exists only if the user gave an address."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -43,7 +43,7 @@ class Topic(Resource):
         subscribed = live["subscribers"] if live else []
         return {
             "tags": {**self.stack_id.tags, EMAIL_TAG: email},
-            "subscribers": sorted({email, *subscribed}),  # more of them are anybody's choice
+            "subscribers": sorted({email, *subscribed}),  # others may be added by hand
         }
 
     def read(self) -> Attributes | None:
@@ -62,7 +62,7 @@ class Topic(Resource):
         if attribute == "tags":
             self.api.tag_resource(ResourceArn=self.arn, Tags=tag_list(value))
         elif attribute == "subscribers":
-            for address in value:  # one who is subscribed already is left as is
+            for address in value:  # an address that is subscribed already stays as it is
                 self.api.subscribe(TopicArn=self.arn, Protocol="email", Endpoint=address)
 
     def delete(self) -> None:

@@ -1,4 +1,4 @@
-"""A log stream of CloudWatch Logs: made, written to, and its errors as sentences."""
+"""A log stream of CloudWatch Logs: creating it, writing to it, and its errors as sentences."""
 
 import logging
 import os
@@ -12,25 +12,25 @@ from botocore.parsers import ResponseParserError
 
 from ahx.text.chunks import pieces as split
 
-# One attempt each: pauses between attempts are the business of whoever calls, who can also be asked to stop.
+# One attempt each: the caller makes the pauses between attempts, and can be asked to stop.
 _CONFIG = Config(
     connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1}, user_agent_extra="ahx-transformer"
 )
-# SageMaker's toolkit shows everybody's INFO, and botocore tells with each client where it found its settings.
+# SageMaker's toolkit shows INFO of all loggers, and botocore logs its configuration with each client.
 logging.getLogger("botocore").setLevel(logging.WARNING)
-# CloudWatch takes events of 1 MB since 2025, of 256 KiB before; stands-in for it still refuses more.
+# CloudWatch accepts events of 1 MB since 2025, 256 KiB before; moto still refuses more.
 MOST_BYTES = 250_000
 
 
 class NotCloudWatchError(Exception):
-    """Something answers in CloudWatch's place, a proxy for one."""
+    """Something else answers instead of CloudWatch, such as a proxy."""
 
 
 class RefusedError(Exception):
-    """CloudWatch takes nothing of a batch as long as one of its events, or their span, is wrong."""
+    """CloudWatch refuses the whole batch because of one event, or because of their span of time."""
 
 
-#: What an attempt may fail with. All of it may pass: a network comes back, and a permission can be given meanwhile.
+#: What an attempt may fail with. All may pass: a network comes back, a permission can be granted.
 FAILURES = (ClientError, BotoCoreError, ResponseParserError, NotCloudWatchError, OSError)
 
 
@@ -38,14 +38,13 @@ class LogEvent(str):
     """A line of the log, or a part of one that is too long for an event."""
 
     ends_line: bool  # it is the last part
-    size: int  # in CloudWatch's accounts: bytes of UTF-8, and 26
 
 
 def events(line: str) -> Iterator[LogEvent]:
-    """`line` in events that CloudWatch takes: none empty, none longer than MOST_BYTES in UTF-8, nothing lost."""
+    """`line` as events that CloudWatch accepts: none empty, none longer than MOST_BYTES in UTF-8, nothing lost."""
     parts = [LogEvent(part) for part in split(line or " ", MOST_BYTES)]
     for event in parts:
-        event.ends_line, event.size = event is parts[-1], len(event.encode()) + 26
+        event.ends_line = event is parts[-1]
     yield from parts
 
 
@@ -55,14 +54,14 @@ class Stream:
     def __init__(self, group: str, name: str) -> None:
         """Raises one of FAILURES when there is no region."""
         self.group, self.name = group, name
-        # SageMaker and most programs speak of AWS_REGION, botocore reads AWS_DEFAULT_REGION only.
+        # SageMaker and most programs set AWS_REGION; botocore reads AWS_DEFAULT_REGION only.
         region = os.environ.get("AWS_REGION") or None
         self.client = boto3.Session(region_name=region).client("logs", config=_CONFIG)
 
     def prepare(self) -> None:
-        """Make the group and the stream where they are missing. Raises one of FAILURES.
+        """Create the group and the stream where they are missing. Raises one of FAILURES.
 
-        Whoever may not make them may still be allowed to write to them, which sending will show.
+        Who may not create them may still be allowed to write to them: sending will show.
         """
         group = {"logGroupName": self.group}
         for make, names in (
@@ -76,13 +75,13 @@ class Stream:
                     raise
 
     def put(self, events: Sequence[dict[str, Any]]) -> tuple[Sequence[dict[str, Any]], str]:
-        """Send a batch; gives the events that were taken, and why others were not.
+        """Send a batch; the events that were accepted, and why others were not.
 
-        Raises RefusedError, which another attempt does not mend, or one of FAILURES.
+        Raises RefusedError, which would happen again, or one of FAILURES.
         """
         try:
             answer = self._put(events)
-        except self.client.exceptions.ResourceNotFoundException:  # somebody has deleted the group or the stream
+        except self.client.exceptions.ResourceNotFoundException:  # the group or the stream was deleted
             self.prepare()
             answer = self._put(events)
         except self.client.exceptions.InvalidParameterException as error:
@@ -103,7 +102,7 @@ class Stream:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether another attempt within seconds makes sense; what is missing or denied takes a person to mend."""
+    """Whether another attempt within seconds makes sense; missing credentials or permissions need a person."""
     if isinstance(error, ClientError):
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
         return status >= 500 or status == 429 or "Throttling" in _code(error)
@@ -111,7 +110,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """Why an attempt failed, and what to do where that is known."""
+    """Why an attempt failed, and the next step where it is known."""
     if isinstance(error, ClientError):
         if _code(error) == "AccessDeniedException":
             return f"permission denied; allow logs:{error.operation_name} on the log group"

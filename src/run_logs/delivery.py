@@ -32,7 +32,7 @@ class Delivery:
         self._thread.start()
 
     def finish(self, seconds: float, hurried: Callable[[], bool]) -> bool:
-        """Deliver what is left, in at most `seconds`, or until `hurried()`. False when that was not enough."""
+        """Deliver the rest in at most `seconds`, or until `hurried()`. False when time was too short."""
         self.status.close(seconds)
         while self._thread.is_alive() and not hurried() and not self.status.given_up():
             self._thread.join(0.05)
@@ -68,7 +68,7 @@ class Delivery:
 
 
 def _event(line: bytes) -> tuple[str, int]:
-    """(message, timestamp in ms) of a line of the file; one that a full disk has cut short is taken as it is."""
+    """(message, timestamp in ms) of a line of the file; a line that a full disk has cut short is its own message."""
     try:
         event = json.loads(line)
         return str(event["message"]), int(event["timestamp"])

@@ -1,4 +1,4 @@
-"""What is known about the delivery of a log, between the thread that delivers and the one that waits for its end."""
+"""The state of a delivery, shared by the thread that delivers and the one that waits for its end."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ class DeliveryStatus:
     deadline: float = float("inf")  # by time.monotonic()
 
     def close(self, seconds: float) -> None:
-        """No more lines will come; give up on those that are left after so many seconds."""
+        """No more lines will come; give up on the rest after `seconds`."""
         self.deadline = time.monotonic() + seconds
         self.closing.set()
 

@@ -1,4 +1,4 @@
-"""The log of a run on disk: one JSON object a line, written at once, so that it survives any death of the process."""
+"""The log of a run on disk: one JSON object a line, written at once, so that it survives a killed process."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from ahx.errors import StorageError
 
-# What moves a terminal's cursor or changes its colours: CSI and OSC sequences (ECMA-48).
+# Escape sequences that move a terminal's cursor or change its colours: CSI and OSC (ECMA-48).
 _CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
 
@@ -19,7 +19,7 @@ class LogFile:
     """Lines appended to a file: `{"timestamp": ms since 1970, "source": "stdout", "message": ...}`, each in one write.
 
     Processes and threads may share the file: their lines do not mix. A line that cannot be written is counted in
-    `lost`, with the reason in `complaint`; whoever prints is not stopped by it.
+    `lost`, with the reason in `complaint`; printing goes on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class LogFile:
             self.complaint = error.strerror or str(error)
 
     def read(self, at: int) -> tuple[list[bytes], int]:
-        """The finished lines from byte `at` on, about a megabyte of them, and the byte after them."""
+        """The complete lines from byte `at` on, about a megabyte of them, and the offset after them."""
         size = 1 << 20
         while True:
             block = os.pread(self._file, size, at)
@@ -56,7 +56,7 @@ class LogFile:
             size *= 2
 
     def count(self) -> int:
-        """Lines written to the file, by whatever process, since it was opened here."""
+        """Lines written to the file by all processes since it was opened here."""
         count, at = 0, self.start
         while block := os.pread(self._file, 1 << 20, at):
             count, at = count + block.count(b"\n"), at + len(block)
@@ -67,11 +67,10 @@ class LogFile:
 
 
 class Tee:
-    """A text stream whose lines also go to a log file. In all else it is the stream.
+    """A text stream whose lines also go to a log file.
 
-    What a terminal would show of a line is what is kept: no colours, and of a line drawn over and over the last state.
-    There are no locks, so that neither a fork nor a signal in the middle of a line can block: each thread has its own
-    unfinished line.
+    The file gets what a terminal shows in the end: no colours, and the last state of a line that is redrawn. There are
+    no locks, so a fork or a signal in the middle of a line cannot block: each thread has an unfinished line of its own.
     """
 
     def __init__(self, stream: TextIO, file: LogFile, source: str) -> None:
@@ -90,7 +89,7 @@ class Tee:
             self._finish_line()
         if rest:
             if rest.rpartition("\r")[2] != rest and not rest.endswith("\r"):
-                parts.clear()  # the line begins anew
+                parts.clear()  # the line starts again
             parts.append(rest)
         return self.stream.write(text)
 
@@ -99,7 +98,7 @@ class Tee:
             self.write(line)
 
     def finish(self) -> None:
-        """Keep what this thread has written of a line that never ended."""
+        """Keep this thread's unfinished line."""
         if self._unfinished.__dict__.get("parts"):
             self._finish_line()
 

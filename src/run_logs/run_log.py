@@ -1,8 +1,8 @@
 """Keeps what a command prints in a file, and copies it to CloudWatch Logs.
 
-The file is the truth: each line is there before it is on the screen, whatever becomes of the process. The copies are
-delivered by a thread that nothing waits for, but for a few seconds at the end; the last line that is printed says how
-many lines arrived. Inside SageMaker all of it is off: SageMaker itself takes to CloudWatch what a job prints.
+The file is complete: each line is written to it before it is on the screen. A thread delivers the copies; only the end
+of the process waits for it, a few seconds, and the last line printed says how many lines arrived. Inside SageMaker all
+of this is off: SageMaker itself copies what a job prints.
 """
 
 import os
@@ -26,7 +26,7 @@ from run_logs.delivery import Delivery
 from run_logs.log_file import LogFile, Tee
 
 GROUP, STREAM, FILE = "AHX_LOG_GROUP", "AHX_LOG_STREAM", "AHX_LOG_FILE"
-#: Set for processes that this one starts. Those of a group (RANK) write to AHX_LOG_FILE too; this one delivers.
+#: Set for child processes. Those of a group (RANK) write to AHX_LOG_FILE too; this process delivers.
 DELIVERED_BY = "AHX_LOG_DELIVERED_BY"
 #: Seconds that the end of a command may wait for its last lines to be delivered.
 CLOSING_SECONDS = 5.0
@@ -49,15 +49,15 @@ def settings_from(environ: Mapping[str, str], name: str, usual: Path | None = No
     (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html).
     """
     group, file = environ.get(GROUP), environ.get(FILE)
-    # SageMaker sets TRAINING_JOB_ARN in its jobs; its imitations on other machines do not.
+    # SageMaker sets TRAINING_JOB_ARN in its jobs; local mode and `docker run` do not.
     if "TRAINING_JOB_ARN" in environ or not (group or file):
         return None
     if environ.get(DELIVERED_BY):
         if "RANK" not in environ:
-            return None  # whoever has started this process sees what it prints
+            return None  # the parent process sees what this one prints
         group = None
     elif environ.get("RANK", "0") != "0":
-        return None  # torchrun has started several: the first of them keeps the log
+        return None  # of the processes of torchrun, the first keeps the log
     if group and not re.fullmatch(r"[.\-_/#A-Za-z0-9]{1,512}", group):
         raise InputError(f"{GROUP}: {group!r} is not a log group's name; use letters, digits and . - _ / #")
     stream = environ.get(STREAM) or environ.get("TRAINING_JOB_NAME")
@@ -104,7 +104,7 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._open and os.getpid() == self._process:  # a fork that leaves by this way leaves the log alone
+        if self._open and os.getpid() == self._process:  # a forked child does not close the log
             if error is not None and not isinstance(error, SystemExit):
                 for line in "".join(traceback.format_exception(error)).splitlines():
                     self._file.append("exception", line)
@@ -113,7 +113,7 @@ class Recording:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _close(self) -> None:
-        """Deliver what is left and say how that went, once."""
+        """Deliver the rest and print the result, once."""
         self._open = False
         for tee in self._tees:
             tee.finish()
@@ -121,13 +121,13 @@ class Recording:
         produced = self._file.count()
         ended = self._delivery is None
         if self._delivery is not None:
-            with suppress(KeyboardInterrupt):  # whoever is too impatient to wait for it
+            with suppress(KeyboardInterrupt):  # Ctrl-C ends the wait
                 ended = self._delivery.finish(CLOSING_SECONDS, lambda: self._hurried)
         _environ(self._before)
         if self._before[DELIVERED_BY] is None:
             with suppress(OSError, ValueError):  # the one line that may be lost
                 print(f"logs: {self._conclusion(produced)}", file=sys.stderr, flush=True)
-        if ended:  # else a thread still reads from it
+        if ended:  # otherwise the thread still reads it
             self._file.close()
 
     def _conclusion(self, produced: int) -> str:
@@ -144,19 +144,19 @@ class Recording:
         return told + lost
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
-        """SIGTERM that nobody else handles: the lines so far are delivered, and the process dies as it would have."""
+        """SIGTERM without another handler: deliver the lines so far, then die of the signal."""
         if os.getpid() == self._process and not self._open:
-            self._hurried = True  # it is about to end anyway
+            self._hurried = True  # it is ending already
             return
         if os.getpid() == self._process:
             self._close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
-        os._exit(128 + number)  # the first process of a container, which signals without a handler do not end
+        os._exit(128 + number)  # process 1 of a container does not die of a signal without a handler
 
 
 def _environ(values: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Set variables of the environment, or remove them (None); gives what they were."""
+    """Set variables of the environment, or remove them (None); returns their former values."""
     before = {name: os.environ.get(name) for name in values}
     for name, value in values.items():
         if value is None:

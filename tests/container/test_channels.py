@@ -58,7 +58,7 @@ def test_infile_picks_among_several(tmp_path):
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"trian": {}}, "channel 'trian' is none that training reads; did you mean train?"),
+        ({"trian": {}}, "channel 'trian' is not one that training reads; did you mean train?"),
         ({"train": {}, "training": {}}, "channels train and training mean the same; keep one of the two"),
         ({"validation": {}}, "there is a channel validation, but none called train; add it"),
         (

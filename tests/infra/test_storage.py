@@ -162,7 +162,7 @@ def test_a_truncated_copy_in_the_cache_is_noticed(wire: Wire) -> None:
     [
         ("s3://nowhere-at-all/x", "cannot read s3://nowhere-at-all/x: there is no such bucket; check the name, or"),
         (f"s3://{BUCKET}/x", f"there is no s3://{BUCKET}/x_train.txt and no object s3://{BUCKET}/x; upload it, or"),
-        (f"s3://{BUCKET}", f"'s3://{BUCKET}' is not a place in S3; write it as s3://BUCKET/KEY"),
+        (f"s3://{BUCKET}", f"'s3://{BUCKET}' is not a location in S3; write it as s3://BUCKET/KEY"),
     ],
 )
 def test_a_place_that_does_not_exist(place: str, sentence: str, wire: Wire) -> None:

@@ -69,9 +69,9 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
         ("ClientError: Data download failed", 1, False),
     ],
 )
-def test_a_job_is_tried_again_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
+def test_a_job_is_retried_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
     engine = Engine(cast(Backend, None), "sweep", Manifest([], [], {}))
-    assert engine._is_tried_again(Row(cast(JobTemplate, None), {}, "name", attempt), reason) is again
+    assert engine._is_retried(Row(cast(JobTemplate, None), {}, "name", attempt), reason) is again
 
 
 class Forgetful:
