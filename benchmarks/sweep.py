@@ -101,7 +101,7 @@ def speed(n_jobs: int) -> None:
         planned = plan(backend, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
         engine = Engine(backend, name, planned.manifest)
         begun = time.monotonic()
-        while any(row.job is None for row in engine.state.rows):
+        while any(trial.job is None for trial in engine.state.trials):
             engine.submit()
         rates["launcher"].append(n_jobs / (time.monotonic() - begun))
         assert len(summaries(name)) == n_jobs

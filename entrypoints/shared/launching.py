@@ -82,17 +82,17 @@ def show_result(state: "SweepState", backend: "Backend", as_json: bool) -> int:
     from infra.launch import leaderboard
 
     if as_json:
-        rows = [leaderboard.as_json(row) for row in leaderboard.ranked(state.rows)]
-        rest = [leaderboard.as_json(row) for row in state.rows if "val_exact" not in row.metrics]
-        data(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": rows + rest}))
+        trials = [leaderboard.as_json(trial) for trial in leaderboard.ranked(state.trials)]
+        rest = [leaderboard.as_json(trial) for trial in state.trials if "val_exact" not in trial.metrics]
+        data(json.dumps({"sweep": state.sweep, "usd": round(state.cost(), 4), "jobs": trials + rest}))
     else:
         console = leaderboard.console()
         console.print(leaderboard.leaderboard(state, backend.costs))
-        for row in state.rows:
-            if row.job is not None and row.job.status == "Failed":
-                console.print(f"{row.name} failed: {leaderboard.first_line(row.job.reason)}")
+        for trial in state.trials:
+            if trial.job is not None and trial.job.status == "Failed":
+                console.print(f"{trial.name} failed: {leaderboard.first_line(trial.job.reason)}")
         console.print(leaderboard.summary(state, backend.costs))
-    return int(any(row.job is None or row.job.status == "Failed" for row in state.rows))
+    return int(any(trial.job is None or trial.job.status == "Failed" for trial in state.trials))
 
 
 def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: bool) -> None:

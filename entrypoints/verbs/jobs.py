@@ -66,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
         backend = _place(args, None)
         states = [_observed(backend, sweep) for sweep in backend.sweeps()]
         if args.json:
-            data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.rows)} for s in states]}))
+            data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.trials)} for s in states]}))
         for state in states if not args.json else ():
             print(summary(state, backend.costs))
         if not states and not args.json:
@@ -75,7 +75,7 @@ def _list(args: argparse.Namespace) -> int:
     backend = _place(args, args.what)
     state = _observed(backend, args.what)
     if args.json:
-        data(json.dumps({"sweep": state.sweep, "jobs": [as_json(row) for row in state.rows]}))
+        data(json.dumps({"sweep": state.sweep, "jobs": [as_json(trial) for trial in state.trials]}))
     else:
         console().print(table(state, backend.costs))
     return 0
@@ -108,17 +108,17 @@ def _stop(args: argparse.Namespace) -> int:
     backend = _place(args, sweep)
     manifest = _manifest(backend, sweep)
     state = _observed(backend, sweep)
-    rows = [row for row in state.in_flight() if args.what in (sweep, row.name)]
+    trials = [trial for trial in state.in_flight() if args.what in (sweep, trial.name)]
     if args.what == sweep:  # what waits shall not be submitted by anybody who attaches
-        begun = {job_name(row.template, row.config) for row in state.rows if row.job is not None}
+        begun = {job_name(trial.template, trial.config) for trial in state.trials if trial.job is not None}
         left = [(n, c) for n, c in manifest.entries if job_name(manifest.templates[n], c) in begun]
         backend.write_manifest(sweep, replace(manifest, entries=left))
-    for row in rows:
-        backend.stop(row.name)
+    for trial in trials:
+        backend.stop(trial.name)
     if args.json:
-        data(json.dumps({"stopped": [row.name for row in rows]}))
+        data(json.dumps({"stopped": [trial.name for trial in trials]}))
     else:
-        print(f"asked {counted(len(rows), 'job')} to stop; each keeps its model so far")
+        print(f"asked {counted(len(trials), 'job')} to stop; each keeps its model so far")
     return 0
 
 
@@ -142,13 +142,13 @@ def _collect(args: argparse.Namespace) -> int:
     folder = Path(args.to or Path("runs", args.what))
     if args.best is not None and args.best < 1:
         raise InputError(f"--best: must be at least 1 (got {args.best})")
-    fetched = collect(backend, state.rows, folder, args.best)
+    fetched = collect(backend, state.trials, folder, args.best)
     if args.json:
         data(json.dumps({"sweep": args.what, "jobs": fetched}))
         return 0
     for one in fetched:
         print(f"{one['metrics']['val_exact']:.2%} exact  {one['model']}")
-    print(f"{len(fetched)} of {len(state.rows)} models are in {folder}, and their SHA-256 is right")
+    print(f"{len(fetched)} of {len(state.trials)} models are in {folder}, and their SHA-256 is right")
     return 0
 
 
@@ -192,10 +192,10 @@ def _job(args: argparse.Namespace) -> "tuple[Backend, str]":
     backend = _place(args, sweep)
     if sweep != args.what:
         return backend, args.what
-    rows = _observed(backend, sweep).rows
-    if len(rows) != 1:
-        raise InputError(f"{sweep} has {len(rows)} jobs; name one of those that `ahx jobs list {sweep}` shows")
-    return backend, rows[0].name
+    trials = _observed(backend, sweep).trials
+    if len(trials) != 1:
+        raise InputError(f"{sweep} has {len(trials)} jobs; name one of those that `ahx jobs list {sweep}` shows")
+    return backend, trials[0].name
 
 
 def _sweep_of(name: str, backend: "Backend | None") -> str:

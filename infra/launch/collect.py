@@ -10,11 +10,11 @@ from typing import Any
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import json_object, sha256
 from infra.launch.backends.backend import Backend
-from infra.launch.engine import Row
+from infra.launch.engine import Trial
 from infra.launch.leaderboard import as_json, ranked
 
 
-def collect(backend: Backend, rows: Sequence[Row], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
+def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
     """Fetch models and metrics into `folder`/JOB and write `folder`/leaderboard.json, the best first.
 
     A model that is complete in `folder` is not fetched again. Raises CheckpointError for a model whose SHA-256 differs
@@ -22,19 +22,19 @@ def collect(backend: Backend, rows: Sequence[Row], folder: Path, best: int | Non
     """
     folder.mkdir(parents=True, exist_ok=True)
     fetched = []
-    for row in [row for row in ranked(rows) if row.job is not None and row.job.model][:best]:
-        assert row.job is not None
-        home = folder / row.name
+    for trial in [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]:
+        assert trial.job is not None
+        home = folder / trial.name
         if not (home / "model").is_dir():
-            partial = Path(tempfile.mkdtemp(prefix=f".{row.name}.", dir=folder))
+            partial = Path(tempfile.mkdtemp(prefix=f".{trial.name}.", dir=folder))
             try:
-                backend.fetch(row.job, partial)
+                backend.fetch(trial.job, partial)
                 verify(partial / "model")
                 partial.chmod(0o755)
                 partial.rename(home)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        fetched.append({**as_json(row), "model": str(home / "model"), "sha256": verify(home / "model")})
+        fetched.append({**as_json(trial), "model": str(home / "model"), "sha256": verify(home / "model")})
     (folder / "leaderboard.json").write_text(json.dumps(fetched, indent=1) + "\n", "utf-8")
     return fetched
 

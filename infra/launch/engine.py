@@ -39,7 +39,7 @@ _THREADS = 8
 
 
 @dataclass
-class Row:
+class Trial:
     """One configuration of the sweep, with its job."""
 
     template: JobTemplate
@@ -79,16 +79,16 @@ class SweepState:
     """The whole sweep at one moment."""
 
     sweep: str
-    rows: list[Row]
+    trials: list[Trial]
     note: str = ""  # what the launcher waits for
     ended: bool = False
 
-    def in_flight(self) -> list[Row]:
-        return [row for row in self.rows if row.job is not None and not row.job.over]
+    def in_flight(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.job is not None and not trial.job.over]
 
     def cost(self) -> float:
         now = time.time()
-        return sum(row.cost(now) for row in self.rows)
+        return sum(trial.cost(now) for trial in self.trials)
 
 
 class Engine:
@@ -106,11 +106,11 @@ class Engine:
     ) -> None:
         self.backend, self.manifest, self.retry_failed, self.on_change = backend, manifest, retry_failed, on_change
         self.pace = pace
-        self.state = SweepState(sweep, [Row(manifest.templates[n], c, "") for n, c in manifest.entries])
-        self._by_name: dict[str, Row] = {}
-        for row in self.state.rows:
-            row.name = job_name(row.template, row.config)
-            self._by_name[row.name] = row
+        self.state = SweepState(sweep, [Trial(manifest.templates[n], c, "") for n, c in manifest.entries])
+        self._by_name: dict[str, Trial] = {}
+        for trial in self.state.trials:
+            trial.name = job_name(trial.template, trial.config)
+            self._by_name[trial.name] = trial
         self._cursors: dict[str, Any] = {}
         self._asked_to_stop: set[str] = set()
         self._first_poll = True
@@ -147,45 +147,45 @@ class Engine:
     def poll(self) -> bool:
         """Read the jobs' states; whether anything has changed."""
         jobs = self.backend.jobs(self.state.sweep)
-        before = {row.name: row.job for row in self.state.rows}
-        pattern = job_pattern(self.state.rows[0].template.stack_id, self.state.sweep) if self.state.rows else None
+        before = {trial.name: trial.job for trial in self.state.trials}
+        pattern = job_pattern(self.state.trials[0].template.stack_id, self.state.sweep) if self.state.trials else None
         for name, job in jobs.items():
             match = pattern.fullmatch(name) if pattern else None
-            row = self._by_name.get(match[1]) if match else None
+            trial = self._by_name.get(match[1]) if match else None
             attempt = int(match[2] or 1) if match else 0
-            if row is not None and attempt >= row.attempt:
-                row.name, row.attempt, row.job = name, attempt, job
+            if trial is not None and attempt >= trial.attempt:
+                trial.name, trial.attempt, trial.job = name, attempt, job
         now = time.monotonic()
-        for row in self.state.rows:
-            row.listed = now if row.name in jobs else row.listed
-            if row.job is not None and row.job.status == FAILED and self._is_retried(row, row.job.reason):
-                row.attempt += 1
-                row.name = job_name(row.template, row.config, row.attempt)
-                row.again(row.job.reason)
-            elif row.job is not None and not row.job.over and now - row.listed > _UNLISTED_SECONDS:
-                if len(row.lost) >= MOST_ATTEMPTS - 1:
-                    row.job = replace(row.job, status=FAILED, phase=FAILED, reason=_UNLISTED)
+        for trial in self.state.trials:
+            trial.listed = now if trial.name in jobs else trial.listed
+            if trial.job is not None and trial.job.status == FAILED and self._is_retried(trial, trial.job.reason):
+                trial.attempt += 1
+                trial.name = job_name(trial.template, trial.config, trial.attempt)
+                trial.again(trial.job.reason)
+            elif trial.job is not None and not trial.job.over and now - trial.listed > _UNLISTED_SECONDS:
+                if len(trial.lost) >= MOST_ATTEMPTS - 1:
+                    trial.job = replace(trial.job, status=FAILED, phase=FAILED, reason=_UNLISTED)
                 else:
-                    row.again(_UNLISTED)
-                    self._cursors.pop(row.name, None)
+                    trial.again(_UNLISTED)
+                    self._cursors.pop(trial.name, None)
         self._first_poll = False
         self._read_logs()
         self._halve()
-        changed = {row.name: row.job for row in self.state.rows} != before
+        changed = {trial.name: trial.job for trial in self.state.trials} != before
         if changed or (self._room is not None and time.monotonic() - self._room[1] > self.pace[1]):
             self._room = None
-        self.state.ended = all(row.job is not None and row.job.over for row in self.state.rows)
+        self.state.ended = all(trial.job is not None and trial.job.over for trial in self.state.trials)
         return changed
 
-    def _is_retried(self, row: Row, reason: str) -> bool:
+    def _is_retried(self, trial: Trial, reason: str) -> bool:
         """Whether the user asks for it, or the service failed and not the job."""
         if self._first_poll and self.retry_failed:
             return True
-        return reason.startswith(_LOST) and row.attempt < MOST_ATTEMPTS
+        return reason.startswith(_LOST) and trial.attempt < MOST_ATTEMPTS
 
     def submit(self) -> bool:
         """Submit missing jobs that may run now; whether any was."""
-        waiting = [row for row in self.state.rows if row.job is None]
+        waiting = [trial for trial in self.state.trials if trial.job is None]
         self.state.note = ""
         if not waiting:
             return False
@@ -201,23 +201,23 @@ class Engine:
                 self.state.ended = True
             return False
         halt = threading.Event()  # after a refusal, no further request is sent
-        refusals = [no for no in self._pool.map(lambda row: self._submit_one(row, halt), chosen) if no is not None]
+        refusals = [no for no in self._pool.map(lambda trial: self._submit_one(trial, halt), chosen) if no is not None]
         if refusals:
             self._learn_from(refusals, len(self.state.in_flight()))
-        return any(row.job is not None for row in chosen)
+        return any(trial.job is not None for trial in chosen)
 
-    def _submit_one(self, row: Row, halt: threading.Event) -> Exception | None:
+    def _submit_one(self, trial: Trial, halt: threading.Event) -> Exception | None:
         """None, or the refusal."""
         if halt.is_set():
             return None
         try:
-            self.backend.submit(training_job(row.template, row.config, row.attempt))
+            self.backend.submit(training_job(trial.template, trial.config, trial.attempt))
         except JobExistsError:
             pass
         except (QuotaExceededError, ServiceBusyError, RoleNotReadyError) as error:
             halt.set()
             return error
-        row.job, row.listed = Job(row.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
+        trial.job, trial.listed = Job(trial.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
         self._role_refused = None
         return None
 
@@ -237,50 +237,50 @@ class Engine:
         else:
             self.state.note = f"slowed down: {worst}"
 
-    def _affordable(self, rows: Sequence[Row]) -> list[Row]:
-        """The first rows whose cost stays below the limit even if every job runs to its time limit."""
+    def _affordable(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The first trials whose cost stays below the limit even if every job runs to its time limit."""
         most = self.manifest.limits.get("max_cost")
         if not most or not self.backend.costs:
-            return list(rows)
-        spent = sum(_at_most(row.template) for row in self.state.in_flight())
-        spent += sum(row.cost(0.0) for row in self.state.rows if row.job is not None and row.job.over)
+            return list(trials)
+        spent = sum(_at_most(trial.template) for trial in self.state.in_flight())
+        spent += sum(trial.cost(0.0) for trial in self.state.trials if trial.job is not None and trial.job.over)
         chosen = []
-        for row in rows:
-            spent += _at_most(row.template)
+        for trial in trials:
+            spent += _at_most(trial.template)
             if spent > float(most):
                 self.state.note = f"held back: more jobs could cost more than ${float(most):g}"
                 break
-            chosen.append(row)
+            chosen.append(trial)
         return chosen
 
     def _read_logs(self) -> None:
         """Read new lines of running jobs, and the rest of ended ones."""
         halving = bool(self.manifest.limits.get("halving"))
 
-        def wanted(row: Row) -> bool:
-            if row.job is None or (row.name in self._cursors and self._cursors[row.name] == "end"):
+        def wanted(trial: Trial) -> bool:
+            if trial.job is None or (trial.name in self._cursors and self._cursors[trial.name] == "end"):
                 return False
-            return not row.job.over or halving or "val_exact" not in row.job.metrics
+            return not trial.job.over or halving or "val_exact" not in trial.job.metrics
 
-        self._each(self._read_log, [row for row in self.state.rows if wanted(row)])
+        self._each(self._read_log, [trial for trial in self.state.trials if wanted(trial)])
 
-    def _read_log(self, row: Row) -> None:
-        assert row.job is not None
-        lines, cursor = self.backend.log(row.name, self._cursors.get(row.name))
-        row.history += evaluations(lines)
-        self._cursors[row.name] = "end" if row.job.over and not lines else cursor
+    def _read_log(self, trial: Trial) -> None:
+        assert trial.job is not None
+        lines, cursor = self.backend.log(trial.name, self._cursors.get(trial.name))
+        trial.history += evaluations(lines)
+        self._cursors[trial.name] = "end" if trial.job.over and not lines else cursor
 
     def _halve(self) -> None:
         if not (eta := int(self.manifest.limits.get("halving") or 0)):
             return
-        histories = {row.name: [one for one in row.history if _can_judge(one)] for row in self.state.rows}
+        histories = {trial.name: [one for one in trial.history if _can_judge(one)] for trial in self.state.trials}
         to_stop = hopeless(histories, eta) - self._asked_to_stop
-        rows = [row for row in self.state.in_flight() if row.name in to_stop]
-        self._each(lambda row: self.backend.stop(row.name), rows)
-        self._asked_to_stop |= {row.name for row in rows}
+        trials = [trial for trial in self.state.in_flight() if trial.name in to_stop]
+        self._each(lambda trial: self.backend.stop(trial.name), trials)
+        self._asked_to_stop |= {trial.name for trial in trials}
 
-    def _each(self, do: Callable[[Row], None], rows: Iterable[Row]) -> None:
-        list(self._pool.map(do, rows))
+    def _each(self, do: Callable[[Trial], None], trials: Iterable[Trial]) -> None:
+        list(self._pool.map(do, trials))
 
 
 def _can_judge(one: Evaluation) -> bool:

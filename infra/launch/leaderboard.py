@@ -13,34 +13,34 @@ from rich.text import Text
 
 from ahx.text import printing
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
-from infra.launch.engine import Row, SweepState
+from infra.launch.engine import SweepState, Trial
 from infra.launch.sweep import shown, varied
 
 _COLOURS = {COMPLETED: "green", FAILED: "red", STOPPED: "yellow"}
-_MOST_ROWS = 40
+_MOST_TRIALS = 40
 _FILE_WIDTH = 200
 
 
-def status(row: Row) -> str:
+def status(trial: Trial) -> str:
     """queued, Training, Completed, ..."""
-    if row.job is None:
+    if trial.job is None:
         return "queued"
-    return row.job.phase if row.job.status == IN_PROGRESS and row.job.phase else row.job.status
+    return trial.job.phase if trial.job.status == IN_PROGRESS and trial.job.phase else trial.job.status
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def as_json(trial: Trial) -> dict[str, Any]:
     """One job, for programs."""
-    job, now = row.job, time.time()
+    job, now = trial.job, time.time()
     return {
-        "name": row.name,
+        "name": trial.name,
         "status": job.status if job else "Queued",
         "phase": job.phase if job else "",
-        "attempt": row.attempt,
-        "lost": list(row.lost),
-        "config": row.config,
-        "metrics": dict(row.metrics),
-        "seconds": round(row.elapsed(now), 1),
-        "usd": round(row.cost(now), 4),
+        "attempt": trial.attempt,
+        "lost": list(trial.lost),
+        "config": trial.config,
+        "metrics": dict(trial.metrics),
+        "seconds": round(trial.elapsed(now), 1),
+        "usd": round(trial.cost(now), 4),
         "reason": job.reason if job else "",
         "model": job.model if job else "",
     }
@@ -56,47 +56,47 @@ def first_line(reason: str) -> str:
     return reason.strip().partition("\n")[0]
 
 
-def ranked(rows: Sequence[Row]) -> list[Row]:
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Those that have been evaluated, the best first: by exact match, then by the seconds of training."""
-    judged = [row for row in rows if "val_exact" in row.metrics]
-    return sorted(judged, key=lambda row: (-row.metrics["val_exact"], _seconds(row), str(row.config)))
+    judged = [trial for trial in trials if "val_exact" in trial.metrics]
+    return sorted(judged, key=lambda trial: (-trial.metrics["val_exact"], _seconds(trial), str(trial.config)))
 
 
 def leaderboard(state: SweepState, costs: bool) -> Table:
     """The ranking."""
-    names = varied([row.config for row in state.rows])
+    names = varied([trial.config for trial in state.trials])
     head = ("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "job")
     table = Table(*map(printing.one_line, head), box=None)
     for column in table.columns:
         column.no_wrap = True
-    for rank, row in enumerate(ranked(state.rows), 1):
-        values = [shown(row.config, name) for name in names]
-        cost = [f"{row.cost(time.time()):.3f}"] if costs else []
-        exact, loss = f"{row.metrics['val_exact']:.2%}", f"{row.metrics.get('val_loss', float('nan')):.4g}"
-        cells = (str(rank), *values, exact, loss, f"{_seconds(row):.1f}", *cost, status(row), row.name)
+    for rank, trial in enumerate(ranked(state.trials), 1):
+        values = [shown(trial.config, name) for name in names]
+        cost = [f"{trial.cost(time.time()):.3f}"] if costs else []
+        exact, loss = f"{trial.metrics['val_exact']:.2%}", f"{trial.metrics.get('val_loss', float('nan')):.4g}"
+        cells = (str(rank), *values, exact, loss, f"{_seconds(trial):.1f}", *cost, status(trial), trial.name)
         table.add_row(*map(printing.one_line, cells))
     return table
 
 
 def table(state: SweepState, costs: bool) -> Group:
     """All jobs, those under way first where there are too many."""
-    names, now = varied([row.config for row in state.rows]), time.time()
+    names, now = varied([trial.config for trial in state.trials]), time.time()
     made = Table("job", *names, "status", "step", "loss", "exact", "elapsed", *(["$"] if costs else []), box=None)
-    rows = state.rows
-    if len(rows) > _MOST_ROWS:
+    trials = state.trials
+    if len(trials) > _MOST_TRIALS:
         order = {"queued": 2, COMPLETED: 1}
-        rows = sorted(rows, key=lambda row: order.get(status(row), 0))[:_MOST_ROWS]
-    for row in rows:
-        metrics = row.metrics
-        word, tries = status(row), f", try {1 + len(row.lost)}" if row.lost else ""
+        trials = sorted(trials, key=lambda trial: order.get(status(trial), 0))[:_MOST_TRIALS]
+    for trial in trials:
+        metrics = trial.metrics
+        word, tries = status(trial), f", try {1 + len(trial.lost)}" if trial.lost else ""
         made.add_row(
-            *map(printing.one_line, (row.name, *(shown(row.config, name) for name in names))),
-            Text(printing.one_line(word + tries), style=_COLOURS.get(row.job.status if row.job else "", "")),
+            *map(printing.one_line, (trial.name, *(shown(trial.config, name) for name in names))),
+            Text(printing.one_line(word + tries), style=_COLOURS.get(trial.job.status if trial.job else "", "")),
             f"{metrics['step']:.0f}" if "step" in metrics else "",
             f"{metrics['val_loss']:.4g}" if "val_loss" in metrics else "",
             f"{metrics['val_exact']:.2%}" if "val_exact" in metrics else "",
-            _clock(row.elapsed(now)),
-            *([f"{row.cost(now):.3f}"] if costs else []),
+            _clock(trial.elapsed(now)),
+            *([f"{trial.cost(now):.3f}"] if costs else []),
         )
     return Group(made, Text(summary(state, costs), style="bold"))
 
@@ -104,8 +104,8 @@ def table(state: SweepState, costs: bool) -> Group:
 def summary(state: SweepState, costs: bool) -> str:
     """One line: the number of jobs in each status, the cost so far, and what is waited for."""
     counts: dict[str, int] = {}
-    for row in state.rows:
-        counts[status(row)] = counts.get(status(row), 0) + 1
+    for trial in state.trials:
+        counts[status(trial)] = counts.get(status(trial), 0) + 1
     parts = [f"{n} {word}" for word, n in counts.items()]
     if costs:
         parts.append(f"about ${state.cost():.2f} so far")
@@ -119,7 +119,7 @@ class View:
         self.costs, self.quiet = costs, quiet
         self._live: Live | None = None
         self._printed: dict[str, str] = {}
-        self._lost: dict[int, int] = {}  # id of a row -> how many repeated submissions were printed
+        self._lost: dict[int, int] = {}  # id of a trial -> how many repeated submissions were printed
         self._state: SweepState | None = None
 
     def __enter__(self) -> Self:
@@ -145,23 +145,23 @@ class View:
         return table(self._state, self.costs) if self._state is not None else Text("")
 
     def _news(self, state: SweepState) -> Iterator[str]:
-        for row in state.rows:
-            word = status(row)
-            if len(row.lost) > self._lost.get(id(row), 0):
-                self._lost[id(row)] = len(row.lost)
-                yield f"{row.name} is submitted again: {first_line(row.lost[-1])}"
-            if word != self._printed.get(row.name, "queued"):
-                self._printed[row.name] = word
-                exact = f", {row.metrics['val_exact']:.2%} exact" if "val_exact" in row.metrics else ""
-                reason = f": {first_line(row.job.reason)}" if row.job and row.job.reason else ""
-                yield f"{row.name} {word}{exact if row.job and row.job.over else ''}{reason}"
+        for trial in state.trials:
+            word = status(trial)
+            if len(trial.lost) > self._lost.get(id(trial), 0):
+                self._lost[id(trial)] = len(trial.lost)
+                yield f"{trial.name} is submitted again: {first_line(trial.lost[-1])}"
+            if word != self._printed.get(trial.name, "queued"):
+                self._printed[trial.name] = word
+                exact = f", {trial.metrics['val_exact']:.2%} exact" if "val_exact" in trial.metrics else ""
+                reason = f": {first_line(trial.job.reason)}" if trial.job and trial.job.reason else ""
+                yield f"{trial.name} {word}{exact if trial.job and trial.job.over else ''}{reason}"
         if state.note and state.note != self._printed.get(""):
             yield f"{state.sweep}: {state.note}"
         self._printed[""] = state.note
 
 
-def _seconds(row: Row) -> float:
-    return row.metrics.get("seconds") or row.elapsed(time.time())
+def _seconds(trial: Trial) -> float:
+    return trial.metrics.get("seconds") or trial.elapsed(time.time())
 
 
 def _clock(seconds: float) -> str:

@@ -33,14 +33,8 @@ class FailedJobsRule(Resource):
 
     kind = "rule"
     service = "events"
-
-    @property
-    def name(self) -> str:
-        return f"{self.stack_id.prefix}-failed-jobs"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("events", f"rule/{self.name}")
+    name_format = "{prefix}-failed-jobs"
+    arn_format = "arn:{partition}:events:{region}:{account}:rule/{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("PutRule", "DescribeRule", "DeleteRule", "ListTargetsByRule", "RemoveTargets")
@@ -98,10 +92,7 @@ class Alarm(Resource):
 
     kind = "alarm"
     service = "cloudwatch"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("cloudwatch", f"alarm:{self.name}", self.region)
+    arn_format = "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("DeleteAlarms", "DescribeAlarms", "PutMetricAlarm")
@@ -171,9 +162,7 @@ class Alarm(Resource):
 class FailedJobsAlarm(Alarm):
     """Goes off within five minutes of a failed job."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.stack_id.prefix}-failed-jobs"
+    name_format = "{prefix}-failed-jobs"
 
     def wanted(self, live: Attributes | None) -> Attributes:
         return super().wanted(live) | {
@@ -192,9 +181,7 @@ class SpendAlarm(Alarm):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html
     """
 
-    @property
-    def name(self) -> str:
-        return f"{self.stack_id.prefix}-spend-{self.stack_id.region}"
+    name_format = "{prefix}-spend-{region}"
 
     def wanted(self, live: Attributes | None) -> Attributes:
         limit = float(self.chosen(self.choices.spend, LIMIT_TAG, live) or DEFAULT_SPEND)

@@ -53,15 +53,8 @@ class Bucket(Resource):
 
     kind = "bucket"
     service = "s3"
-
-    @property
-    def name(self) -> str:
-        """Buckets share one name space with all of AWS: the account makes this one unique."""
-        return f"{self.stack_id.prefix}-{self.stack_id.account}-{self.stack_id.region}"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("s3", self.name, region="", account="")
+    name_format = "{prefix}-{account}-{region}"  # buckets share one name space with all of AWS
+    arn_format = "arn:{partition}:s3:::{name}"
 
     def data_uri(self, name: str) -> str:
         """The folder of one data set."""

@@ -27,15 +27,8 @@ class Budget(Resource):
 
     kind = "budget"
     service = "budgets"
-
-    @property
-    def name(self) -> str:
-        """Budgets belong to all regions of an account: the region keeps two stacks apart."""
-        return f"{self.stack_id.prefix}-monthly-{self.stack_id.region}"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("budgets", f"budget/{self.name}", region="")
+    name_format = "{prefix}-monthly-{region}"
+    arn_format = "arn:{partition}:budgets::{account}:budget/{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("ModifyBudget", "ViewBudget", *TAGGING)

@@ -18,15 +18,8 @@ class Dashboard(Resource):
 
     kind = "dashboard"
     service = "cloudwatch"
-
-    @property
-    def name(self) -> str:
-        """Dashboards belong to all regions of an account: the region keeps two stacks apart."""
-        return f"{self.stack_id.prefix}-{self.stack_id.region}"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("cloudwatch", f"dashboard/{self.name}", region="")
+    name_format = "{prefix}-{region}"
+    arn_format = "arn:{partition}:cloudwatch::{account}:dashboard/{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("GetDashboard", "PutDashboard", "DeleteDashboards")

@@ -16,14 +16,8 @@ class LogGroup(Resource):
     kind = "log group"
     service = "logs"
     untagged = "a run with AHX_LOG_GROUP may have made it before, or it may be somebody else's"
-
-    @property
-    def name(self) -> str:
-        return f"/{self.stack_id.prefix}/runs"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("logs", f"log-group:{self.name}")
+    name_format = "/{prefix}/runs"
+    arn_format = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("CreateLogGroup", "DeleteLogGroup", "PutRetentionPolicy", *TAGGING)

@@ -16,7 +16,7 @@ def training(stack_id: StackId) -> Policy:
 
 def user(stack_id: StackId) -> Policy:
     """What training from a laptop needs, and no more: jobs of this project, its bucket, its image, logs, quotas."""
-    own = stack_id.arn("iam", "user/${aws:username}", region="")
+    own = f"arn:{stack_id.partition}:iam::{stack_id.account}:user/${{aws:username}}"
     return policy(
         *training_jobs.user_permissions(stack_id),
         *(one for resource in resources(stack_id, Choices()) for one in resource.user_permissions()),

@@ -56,14 +56,8 @@ class Repository(Resource):
 
     kind = "image repository"
     service = "ecr"
-
-    @property
-    def name(self) -> str:
-        return f"{self.stack_id.prefix}-transformer"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("ecr", f"repository/{self.name}")
+    name_format = "{prefix}-transformer"
+    arn_format = "arn:{partition}:ecr:{region}:{account}:repository/{name}"
 
     @property
     def image(self) -> str:

@@ -4,7 +4,7 @@ is wanted, written one attribute at a time, and deleted. Until `api` is used, no
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,8 @@ class Resource(ABC):
 
     kind: str  # as it is printed
     service: str  # as boto3 calls it
+    name_format: str  # with fields of StackId
+    arn_format: str  # and with {name}
     untagged = "it may be somebody else's"  # why one of this name can lack our tag
 
     def __init__(self, stack_id: StackId, choices: Choices = Choices(), region: str | None = None) -> None:
@@ -42,12 +44,12 @@ class Resource(ABC):
         self.region = region or stack_id.region
 
     @property
-    @abstractmethod
-    def name(self) -> str: ...
+    def name(self) -> str:
+        return self.name_format.format(**asdict(self.stack_id))
 
     @property
-    @abstractmethod
-    def arn(self) -> str: ...
+    def arn(self) -> str:
+        return self.arn_format.format(**asdict(self.stack_id) | {"region": self.region, "name": self.name})
 
     @abstractmethod
     def provisioner_permissions(self) -> list[Statement]:

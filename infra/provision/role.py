@@ -29,15 +29,8 @@ class Role(Resource):
 
     kind = "role"
     service = "iam"
-
-    @property
-    def name(self) -> str:
-        """Roles belong to all regions of an account: the region keeps two stacks apart."""
-        return f"{self.stack_id.prefix}-training-{self.stack_id.region}"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("iam", f"role/{self.name}", region="")
+    name_format = "{prefix}-training-{region}"  # roles belong to all regions of an account
+    arn_format = "arn:{partition}:iam::{account}:role/{name}"
 
     @property
     def policy_name(self) -> str:

@@ -47,7 +47,6 @@ class StackId:
         """On every resource: the first is for people who read the bill, the second names the owner."""
         return {"project": "ahx-transformer", OWNER_TAG: self.prefix}
 
-    def arn(self, service: str, resource: str, region: str | None = None, account: str | None = None) -> str:
-        """An ARN in this account and region. Global services have no region ("") in theirs, S3 no account either."""
-        region, account = self.region if region is None else region, self.account if account is None else account
-        return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

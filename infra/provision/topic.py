@@ -23,14 +23,8 @@ class Topic(Resource):
 
     kind = "mail"
     service = "sns"
-
-    @property
-    def name(self) -> str:
-        return f"{self.stack_id.prefix}-alarms-{self.stack_id.region}"
-
-    @property
-    def arn(self) -> str:
-        return self.stack_id.arn("sns", self.name, self.region)
+    name_format = "{prefix}-alarms-{region}"
+    arn_format = "arn:{partition}:sns:{region}:{account}:{name}"
 
     def provisioner_permissions(self) -> list[Statement]:
         verbs = ("CreateTopic", "DeleteTopic", "GetTopicAttributes", "Subscribe", "ListSubscriptionsByTopic")

@@ -93,7 +93,7 @@ def carried_through(backend: Backend, planned: planning.Planned, **more: Any) ->
 def submissions(name: str) -> list[str]:
     """Names of all jobs of the sweep, as AWS has them."""
     pages = boto3.client("sagemaker").get_paginator("list_training_jobs").paginate(NameContains=f"ahx-{name}-")
-    return [row["TrainingJobName"] for page in pages for row in page["TrainingJobSummaries"]]
+    return [trial["TrainingJobName"] for page in pages for trial in page["TrainingJobSummaries"]]
 
 
 def test_quota_throttling_and_errors_of_the_service_lose_nothing(aws: Callable[..., None]) -> None:
@@ -108,8 +108,8 @@ def test_quota_throttling_and_errors_of_the_service_lose_nothing(aws: Callable[.
     seeds = ",".join(map(str, range(20)))
     backend, planned = prepared("faults", f"seed={seeds}")
     state = carried_through(backend, planned, on_change=watch)
-    assert {row.job.status for row in state.rows if row.job} == {"Completed"}
-    assert len(state.rows) == len(submissions("faults")) == 20
+    assert {trial.job.status for trial in state.trials if trial.job} == {"Completed"}
+    assert len(state.trials) == len(submissions("faults")) == 20
     assert most <= 3
 
 
@@ -136,7 +136,7 @@ def test_a_launcher_that_is_killed_is_taken_over_from_another_machine(
     manifest = backend.read_manifest("killed")
     assert manifest is not None
     state = Engine(backend, "killed", manifest, pace=PACE).run()
-    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 12
+    assert [trial.job.status for trial in state.trials if trial.job] == ["Completed"] * 12
     assert len(submissions("killed")) == 12
 
 
@@ -148,7 +148,7 @@ def test_the_same_sweep_again_submits_nothing_and_another_image_is_another_job(a
     assert len(submissions("again")) == 2
     backend, planned = prepared("again", image="host/x@sha256:2")
     assert planned.notes == ["the image changed since again was run last: 2 configurations are new jobs"]
-    assert len(carried_through(backend, planned).rows) == 4  # the old ones stay on the leaderboard
+    assert len(carried_through(backend, planned).trials) == 4  # the old ones stay on the leaderboard
 
 
 def test_a_role_that_is_new_is_waited_for(aws: Callable[..., None]) -> None:
@@ -159,7 +159,7 @@ def test_a_role_that_is_new_is_waited_for(aws: Callable[..., None]) -> None:
     notes = set()
     state = carried_through(backend, planned, on_change=lambda state: notes.add(state.note))
     assert "waiting until the new role can be used" in notes
-    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
+    assert [trial.job.status for trial in state.trials if trial.job] == ["Completed"] * 2
 
 
 def test_a_request_that_the_service_refuses_is_a_sentence(aws: Callable[..., None]) -> None:
@@ -173,11 +173,11 @@ def test_nothing_is_submitted_that_could_cost_too_much(aws: Callable[..., None])
     backend, planned = prepared("dear", f"seed={seeds}", max_cost=0.25, max_runtime=3600)
     state = carried_through(backend, planned)
     # One hour and three minutes on an ml.m5.large may cost $0.121; what a job did not use is free for the next.
-    assert [row.job is not None for row in state.rows].count(True) == 6
+    assert [trial.job is not None for trial in state.trials].count(True) == 6
     assert state.cost() < 0.25
     backend, planned = prepared("dearer", f"seed={seeds}", max_cost=0.1, max_runtime=3600)
     state = carried_through(backend, planned)
-    assert [row.job for row in state.rows] == [None] * 6
+    assert [trial.job for trial in state.trials] == [None] * 6
     assert state.note == "held back: more jobs could cost more than $0.1"
 
 
@@ -228,11 +228,13 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     engine.poll()
     engine.submit()
     for _ in range(600):
-        if all(list(here.glob(f"runs/sweeps/here/{row.name}/tree/checkpoints/step-*")) for row in engine.state.rows):
+        if all(
+            list(here.glob(f"runs/sweeps/here/{trial.name}/tree/checkpoints/step-*")) for trial in engine.state.trials
+        ):
             break
         time.sleep(0.05)
     # A watcher dies: its job keeps a checkpoint and ends, and is gone until somebody submits it again.
-    victim = engine.state.rows[0].name
+    victim = engine.state.trials[0].name
     pids = watchers(here / "runs/sweeps/here" / victim)
     assert len(pids) == 1
     os.kill(pids[0], signal.SIGKILL)
@@ -269,18 +271,18 @@ def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeyp
     killed: list[int] = []
 
     def kill_once(state: SweepState) -> None:
-        folder = here / "runs/sweeps/gone" / state.rows[0].name
+        folder = here / "runs/sweeps/gone" / state.trials[0].name
         if not killed and list(folder.glob("tree/checkpoints/step-*")):
             killed.extend(watchers(folder))
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    (row,) = carried_through(backend, planned, on_change=kill_once).rows
+    (trial,) = carried_through(backend, planned, on_change=kill_once).trials
     assert killed
-    assert len(row.lost) == 1
-    assert row.job
-    assert row.job.status == "Completed"
-    assert "going on from step" in (here / f"runs/sweeps/gone/{row.name}/tree/log.txt").read_text()
+    assert len(trial.lost) == 1
+    assert trial.job
+    assert trial.job.status == "Completed"
+    assert "going on from step" in (here / f"runs/sweeps/gone/{trial.name}/tree/log.txt").read_text()
 
 
 def test_a_launcher_follows_jobs_whatever_the_service_s_clock_says(
@@ -294,7 +296,7 @@ def test_a_launcher_follows_jobs_whatever_the_service_s_clock_says(
         backend._listed_until["clock"] = ahead  # type: ignore[attr-defined]
 
     state = carried_through(backend, planned, on_change=list_from_then)
-    assert [row.job.status for row in state.rows if row.job] == ["Completed"] * 2
+    assert [trial.job.status for trial in state.trials if trial.job] == ["Completed"] * 2
 
 
 def test_a_watcher_starts_while_others_look_at_its_lock(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_a_local_job_s_log_is_followed_to_its_end(here: Path, capsys: Any) -> No
     engine = Engine(backend, "told", planned.manifest, pace=PACE)
     engine.poll()
     engine.submit()
-    name = engine.state.rows[0].name
+    name = engine.state.trials[0].name
     assert main(["jobs", "logs", name, "-f"]) == 0
     followed = capsys.readouterr().out.splitlines()
     assert backend.jobs("told")[name].status == "Completed"
@@ -335,7 +337,7 @@ def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     engine = Engine(backend, "data", planned.manifest, pace=PACE)
     engine.poll()
     engine.submit()
-    name = engine.state.rows[0].name
+    name = engine.state.trials[0].name
     assert main(["jobs", "stop", "data"]) == 0
     assert "asked 1 job to stop" in capsys.readouterr().out
     assert main(["jobs", "attach", "data", "--json"]) == 0
@@ -347,12 +349,12 @@ def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     _, planned = prepared("data", "seed=1", "process", base)
     assert planned.notes == ["the data changed since data was run last: 1 configurations are new jobs"]
     state = carried_through(backend, planned)
-    failed = next(row for row in state.rows if row.job and row.job.status == "Failed")
+    failed = next(trial for trial in state.trials if trial.job and trial.job.status == "Failed")
     assert "no comma" in failed.job.reason or "comma" in failed.job.reason  # type: ignore[union-attr]
-    assert carried_through(backend, planned).rows[0].attempt == 1
+    assert carried_through(backend, planned).trials[0].attempt == 1
     again = carried_through(backend, planned, retry_failed=True)
-    assert again.rows[0].attempt == 2
-    assert again.rows[0].name == f"{failed.name}-r2"
+    assert again.trials[0].attempt == 2
+    assert again.trials[0].name == f"{failed.name}-r2"
 
 
 def test_hopeless_runs_are_stopped(here: Path) -> None:
@@ -360,7 +362,7 @@ def test_hopeless_runs_are_stopped(here: Path) -> None:
     backend, planned = prepared("halves", "learning_rate=1e-9,1e-8,3e-3", "process", base, halving=3, max_parallel=3)
     backend.slots = lambda template: 3  # type: ignore[method-assign]
     state = carried_through(backend, planned)
-    ended = {row.config.get("learning_rate", 3e-3): row.job.status for row in state.rows if row.job}
+    ended = {trial.config.get("learning_rate", 3e-3): trial.job.status for trial in state.trials if trial.job}
     assert ended[3e-3] == "Completed"
     assert "Stopped" in ended.values()
 

@@ -12,7 +12,7 @@ from aws_process import AwsProcess, until
 
 from infra.launch import engine as engines
 from infra.launch.backends.backend import Backend, Job, Manifest
-from infra.launch.engine import MOST_ATTEMPTS, Engine, Row
+from infra.launch.engine import MOST_ATTEMPTS, Engine, Trial
 from infra.launch.job_request import JobTemplate
 from infra.launch.leaderboard import View, as_json
 from infra.provision.stack_id import StackId
@@ -22,13 +22,13 @@ WORDS = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--thr
 
 
 def jobs(server: AwsProcess) -> dict[str, str]:
-    rows = server("sagemaker").list_training_jobs()["TrainingJobSummaries"]
-    return {row["TrainingJobName"]: row["TrainingJobStatus"] for row in rows}
+    trials = server("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    return {trial["TrainingJobName"]: trial["TrainingJobStatus"] for trial in trials}
 
 
 def training(server: AwsProcess) -> bool:
-    rows = server("sagemaker").list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
-    return any(row["SecondaryStatus"] == "Training" for row in rows)
+    trials = server("sagemaker").list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
+    return any(trial["SecondaryStatus"] == "Training" for trial in trials)
 
 
 def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
         server = AwsProcess(*state, "--port", server.endpoint.rpartition(":")[2])
         out, err = launcher.communicate(timeout=120)
         assert launcher.returncode == 0, err
-        rows = json.loads(out)["jobs"]
-        assert [row["status"] for row in rows] == ["Completed", "Completed"]
-        assert max(row["attempt"] for row in rows) == 2
+        trials = json.loads(out)["jobs"]
+        assert [trial["status"] for trial in trials] == ["Completed", "Completed"]
+        assert max(trial["attempt"] for trial in trials) == 2
         ends = jobs(server)
         assert sorted(ends.values()).count("Completed") == 2
         assert all(f"{name.removesuffix('-r2')}-r2" in ends for name, status in ends.items() if status == "Failed")
@@ -71,7 +71,7 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
 )
 def test_a_job_is_retried_where_the_service_failed_and_not_for_ever(reason: str, attempt: int, again: bool) -> None:
     engine = Engine(cast(Backend, None), "sweep", Manifest([], [], {}))
-    assert engine._is_retried(Row(cast(JobTemplate, None), {}, "name", attempt), reason) is again
+    assert engine._is_retried(Trial(cast(JobTemplate, None), {}, "name", attempt), reason) is again
 
 
 class Forgetful:
@@ -102,10 +102,10 @@ def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_no
     backend, template = Forgetful(), JobTemplate("sweep", StackId("0" * 12, "us-east-1"), "image", "digest")
     manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
     state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()
-    (row,) = state.rows
-    assert backend.submitted == [row.name] * MOST_ATTEMPTS
-    assert row.job
-    assert row.job.status == "Failed"
-    assert "not listed any more" in row.job.reason
-    assert len(as_json(row)["lost"]) == MOST_ATTEMPTS - 1
+    (trial,) = state.trials
+    assert backend.submitted == [trial.name] * MOST_ATTEMPTS
+    assert trial.job
+    assert trial.job.status == "Failed"
+    assert "not listed any more" in trial.job.reason
+    assert len(as_json(trial)["lost"]) == MOST_ATTEMPTS - 1
     assert capsys.readouterr().out.count("is submitted again") == MOST_ATTEMPTS - 1
