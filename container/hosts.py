@@ -20,7 +20,7 @@ from opt_ml.paths import STOP_AT_EOF
 #: The number of processes on each machine; otherwise one for each GPU, at least one.
 PROCESSES = "AHX_PROCESSES"
 _PORT = "29500"
-_LAST_WORDS_SECONDS = 10.0  # for this process to notice by itself that another one was lost
+_GRACE_SECONDS = 10.0  # for this process to notice that another one was lost
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Helpers:
     def __init__(self, hosts: Hosts, give_up: Callable[[AhxError], None]) -> None:
         self.hosts, self.give_up = hosts, give_up  # give_up ends this process at once
         self.running: list[subprocess.Popen[bytes]] = []
-        self.over = threading.Event()
+        self.ended = threading.Event()
 
     def __enter__(self) -> Self:
         for rank in range(1, self.hosts.processes):
@@ -89,19 +89,19 @@ class Helpers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.over.set()
+        self.ended.set()
         for process in self.running:
             try:
-                process.wait(_LAST_WORDS_SECONDS if kind is None else 0)
+                process.wait(_GRACE_SECONDS if kind is None else 0)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
     def _watch(self) -> None:
         """End this process when a helper has failed and this one does not notice."""
-        while not self.over.wait(0.5):
+        while not self.ended.wait(0.5):
             failed = [(rank, code) for rank, process in enumerate(self.running, 1) if (code := process.poll())]
-            if failed and not self.over.wait(_LAST_WORDS_SECONDS):
+            if failed and not self.ended.wait(_GRACE_SECONDS):
                 rank, code = failed[0]
                 self.give_up(PeerError(f"process {rank} of this machine ended with code {code}; the log says why"))
 

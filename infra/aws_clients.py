@@ -133,9 +133,9 @@ def sentences(doing: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ClientError as error:
-        told = error.response["Error"].get("Message") or code(error)
-        denied = _DENIED.search(told)
-        reason = f"{denied[1]} is not allowed; {_HELP}" if denied else _REFUSALS.get(code(error)) or told
+        message = error.response["Error"].get("Message") or code(error)
+        denied = _DENIED.search(message)
+        reason = f"{denied[1]} is not allowed; {_HELP}" if denied else _REFUSALS.get(code(error)) or message
         raise ServiceError(f"cannot {doing}: {reason}") from error
     except (
         exceptions.NoCredentialsError,

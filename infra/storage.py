@@ -103,8 +103,8 @@ def fetch(client: Any, bucket: str, objects: Sequence[Object], base: str, what: 
     """
     names = {one: _local_name(one.key, base) for one in objects}
     identity = "".join(f"{one.key}\n{one.etag}\n" for one in sorted(objects))
-    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "ahx" / "s3"
-    folder = home / hashlib.sha256(f"{bucket}\n{identity}".encode()).hexdigest()[:20]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "ahx" / "s3"
+    folder = cache / hashlib.sha256(f"{bucket}\n{identity}".encode()).hexdigest()[:20]
     with _alone(folder):
         if not all(_has_size(folder / names[one], one.size) for one in objects):
             partial = folder.with_name(f".{folder.name}.partial")

@@ -24,17 +24,17 @@ def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int |
     fetched = []
     for trial in [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]:
         assert trial.job is not None
-        home = folder / trial.name
-        if not (home / "model").is_dir():
+        target = folder / trial.name
+        if not (target / "model").is_dir():
             partial = Path(tempfile.mkdtemp(prefix=f".{trial.name}.", dir=folder))
             try:
                 backend.fetch(trial.job, partial)
                 verify(partial / "model")
                 partial.chmod(0o755)
-                partial.rename(home)
+                partial.rename(target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        fetched.append({**as_json(trial), "model": str(home / "model"), "sha256": verify(home / "model")})
+        fetched.append({**as_json(trial), "model": str(target / "model"), "sha256": verify(target / "model")})
     (folder / "leaderboard.json").write_text(json.dumps(fetched, indent=1) + "\n", "utf-8")
     return fetched
 

@@ -89,5 +89,5 @@ def note(instance_type: str, spot: bool) -> str:
     if price is None:
         return f"the price of {instance_type} is not in the table of {AS_OF}"
     known = "not confirmed by AWS's price list" if instance_type in UNCONFIRMED else f"as of {AS_OF}"
-    told = f"an estimate: {instance_type} at ${price:g} an hour ({REGION}, on demand, {known})"
-    return told + (f", and {USUAL_SPOT_SHARE:.0%} of that for spot" if spot else "")
+    text = f"an estimate: {instance_type} at ${price:g} an hour ({REGION}, on demand, {known})"
+    return text + (f", and {USUAL_SPOT_SHARE:.0%} of that for spot" if spot else "")

@@ -182,8 +182,8 @@ def _validated(values: Mapping[str, str]) -> Config:
     try:
         hp = from_sources(values)
     except InputError as error:
-        told = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise InputError(f"the configuration {told}: {error}") from None
+        listed = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise InputError(f"the configuration {listed}: {error}") from None
     config = {name: value for name, value in hp.to_json().items() if name in values and value is not None}
     return {name: value for name, value in config.items() if name == "seed" or value != _default(name, hp.to_json())}
 

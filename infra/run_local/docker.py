@@ -30,4 +30,4 @@ def docker(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
 
 def last_line(text: str) -> str:
     """What Docker says at the end of its messages is the reason."""
-    return (text.strip().splitlines() or ["it does not say why"])[-1].rstrip(".")
+    return (text.strip().splitlines() or ["it gave no reason"])[-1].rstrip(".")

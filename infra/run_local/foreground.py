@@ -48,6 +48,6 @@ def watch(job: Job, most_seconds: float | None = None, show: Callable[[str], Non
     if received:
         return 128 + received[0]
     if code:
-        reason = failure.reason(job.tree) or f"the job ended with code {code} and did not say why"
+        reason = failure.reason(job.tree) or f"the job ended with code {code} and gave no reason"
         print(f"ahx: error: {reason}", file=sys.stderr, flush=True)
     return code

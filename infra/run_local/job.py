@@ -168,7 +168,7 @@ def spawn(
     }
     reason, report = os.pipe()
     try:
-        with open(log_file(tree), "wb") as log, open(reason, "rb") as told:
+        with open(log_file(tree), "wb") as log, open(reason, "rb") as reason_file:
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(supervisor.__file__), str(report)],
@@ -183,9 +183,9 @@ def spawn(
             assert process.stdin
             process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
-            if why := told.read().decode("utf-8", "replace"):
+            if message := reason_file.read().decode("utf-8", "replace"):
                 process.communicate()
-                raise ServiceError(f"cannot start the job: {why}")
+                raise ServiceError(f"cannot start the job: {message}")
             return process
     except OSError as error:
         raise ServiceError(f"cannot start the job: {error.strerror or error}") from error

@@ -54,19 +54,19 @@ def run(order: Order) -> int:
     """Run the job; its exit code. Raises ServiceError when Docker or the SDK fails."""
     root, tree = Path(order.root), OptMl(Path(order.tree))
     threading.Thread(target=_stop_at_eof, args=(root.name,), daemon=True).start()
-    told = ""
+    message = ""
     try:
         trainer = _trainer(order, tree)
         with _without_prefixes():
             trainer.train(wait=True)
     except RuntimeError as error:  # the container failed, or docker-compose; the container's exit code shows which
-        told = str(error)
+        message = str(error)
     except ImportError as error:
         raise ServiceError(f"SageMaker's local mode cannot start: {error}") from error
     finally:
         code = _remove_containers(root.name)
     if code is None:
-        raise ServiceError(f"docker-compose could not start {order.image}; its lines above say why ({told})")
+        raise ServiceError(f"docker-compose could not start {order.image}; see its lines above ({message})")
     for name, place in (("model", tree.model), ("output", tree.output)):
         if (found := root / "artifacts" / name).is_dir():
             shutil.copytree(found, place, dirs_exist_ok=True)

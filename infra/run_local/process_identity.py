@@ -11,7 +11,7 @@ def name() -> str:
     return f"{os.getpid()} {_start(os.getpid())} {_machine()}"
 
 
-def is_gone(owner: str) -> bool:
+def has_ended(owner: str) -> bool:
     """Whether the process of this name has ended. False for processes of other machines and containers, which may share
     a Docker engine, and for anything that is not such a name."""
     pid, _, rest = owner.partition(" ")

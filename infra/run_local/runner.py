@@ -20,7 +20,7 @@ from typing import Protocol
 from ahx.errors import ServiceError
 from infra.run_local.docker import docker, docker_command, last_line
 from infra.run_local.job import ContainerJob, Job, ProcessJob, spawn
-from infra.run_local.process_identity import is_gone
+from infra.run_local.process_identity import has_ended
 from infra.run_local.supervisor import VARIABLES
 from opt_ml import config
 from opt_ml.paths import BASE_VARIABLE, STOP_AT_EOF, OptMl
@@ -112,7 +112,7 @@ def leftovers(label: str, *what: str) -> list[str]:
     """Containers or networks, as `docker WHAT` lists them, whose owners (by `label`) have ended."""
     form = '{{.ID}} {{.Label "' + label + '"}}'
     listed = docker(*what, "--filter", f"label={label}", "--format", form).stdout.splitlines()
-    return [name for name, _, owner in (line.partition(" ") for line in listed) if is_gone(owner)]
+    return [name for name, _, owner in (line.partition(" ") for line in listed) if has_ended(owner)]
 
 
 def _fits_file(name: str, value: str) -> bool:

@@ -21,7 +21,7 @@ def build(
     channels: Mapping[str, Source | Sequence[Source]],
     *,
     copy: bool = False,
-    told: Mapping[str, Mapping[str, Any]] | None = None,
+    channel_configs: Mapping[str, Mapping[str, Any]] | None = None,
     groups: Sequence[Group] = (Group(),),
     current_host: str = HOST,
     files: Mapping[str, Any] | None = None,
@@ -29,11 +29,11 @@ def build(
     """Make the tree that a training container finds at its start. What is there already stays: checkpoints, for one.
 
     `channels` maps each name to a folder of this machine, or to one or several files; they are linked into the tree, or
-    copied. `told` is what inputdataconfig.json says of a channel where that is not the usual; `files` are further files
-    beside it, by name. Raises InputError for a channel that is not there, StorageError when the tree cannot be written.
+    copied. `channel_configs` has members of inputdataconfig.json that differ from the usual, by channel; `files` are
+    further files beside it, by name. Raises InputError for a missing channel, StorageError when the tree cannot be
+    written.
     """
-    tree = OptMl(Path(folder).absolute())
-    said = told or {}
+    tree, given = OptMl(Path(folder).absolute()), channel_configs or {}
     try:
         for made in (tree.config, tree.channels, tree.model, tree.output_data, tree.checkpoints):
             made.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def build(
             several = [source] if isinstance(source, (str, os.PathLike)) else source
             _channel(tree.channel(name), [Path(one).absolute() for one in several], copy)
         config.write(tree.hyperparameters, dict(hyperparameters))
-        config.write(tree.input_data_config, {name: config.channel_json(said.get(name, {})) for name in channels})
+        config.write(tree.input_data_config, {name: config.channel_json(given.get(name, {})) for name in channels})
         config.write(tree.resource_config, config.resources_json(groups, current_host))
         for name, data in (files or {}).items():
             config.write(tree.config / name, data)

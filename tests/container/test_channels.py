@@ -22,7 +22,10 @@ from opt_ml.paths import OptMl
 def given(folder: Path, sources: dict[str, Path], **modes: str):
     return channels(
         trees.build(
-            folder / "job", {}, sources, told={name: {"TrainingInputMode": mode} for name, mode in modes.items()}
+            folder / "job",
+            {},
+            sources,
+            channel_configs={name: {"TrainingInputMode": mode} for name, mode in modes.items()},
         )
     )
 
@@ -98,7 +101,10 @@ def test_a_fast_file_job_trains_from_something_that_cannot_be_sought(tmp_path):
     os.mkfifo(folder / "da_train.txt")
     hyperparameters = {"n_embd": "16", "n_head": "2", "n_layer": "1", "max_steps": "2", "warmup_steps": "1"}
     tree = trees.build(
-        tmp_path / "job", hyperparameters, {"train": folder}, told={"train": {"TrainingInputMode": "FastFile"}}
+        tmp_path / "job",
+        hyperparameters,
+        {"train": folder},
+        channel_configs={"train": {"TrainingInputMode": "FastFile"}},
     )
     feeder = threading.Thread(target=lambda: (folder / "da_train.txt").write_text(DATA * 100))
     feeder.start()

@@ -53,7 +53,7 @@ class Cluster:
                 request.get("HyperParameters", {}),
                 dict.fromkeys(own, nothing),
                 copy=True,
-                told={name: container_inputs.channel(given[name], request) for name in own},
+                channel_configs={name: container_inputs.channel(given[name], request) for name in own},
                 groups=self.groups,
                 current_host=host,
                 files=container_inputs.files(request),

@@ -60,7 +60,7 @@ class Watcher:
         reason = failure.reason(tree) if code else ""
         status = STOPPED if why else FAILED if code else COMPLETED
         if code and not why and not reason:
-            reason = f"the job ended with exit code {code} and did not say why; see {log_file(tree)}"
+            reason = f"the job ended with exit code {code} and gave no reason; see {log_file(tree)}"
         ended = time.time()
         history = evaluations(log_file(tree).read_text("utf-8", errors="replace").splitlines())
         self.record(

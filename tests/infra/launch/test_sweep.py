@@ -105,6 +105,18 @@ def test_the_name_is_the_key() -> None:
     )
 
 
+def test_sweeps_are_kept_as_earlier_versions_keep_them() -> None:
+    kept = template(spot=True).to_json()
+    assert kept["names"] == {"account": "123456789012", "region": "eu-west-1", "partition": "aws", "prefix": "ahx"}
+    old = {
+        "sweep": "s1", "names": kept["names"], "image": "host/ahx@sha256:1", "image_digest": "sha256:1", "channels": {},
+        "data_hash": "", "instance_type": "ml.m5.large", "spot": True, "max_runtime": 3600, "max_wait": 0,
+        "volume_gb": 10,
+    }  # fmt: skip
+    assert kept == old
+    assert JobTemplate.from_json(old) == template(spot=True)
+
+
 def test_the_whole_request() -> None:
     channels = {"train": "s3://b/data/1"}
     made = training_job(template(channels=channels, spot=True), {"rule": "A -> AA", "n_layer": 3, "infile": "x/da"})

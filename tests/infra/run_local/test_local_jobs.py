@@ -37,7 +37,9 @@ def test_a_tree_is_what_sagemaker_prepares(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "da_train.txt").write_text("A,AA\n")
     channels = {"train": tmp_path / "data", "validation": [tmp_path / "data" / "da_train.txt"]}
-    tree = trees.build(tmp_path / "job", {"n_layer": "2"}, channels, told={"train": {"TrainingInputMode": "FastFile"}})
+    tree = trees.build(
+        tmp_path / "job", {"n_layer": "2"}, channels, channel_configs={"train": {"TrainingInputMode": "FastFile"}}
+    )
     assert json.loads(tree.hyperparameters.read_text()) == {"n_layer": "2"}
     modes = {name: about["TrainingInputMode"] for name, about in json.loads(tree.input_data_config.read_text()).items()}
     assert modes == {"train": "FastFile", "validation": "File"}
