@@ -5,19 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from infra.provision import training_jobs
-from infra.provision.resource import (
-    EMAIL_TAG,
-    LIMIT_TAG,
-    TAGGING,
-    Attributes,
-    Resource,
-    Statement,
-    allow,
-    document,
-    our_tags,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, document, our_tags, tag_list, unless
+from infra.provision.statements import TAGGING, Statement, allow
 from infra.provision.topic import Topic
 
 DEFAULT_SPEND = 50.0  # USD

@@ -5,19 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ahx.errors import ServiceError
-from infra.provision.resource import (
-    Attributes,
-    Policy,
-    Resource,
-    Statement,
-    allow,
-    document,
-    our_tags,
-    policy,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list, unless
 from infra.provision.stack_id import StackId
+from infra.provision.statements import Policy, Statement, allow, policy
 
 CHECKPOINT_DAYS = 30  # since they were written; models and data are kept until they are deleted
 OLD_VERSION_DAYS = 30  # since something newer, or a deletion, replaced it
@@ -70,21 +60,20 @@ class Bucket(Resource):
         return f"s3://{self.name}/output"
 
     def provisioner_permissions(self) -> list[Statement]:
-        settings = (
-            "BucketPolicy",
-            "BucketPublicAccessBlock",
-            "BucketTagging",
-            "BucketVersioning",
-            "BucketOwnershipControls",
-            "EncryptionConfiguration",
-            "LifecycleConfiguration",
-        )
-        verbs = ("CreateBucket", "DeleteBucket", "TagResource")
-        lists = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads")
+        buckets = ["Policy", "PublicAccessBlock", "Tagging", "Versioning", "OwnershipControls"]
+        settings = [*(f"Bucket{one}" for one in buckets), "EncryptionConfiguration", "LifecycleConfiguration"]
         both = [f"{verb}{setting}" for setting in settings for verb in ("Get", "Put")]
+        others = [
+            "CreateBucket",
+            "DeleteBucket",
+            "TagResource",
+            "ListBucket",
+            "ListBucketVersions",
+            "ListBucketMultipartUploads",
+        ]
         empty = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"]
         return [
-            allow("BucketItself", [f"s3:{action}" for action in (*both, *verbs, *lists)], self.arn),
+            allow("BucketItself", [f"s3:{action}" for action in (*both, *others)], self.arn),
             allow("EmptyTheBucket", empty, f"{self.arn}/*"),
         ]
 

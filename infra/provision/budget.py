@@ -3,18 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import (
-    EMAIL_TAG,
-    LIMIT_TAG,
-    TAGGING,
-    Attributes,
-    Resource,
-    Statement,
-    allow,
-    our_tags,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, our_tags, tag_list, unless
+from infra.provision.statements import TAGGING, Statement, allow
 
 # When mail goes out: in per cent of the limit.
 _MAILS = [("ACTUAL", 80.0), ("FORECASTED", 100.0)]

@@ -6,8 +6,9 @@ from typing import Any
 
 from infra.provision.alarms import FailedJobsRule
 from infra.provision.log_group import LogGroup
-from infra.provision.resource import TAGGING, Attributes, Resource, Statement, allow, our_tags, tag_list, unless
+from infra.provision.resource import Attributes, Resource, our_tags, tag_list, unless
 from infra.provision.stack_id import BILLING_REGION, StackId
+from infra.provision.statements import TAGGING, Statement, allow
 from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
 
 _GONE = ("ResourceNotFound", "DashboardNotFoundError")

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import TAGGING, Attributes, Resource, Statement, allow, our_tags, unless
+from infra.provision.resource import Attributes, Resource, our_tags, unless
+from infra.provision.statements import TAGGING, Statement, allow
 
 RETENTION_DAYS = 30
 

@@ -4,9 +4,10 @@ Nothing here asks AWS. The policies of the role (`role.py`) and of the bucket (`
 """
 
 from infra.provision import role, training_jobs
-from infra.provision.resource import Choices, Policy, allow, policy
+from infra.provision.resource import Choices
 from infra.provision.stack import resources
 from infra.provision.stack_id import StackId
+from infra.provision.statements import Policy, allow, policy
 
 
 def training(stack_id: StackId) -> Policy:

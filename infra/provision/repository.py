@@ -4,17 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import (
-    TAGGING,
-    Attributes,
-    Resource,
-    Statement,
-    allow,
-    document,
-    our_tags,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list, unless
+from infra.provision.statements import TAGGING, Statement, allow
 
 # Docker talks to the registry itself; these are what a pull and a push need.
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html

@@ -9,15 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from infra.provision.stack_id import OWNER_TAG, StackId
+from infra.provision.statements import Statement
 
 Attributes = dict[str, Any]
-Statement = dict[str, Any]  # of a policy
-Policy = dict[str, Any]
 
 # The user's choices are kept on the resource itself, so that drift from them is seen later.
 LIMIT_TAG, EMAIL_TAG = "ahx:limit", "ahx:email"
-
-TAGGING = ("ListTagsForResource", "TagResource")  # the actions of most services
 
 
 @dataclass(frozen=True)
@@ -114,21 +111,6 @@ def unless(codes: Container[str], call: Callable[..., Any], **arguments: Any) ->
     from infra import aws_clients
 
     return aws_clients.unless(codes, call, **arguments)
-
-
-def allow(sid: str, actions: Iterable[str], *resources: str) -> Statement:
-    """A statement that allows `actions` on ARNs."""
-    return {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": sorted(resources)}
-
-
-def policy(*statements: Statement) -> Policy:
-    """A policy. Statements with the same Sid differ in their resources only, and become one."""
-    merged: dict[str, Statement] = {}
-    for one in statements:
-        first = merged.setdefault(one["Sid"], one)
-        if first is not one:
-            first["Resource"] = sorted({*first["Resource"], *one["Resource"]})
-    return {"Version": "2012-10-17", "Statement": list(merged.values())}
 
 
 def our_tags(stack_id: StackId, tags: Iterable[Mapping[str, str]]) -> dict[str, str]:

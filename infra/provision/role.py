@@ -7,19 +7,9 @@ from typing import Any
 from infra.provision import training_jobs
 from infra.provision.bucket import Bucket
 from infra.provision.repository import Repository
-from infra.provision.resource import (
-    Attributes,
-    Policy,
-    Resource,
-    Statement,
-    allow,
-    document,
-    our_tags,
-    policy,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list, unless
 from infra.provision.stack_id import StackId
+from infra.provision.statements import Policy, Statement, allow, policy
 
 _GONE = ("NoSuchEntity",)
 

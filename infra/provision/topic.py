@@ -3,17 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import (
-    EMAIL_TAG,
-    TAGGING,
-    Attributes,
-    Resource,
-    Statement,
-    allow,
-    our_tags,
-    tag_list,
-    unless,
-)
+from infra.provision.resource import EMAIL_TAG, Attributes, Resource, our_tags, tag_list, unless
+from infra.provision.statements import TAGGING, Statement, allow
 
 _GONE = ("NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException")
 

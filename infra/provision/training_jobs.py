@@ -3,8 +3,8 @@
 Jobs are no resources of the stack: `ahx sweep` starts them. Pure: nothing here asks AWS.
 """
 
-from infra.provision.resource import Statement, allow
 from infra.provision.stack_id import StackId
+from infra.provision.statements import Statement, allow
 
 # SageMaker writes to it. It belongs to the whole account: it is read here, and never created, changed or deleted.
 SAGEMAKER_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
