@@ -16,7 +16,10 @@ from ahx.text.suggest import did_you_mean
 from opt_ml.paths import OptMl
 
 #: The channels that a job may have, and other names for them; `training` is what SageMaker's SDK calls a single one.
-NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model"}
+NAMES = {
+    "train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model",
+    "trials": "trials",
+}  # fmt: skip
 _WAIT_SECONDS = 60.0  # for the files of a FastFile channel, which may appear late
 _CHUNK = 1 << 20
 

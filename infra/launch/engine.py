@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ahx.errors import ServiceError
+from ahx.training.halving import hopeless
+from ahx.training.metrics import Evaluation, evaluations
 from infra.launch import prices
 from infra.launch.backends.backend import FAILED, IN_PROGRESS, Backend, Busy, Full, Job, Manifest, NotYet, Taken
-from infra.launch.halving import hopeless
-from infra.launch.history import Evaluation, evaluations
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
 from infra.launch.sweep import Config
 

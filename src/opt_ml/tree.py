@@ -98,10 +98,10 @@ def _channel(place: Path, sources: list[Path], copy: bool) -> None:
         return
     place.mkdir()
     for source in sources:
-        _link_or_copy(source, place / source.name, copy)
+        link_or_copy(source, place / source.name, copy)
 
 
-def _link_or_copy(source: Path, place: Path, copy: bool) -> None:
+def link_or_copy(source: Path, place: Path, copy: bool = False) -> None:
     """A hard link, which a container sees as a file like any other; a copy on another file system."""
     if not copy:
         with suppress(OSError):

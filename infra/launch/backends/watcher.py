@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import AhxError
+from ahx.training.metrics import evaluations
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.launch.backends.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
-from infra.launch.history import evaluations
 from infra.run_local import guard
 from infra.run_local.runner import ContainerRunner, ProcessRunner
 from infra.run_local.sdk_runner import LocalModeJob, LocalModeRunner

@@ -1,4 +1,4 @@
-"""Which runs of a sweep are hopeless: successive halving, without waiting for the slowest.
+"""Which runs of a sweep are hopeless: asynchronous successive halving.
 
 At 1, eta, eta^2, ... epochs a run goes on only if it is among the best 1/eta of those that have come as far. Runs that
 arrive later are compared with all that were there before, so no run waits for another.
