@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class Batch:
         for infile in {str(one["infile"]) if one.get("infile") else None for one in said.values()}:
             with suppress(InputError):  # of a trial that will say so itself
                 data_files(self.channels, infile, scratch)  # copies what can be read only once
-        import container.results  # noqa: F401  # with torch and all that training needs: once for all trials
+        import_module("ahx.training.run")  # with torch and all else that trials need: once for all of them
+        import_module("container.results")
 
         def work(key: str, stop: StopRequest) -> int:
             signals: list[int] = []
@@ -98,7 +100,7 @@ class Batch:
             caches=scratch / "caches",
             unattended=True,
         )
-        return train_and_evaluate(hyperparameters, paths, stop)
+        return train_and_evaluate(hyperparameters, paths, stop, self.asked.evaluate)
 
     def _deliver(self, states: Mapping[str, TrialState]) -> None:
         """Put what the trials have left where SageMaker looks for it: hard links, where the file system can."""

@@ -74,7 +74,7 @@ def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
 def configured(
     file: Path, given: Mapping[str, Channel], model: Path, environ: Mapping[str, str]
 ) -> tuple[Hyperparameters, str | None]:
-    """The hyperparameters in `file` of a job with the channels `given`, and the infile that it names. Raises AhxError."""
+    """The hyperparameters in `file` of a job with channels `given`, and the infile that it names. Raises AhxError."""
     said = read_json(file)
     infile = str(said["infile"]) if said.get("infile") else None
     settings = {"model_out": str(model), "resume": "true"}
@@ -109,8 +109,10 @@ def check_writable(tree: OptMl) -> None:
             ) from error
 
 
-def train_and_evaluate(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest) -> int:
-    """Train and write the model and evaluation.json. 0, or 128 + n when signal n stopped it. Raises AhxError."""
+def train_and_evaluate(
+    hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest, evaluate: bool = True
+) -> int:
+    """Train and write the model and, with `evaluate`, evaluation.json. 0, or 128 + n when signal n stopped it. Raises AhxError."""
     first = os.environ.get("RANK", "0") == "0"
     try:
         # torch comes with these, so not before the input is known to be right.
@@ -123,7 +125,7 @@ def train_and_evaluate(hyperparameters: Hyperparameters, paths: RunPaths, stop: 
         if "container.results" not in sys.modules or not first or not keep_newest(paths):
             raise
         return 128 + (stop.signal or 0)
-    if outcome.signal is None and first:
+    if evaluate and outcome.signal is None and first:
         write_evaluation(hyperparameters, paths, stop)
     return 0 if outcome.signal is None else 128 + outcome.signal
 

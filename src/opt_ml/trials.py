@@ -30,7 +30,8 @@ class Trials(BaseModel):
     trials_at_once: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # for each trial
     halving: Annotated[int, Field(ge=2, le=1000)] | None = None
-    retry_failed: bool = False
+    retry_failed: bool = False  # train trials again that failed in an earlier run of the job
+    evaluate: bool = True  # write evaluation.json
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -111,7 +111,7 @@ def _from_rule(
     texts = sampler.draw(rng, _PROBED) + [symbol * hp.max_len for symbol in sampler.alphabet]
     pairs = [(text, rule.apply(text)) for text in texts]
     teacher = choose_teacher(rule, pairs, use_cursor)
-    steps = [(text, teacher.steps(text, output)) for text, output in pairs]
+    steps = [(text, teacher.steps(text, output)) for text, output in dict.fromkeys(pairs)]  # short strings repeat
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
     machine = rule.transducer() if isinstance(teacher, MachineTeacher) else None

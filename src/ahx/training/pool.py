@@ -86,7 +86,6 @@ class Pool:
         stop.prepared()
         # Children inherit the lock: it is free once the last of them has ended, whatever became of this process.
         with FolderLock(self.folder):
-            gc.collect()
             gc.freeze()  # the collector would write to every page that children share
             try:
                 self.record = Record(self.folder / NAME)
@@ -148,13 +147,11 @@ class Pool:
     def _listen(self) -> None:
         """Wait until a child prints something or ends, or a little while; then do what follows from it."""
         children = list(self.running.values())
-        connection.wait(
-            [child.output for child in children if child.open] + [child.process.sentinel for child in children],
-            _POLL_SECONDS,
-        )
+        told = [child.output for child in children if child.open] + [child.process.sentinel for child in children]
+        ready = connection.wait(told, _POLL_SECONDS)
         now, limit = time.monotonic(), self.options.max_seconds
         for child in children:
-            over = child.process.exitcode is not None
+            over = child.process.sentinel in ready
             self._read(child)
             if over:
                 self._end(child)

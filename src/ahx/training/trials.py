@@ -31,6 +31,8 @@ class Record:
         """Raises OSError when the file cannot be written."""
         self.states = read(path)
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # as long as the record
+        if self._file.tell() and path.read_bytes()[-1:] != b"\n":
+            self._file.write(b"\n")
 
     def put(self, state: TrialState) -> None:
         self.states[state.key] = state
