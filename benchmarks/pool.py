@@ -8,11 +8,9 @@ that `seconds` in metrics.jsonl are CPU seconds; they are compared with the user
 """
 
 import argparse
-import hashlib
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile

@@ -112,7 +112,7 @@ def check_writable(tree: OptMl) -> None:
 def train_and_evaluate(
     hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest, evaluate: bool = True
 ) -> int:
-    """Train and write the model and, with `evaluate`, evaluation.json. 0, or 128 + n when signal n stopped it. Raises AhxError."""
+    """Train; write the model and evaluation.json. 0, or 128 + n when signal n stopped it. Raises AhxError."""
     first = os.environ.get("RANK", "0") == "0"
     try:
         # torch comes with these, so not before the input is known to be right.

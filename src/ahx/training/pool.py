@@ -136,6 +136,7 @@ class Pool:
         _end_with(parent)
         for number in (1, 2):
             os.dup2(output, number)
+        os.close(output)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", 1, "utf-8", "backslashreplace", closefd=False) for n in (1, 2))
         os.environ["LOCAL_RANK"] = str(slot)  # spreads trials over several GPUs
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, processors() // self.options.at_once)))
@@ -147,11 +148,15 @@ class Pool:
     def _listen(self) -> None:
         """Wait until a child prints something or ends, or a little while; then do what follows from it."""
         children = list(self.running.values())
-        told = [child.output for child in children if child.open] + [child.process.sentinel for child in children]
-        ready = connection.wait(told, _POLL_SECONDS)
+        ready = connection.wait(
+            [child.output for child in children if child.open] + [child.process.sentinel for child in children],
+            _POLL_SECONDS,
+        )
         now, limit = time.monotonic(), self.options.max_seconds
         for child in children:
             over = child.process.sentinel in ready
+            if over:
+                child.process.join()
             self._read(child)
             if over:
                 self._end(child)
@@ -208,7 +213,6 @@ class Pool:
 
     def _end(self, child: _Child) -> None:
         """The child has ended: record how, and tell."""
-        child.process.join()
         code, key = child.process.exitcode, child.state.key
         os.close(child.output)
         child.process.close()
