@@ -1,10 +1,11 @@
 """What a pool of trials costs beside the trainings themselves.
 
     python benchmarks/pool.py share --trials 100   # training's share of all CPU time, and the pool's memory
-    python benchmarks/pool.py bits --trials 50     # weights against those of lone runs of `ahx train`
+    python benchmarks/pool.py speed --trials 24    # trials a minute, against `ahx sweep --on process`
+    python benchmarks/pool.py bits --trials 50     # weights against those of `ahx train`, in a process each
 
-`share` runs one job of trials as a process. The clock of the training loop is set to CPU time, in all its processes, so
-that `seconds` in metrics.jsonl are CPU seconds; they are compared with the user and system time of the whole tree.
+The trials are small models of double_a, 0.7 CPU seconds of training each. `share` sets the training loop's clock to
+CPU time, so that `seconds` in metrics.jsonl are CPU seconds, and compares them with the CPU time of all processes.
 """
 
 import argparse
@@ -33,13 +34,13 @@ def trials(n: int) -> dict[str, dict[str, str]]:
     return {f"t{number:04}": one for number, one in zip(range(n), configurations(n), strict=False)}
 
 
-def job(folder: Path, asked: Mapping[str, Mapping[str, str]], at_once: int) -> Path:
+def job(folder: Path, asked: Mapping[str, Mapping[str, str]], at_once: int, evaluate: bool = True) -> Path:
     """A job's tree with these trials; its base."""
     from opt_ml import tree
 
     (folder / "trials").mkdir()
     listed = [{"key": key, "hyperparameters": one} for key, one in asked.items()]
-    text = json.dumps({"format": 1, "trials": listed, "trials_at_once": at_once})
+    text = json.dumps({"format": 1, "trials": listed, "trials_at_once": at_once, "evaluate": evaluate})
     (folder / "trials" / "trials.json").write_text(text, "utf-8")
     return tree.build(folder / "job", SHARED, {"trials": folder / "trials"}).base
 
@@ -86,19 +87,17 @@ def inner() -> int:
     from ahx.training import loop
     from entrypoints.container import train
 
-    loop.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[assignment]
+    vars(loop)["time"] = SimpleNamespace(monotonic=time.process_time)
     return train(with_toolkit=False)
 
 
-def share(n: int, at_once: int) -> None:
+def share(n: int, at_once: int, evaluate: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        base = job(Path(folder), trials(n), at_once)
+        base = job(Path(folder), trials(n), at_once, evaluate)
         wall, total, memory = pool(base, cpu_clock=True)
-        last = [
-            (one / "metrics.jsonl").read_text("utf-8").splitlines()[-1] for one in (base / "output/data").glob("t0*")
-        ]
-    training = sum(json.loads(line)["seconds"] for line in last)
+        last = [path.read_text("utf-8").splitlines()[-1] for path in (base / "output/data").glob("*/metrics.jsonl")]
     assert len(last) == n
+    training = sum(json.loads(line)["seconds"] for line in last)
     print(f"{n} trials, {at_once} at once: {training:.1f} of {total:.1f} CPU s are training: {training / total:.1%}")
     print(
         f"{training / n:.3f} s of training and {(total - training) / n:.3f} s else for each trial; {wall:.1f} s in all"
@@ -106,15 +105,59 @@ def share(n: int, at_once: int) -> None:
     print(f"{60 * n / wall:.0f} trials a minute; memory at most {memory / 1024:.0f} MB (PSS of all processes)")
 
 
+def speed(n: int, at_once: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        wall, total, _ = pool(job(Path(folder), trials(n), at_once))
+        grid = [
+            "n_layer=1,2",
+            "n_embd=16,32,48",
+            "muon_learning_rate=0.01,0.02",
+            f"seed={','.join(map(str, range(n // 12)))}",
+        ]
+        words = [word for name, value in SHARED.items() for word in (f"--{name}", value)]
+        words += [word for one in grid for word in ("--grid", one)]
+        before, began = cpu(), time.monotonic()
+        command = [sys.executable, "-m", "entrypoints.main", "sweep", "--name", "one", "--on", "process", "--json"]
+        subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        alone = time.monotonic() - began
+        print(
+            f"pool: {60 * n / wall:.0f} trials a minute; a process each: {60 * n / alone:.0f}; {alone / wall:.1f} times"
+        )
+        print(f"CPU s: {total:.1f} in the pool; {cpu() - before:.1f} of the launcher's own children")
+
+
+def bits(n: int, at_once: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asked = trials(n)
+        base = job(Path(folder), asked, at_once, evaluate=False)
+        pool(base)
+        same = 0
+        for key, own in asked.items():
+            words = [f"--{name}={value}" for name, value in {**SHARED, **own, "model_out": f"{folder}/{key}"}.items()]
+            command = [sys.executable, "-m", "entrypoints.main", "train", *words]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            name = "model.safetensors"
+            same += (base / "model" / key / name).read_bytes() == Path(folder, key, name).read_bytes()
+    print(f"{same} of {n} trials have the bits of a run of `ahx train`")
+    assert same == n
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["share", "bits", "inner"])
+    parser.add_argument("what", choices=["share", "speed", "bits", "inner"])
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--no-evaluation", action="store_true", help="share: without evaluation.json of each trial")
     args = parser.parse_args()
-    if args.what == "inner":
-        sys.exit(inner())
-    share(args.trials, args.at_once)
+    match args.what:
+        case "inner":
+            sys.exit(inner())
+        case "share":
+            share(args.trials, args.at_once, not args.no_evaluation)
+        case "speed":
+            speed(args.trials, args.at_once)
+        case _:
+            bits(args.trials, args.at_once)
 
 
 if __name__ == "__main__":
