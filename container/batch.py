@@ -1,4 +1,4 @@
-"""A job that trains many trials, one of each entry of its channel `trials`, in a pool of processes.
+"""A job that trains many trials: its channel `trials` lists them, and a pool of processes trains them.
 
 Trials live in the folder of checkpoints, as SageMaker keeps nothing else of a job that it interrupts:
 
@@ -69,7 +69,7 @@ class Batch:
             )
             return code or sum(signals)
 
-        at_once = self.asked.trials_at_once or _at_once(str(self.shared.get("device", "auto")))
+        at_once = min(len(said), self.asked.trials_at_once or _at_once(str(self.shared.get("device", "auto"))))
         options = PoolOptions(at_once, self.asked.max_seconds, self.asked.halving or 0, self.asked.retry_failed)
         states = Pool(self.tree.checkpoints, said, work, options).run(stop)
         self._deliver(states)
@@ -127,7 +127,8 @@ def asked_for(tree: OptMl) -> bool:
 def read(tree: OptMl) -> Batch:
     """Read the configuration files of a batch. Raises InputError and StorageError."""
     given = channels(tree)
-    asked = Trials.read(tree.channel(given[CHANNEL].name) / FILE)
+    given[CHANNEL].files()  # waits for those of a FastFile channel
+    asked = Trials.read(given[CHANNEL].folder / FILE)
     hosts = Hosts.read(read_json(tree.resource_config), {}, "cpu")
     if len(hosts.names) > 1:
         raise InputError(

@@ -24,8 +24,6 @@ from dataclasses import dataclass, replace
 from multiprocessing import connection
 from pathlib import Path
 
-from ahx.errors import StorageError
-from ahx.files.atomic import reason
 from ahx.text.printing import guarded, printable
 from ahx.training.halving import hopeless
 from ahx.training.lock import FolderLock
@@ -81,7 +79,7 @@ class Pool:
     def run(self, stop: StopRequest) -> dict[str, TrialState]:
         """Until every trial is over or `stop` is requested; the states of those that were started.
 
-        Raises StorageError when the folder cannot be written, or another pool trains in it.
+        Raises StorageError when another pool trains in the folder, and OSError.
         """
         stop.prepared()
         # Children inherit the lock: it is free once the last of them has ended, whatever became of this process.
@@ -98,8 +96,6 @@ class Pool:
                         self._start(self.waiting.popleft(), stop)
                     self._listen()
                 self.record.close()
-            except OSError as error:
-                raise StorageError(f"cannot write to {self.folder}: {reason(error)}; free some space there") from error
             finally:
                 gc.unfreeze()
                 for child in self.running.values():
