@@ -41,10 +41,10 @@ _RESULTS = ("metrics.jsonl", "evaluation.json", "log", "failure")
 
 @dataclass(frozen=True)
 class Batch:
-    """A job whose configuration has been read; nothing of its data yet."""
+    """A job of many trials whose configuration has been read, but none of its data."""
 
     tree: OptMl
-    asked: Trials
+    config: Trials
     shared: Mapping[str, Any]  # hyperparameters of all trials
     channels: Mapping[str, Channel]
 
@@ -54,41 +54,39 @@ class Batch:
         FolderLock(self.tree.checkpoints).check()
         scratch = make_scratch(self.tree)
         model = model_folder(self.channels["model"], scratch) if "model" in self.channels else None
-        said = {trial.key: {**self.shared, **trial.hyperparameters} for trial in self.asked.trials}
-        for infile in {str(one["infile"]) if one.get("infile") else None for one in said.values()}:
-            with suppress(InputError):  # of a trial that will say so itself
-                data_files(self.channels, infile, scratch)  # copies what can be read only once
-        import_module("ahx.training.run")  # with torch and all else that trials need: once for all of them
+        trials = {trial.key: {**self.shared, **trial.hyperparameters} for trial in self.config.trials}
+        for infile in {str(one["infile"]) if one.get("infile") else None for one in trials.values()}:
+            with suppress(InputError):  # the trial reports it
+                data_files(self.channels, infile, scratch)  # copies FastFile channels, which can be read only once
+        import_module("ahx.training.run")  # torch and all other modules that trials use
         import_module("container.results")
 
         def work(key: str, stop: StopRequest) -> int:
             signals: list[int] = []
             folder = self.tree.checkpoints / key
             code = judged(
-                folder / "failure", lambda: signals.append(self._train(folder, said[key], scratch, model, stop))
+                folder / "failure", lambda: signals.append(self._train(folder, trials[key], scratch, model, stop))
             )
             return code or sum(signals)
 
-        at_once = min(len(said), self.asked.trials_at_once or _at_once(str(self.shared.get("device", "auto"))))
-        options = PoolOptions(at_once, self.asked.max_seconds, self.asked.halving or 0, self.asked.retry_failed)
-        states = Pool(self.tree.checkpoints, said, work, options).run(stop)
+        at_once = min(len(trials), self.config.trials_at_once or _at_once(str(self.shared.get("device", "auto"))))
+        options = PoolOptions(at_once, self.config.max_seconds, self.config.halving or 0, self.config.retry_failed)
+        states = Pool(self.tree.checkpoints, trials, work, options).run(stop)
         self._deliver(states)
-        left = [key for key in said if key not in states or not states[key].over]
+        left = [key for key in trials if key not in states or not states[key].over]
         if left:
             name = stop.signal.name if stop.signal is not None else "a signal"
             raise StoppedEarly(
-                f"stopped by {name} with {len(left)} of {counted(len(said), 'trial')} to go; start it again to go on"
+                f"stopped by {name} with {len(left)} of {counted(len(trials), 'trial')} to go; start it again to go on"
             )
         failed = [state for state in states.values() if state.status == FAILED]
-        if len(failed) == len(said):
-            raise AhxError(f"no trial of {len(said)} has succeeded; the first, {failed[0].key}: {failed[0].reason}")
+        if len(failed) == len(trials):
+            raise AhxError(f"no trial of {len(trials)} has succeeded; the first, {failed[0].key}: {failed[0].reason}")
 
-    def _train(
-        self, folder: Path, said: Mapping[str, Any], scratch: Path, model: Path | None, stop: StopRequest
-    ) -> int:
-        """One trial, in a process of its own. 0, or 128 + n when signal n stopped it. Raises AhxError."""
+    def _train(self, folder: Path, own: Mapping[str, Any], scratch: Path, model: Path | None, stop: StopRequest) -> int:
+        """Train one trial, in its own process. 0, or 128 + n when signal n stopped it. Raises AhxError."""
         file = folder / "hyperparameters.json"
-        file.write_text(json.dumps(said, indent=1) + "\n", "utf-8")
+        file.write_text(json.dumps(own, indent=1) + "\n", "utf-8")
         hyperparameters, infile = configured(file, self.channels, folder / "model", {})
         if model is not None:
             hyperparameters = hyperparameters.model_copy(update={"model_in": str(model)})
@@ -100,10 +98,10 @@ class Batch:
             caches=scratch / "caches",
             unattended=True,
         )
-        return train_and_evaluate(hyperparameters, paths, stop, self.asked.evaluate)
+        return train_and_evaluate(hyperparameters, paths, stop, self.config.evaluate)
 
     def _deliver(self, states: Mapping[str, TrialState]) -> None:
-        """Put what the trials have left where SageMaker looks for it: hard links, where the file system can."""
+        """Put models and results where SageMaker collects them: as hard links, or copies on another file system."""
         output = self.tree.output_data
         try:
             for state in states.values():
@@ -119,7 +117,7 @@ class Batch:
             raise StorageError(f"cannot write to {output}: {reason(error)}; free some space there") from error
 
 
-def asked_for(tree: OptMl) -> bool:
+def is_batch(tree: OptMl) -> bool:
     """Whether the job has a channel of trials."""
     return CHANNEL in read_json(tree.input_data_config)
 
@@ -128,13 +126,13 @@ def read(tree: OptMl) -> Batch:
     """Read the configuration files of a batch. Raises InputError and StorageError."""
     given = channels(tree)
     given[CHANNEL].files()  # waits for those of a FastFile channel
-    asked = Trials.read(given[CHANNEL].folder / FILE)
+    config = Trials.read(given[CHANNEL].folder / FILE)
     hosts = Hosts.read(read_json(tree.resource_config), {}, "cpu")
     if len(hosts.names) > 1:
         raise InputError(
             f"a job with trials trains on one host, and this one has {len(hosts.names)}; give it one instance"
         )
-    return Batch(tree, asked, read_json(tree.hyperparameters), given)
+    return Batch(tree, config, read_json(tree.hyperparameters), given)
 
 
 def _link(files: list[Path], folder: Path) -> None:
@@ -145,14 +143,14 @@ def _link(files: list[Path], folder: Path) -> None:
 
 
 def _at_once(device: str) -> int:
-    """One trial for each processor; on GPUs, where there are any, no more than fit into their memory.
+    """One trial for each processor; on GPUs no more than fit into their memory.
 
-    CUDA itself is not asked: a process that has used it cannot fork.
+    nvidia-smi is asked, because a process that has used CUDA cannot fork.
     """
     if device not in ("auto", "cuda") or not list(Path("/dev").glob("nvidia[0-9]*")):
         return processors()
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     with suppress(OSError, ValueError, subprocess.SubprocessError):
-        told = subprocess.run(query, capture_output=True, encoding="ascii", check=True, timeout=60).stdout
-        return max(1, min(processors(), sum(int(line) // _GPU_MEGABYTES for line in told.split())))
+        sizes = subprocess.run(query, capture_output=True, encoding="ascii", check=True, timeout=60).stdout
+        return max(1, min(processors(), sum(int(line) // _GPU_MEGABYTES for line in sizes.split())))
     return 1

@@ -26,7 +26,7 @@ def train(with_toolkit: bool = True) -> int:
         parent.watch(os.environ)
 
         def work() -> None:
-            ready = batch.read(tree) if batch.asked_for(tree) else job.read(tree, os.environ)
+            ready = batch.read(tree) if batch.is_batch(tree) else job.read(tree, os.environ)
             if with_toolkit:
                 within_toolkit(lambda: ready.train(stop))
             else:

@@ -12,7 +12,7 @@ CHANNEL, FILE = "trials", "trials.json"
 
 
 class Trial(BaseModel):
-    """One configuration. Its hyperparameters come on top of those that all trials of the job share."""
+    """One configuration. Its hyperparameters override those that all trials of the job share."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,7 +21,7 @@ class Trial(BaseModel):
 
 
 class Trials(BaseModel):
-    """What trials.json says."""
+    """The content of trials.json."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class Trials(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises InputError for a file that is no such list, and StorageError where it cannot be read."""
+        """Raises InputError for an invalid file, StorageError for one that cannot be read."""
         try:
             found = cls.model_validate(json_of(text_of(path), path))
         except ValidationError as error:

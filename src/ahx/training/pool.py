@@ -1,12 +1,12 @@
-"""Trains many trials on one machine: one process forks a child for each trial, some at a time.
+"""Trains many trials on one machine: a process forks a child for each trial, a few at a time.
 
-The parent has imported torch and runs no operation of it, so a child starts within milliseconds, with the bits of a
-process of its own. What a trial does to its process stays there: an error, a crash, the kernel's want of memory.
+The parent has imported torch but runs no operation, so that a child starts within milliseconds and computes what a
+new process would. An error, a crash or a lack of memory ends the child only.
 
 FOLDER/trials.jsonl    the state of all trials (trials.py)
        KEY/log         what the trial printed; the parent prints the same lines as `KEY: line`
        KEY/failure     why it failed: the first line is one sentence
-       KEY/...         whatever else its work writes
+       KEY/...         what its work writes
 """
 
 import ctypes
@@ -63,12 +63,12 @@ class _Child:
     before: float  # seconds of its earlier processes
     unread: bytes = b""  # a line that has not ended yet
     open: bool = True  # whether there may be more output
-    asked: TrialState | None = None  # why it was asked to stop: its state at the end, unless it completes
+    asked: TrialState | None = None  # once it is asked to stop: its state at the end, unless it completes
     kill_at: float = float("inf")
 
 
 class Pool:
-    """A batch of trials. What an earlier pool left in the folder counts: trials that are over are not trained again."""
+    """A batch of trials. Those that an earlier pool finished in the same folder are not trained again."""
 
     def __init__(self, folder: Path, keys: Iterable[str], work: Work, options: PoolOptions) -> None:
         self.folder, self.work, self.options = folder, work, options
@@ -77,14 +77,14 @@ class Pool:
         self.histories: dict[str, list[Evaluation]] = {}
 
     def run(self, stop: StopRequest) -> dict[str, TrialState]:
-        """Until every trial is over or `stop` is requested; the states of those that were started.
+        """Train until every trial is over or `stop` is requested; the states of the trials that were started.
 
         Raises StorageError when another pool trains in the folder, and OSError.
         """
         stop.prepared()
-        # Children inherit the lock: it is free once the last of them has ended, whatever became of this process.
+        # Children inherit the lock: it is released when the last of them has ended.
         with FolderLock(self.folder):
-            gc.freeze()  # the collector would write to every page that children share
+            gc.freeze()  # a collection would write to all pages that children share
             try:
                 self.record = Record(self.folder / NAME)
                 self._load()
@@ -103,7 +103,7 @@ class Pool:
         return {key: state for key, state in self.record.states.items() if key in self.keys}
 
     def _load(self) -> None:
-        """Read what earlier pools left; trials that were interrupted come first."""
+        """Read the results of earlier pools; trials that were interrupted come first."""
         states = self.record.states
         for key in states:
             path = self.folder / key / "metrics.jsonl"
@@ -128,7 +128,7 @@ class Pool:
         self.record.put(state)
 
     def _train(self, key: str, slot: int, output: int, parent: int, stopped: StopRequest) -> None:
-        """The child."""
+        """Runs in the child."""
         _end_with(parent)
         for number in (1, 2):
             os.dup2(output, number)
@@ -142,7 +142,7 @@ class Pool:
             sys.exit(self.work(key, stop))
 
     def _listen(self) -> None:
-        """Wait until a child prints something or ends, or a little while; then do what follows from it."""
+        """Wait for output or the end of a child, and check the time limits."""
         children = list(self.running.values())
         ready = connection.wait(
             [child.output for child in children if child.open] + [child.process.sentinel for child in children],
@@ -159,11 +159,11 @@ class Pool:
             elif now > child.kill_at:
                 child.process.kill()
             elif limit is not None and child.before + now - child.began > limit:
-                told = f"it took longer than its limit of {limit:g} s; raise max_seconds, or train for fewer steps"
-                self._ask(child, replace(child.state, status=FAILED, over=True, reason=told))
+                late = f"it took longer than its limit of {limit:g} s; raise max_seconds, or train for fewer steps"
+                self._ask(child, replace(child.state, status=FAILED, over=True, reason=late))
 
     def _read(self, child: _Child) -> None:
-        """Take what the child has printed."""
+        """Read what the child has printed: print it, log it, and record evaluations."""
         lines: list[str] = []
         while child.open:
             try:
@@ -171,7 +171,7 @@ class Pool:
             except BlockingIOError:
                 break
             child.open = bool(data)
-            ended = b"" if data or not child.unread else b"\n"  # of a last line that has no end
+            ended = b"" if data or not child.unread else b"\n"  # completes the last line
             *whole, child.unread = (child.unread + data + ended).split(b"\n")
             lines += [printable(line.decode(errors="replace")) for line in whole]
         if not lines:
@@ -191,15 +191,15 @@ class Pool:
         if not self.options.halving:
             return
         behind = hopeless(self.histories, self.options.halving)
-        told = f"halving: it was not among the best 1/{self.options.halving} of the trials that came as far"
+        reason = f"halving: it was not among the best 1/{self.options.halving} of the trials that came as far"
         for key in behind & self.running.keys():
             child = self.running[key]
-            self._ask(child, replace(child.state, status=STOPPED, over=True, reason=told))
+            self._ask(child, replace(child.state, status=STOPPED, over=True, reason=reason))
 
     def _stop_all(self, number: signal.Signals) -> None:
         for child in self.running.values():
-            told = f"interrupted by {number.name}; it goes on when the batch is started again"
-            self._ask(child, replace(child.state, status=STOPPED, reason=told))
+            reason = f"interrupted by {number.name}; it goes on when the batch is started again"
+            self._ask(child, replace(child.state, status=STOPPED, reason=reason))
 
     def _ask(self, child: _Child, then: TrialState) -> None:
         """Ask the child to stop, once."""
@@ -208,7 +208,7 @@ class Pool:
             child.process.terminate()
 
     def _end(self, child: _Child) -> None:
-        """The child has ended: record how, and tell."""
+        """Record and print how the child has ended."""
         code, key = child.process.exitcode, child.state.key
         os.close(child.output)
         child.process.close()
@@ -223,8 +223,10 @@ class Pool:
             else:
                 failure.unlink(missing_ok=True)
         else:
-            told = failure.read_text("utf-8").partition("\n")[0] if failure.exists() else ""
-            state = replace(child.state, status=FAILED, over=True, reason=told or f"its process ended with code {code}")
+            reason = failure.read_text("utf-8").partition("\n")[0] if failure.exists() else ""
+            state = replace(
+                child.state, status=FAILED, over=True, reason=reason or f"its process ended with code {code}"
+            )
         elapsed = child.before + time.monotonic() - child.began
         state = replace(state, ended=time.time(), elapsed=elapsed)
         self.record.put(state)
@@ -237,7 +239,7 @@ def processors() -> int:
 
 
 def _end_with(parent: int) -> None:
-    """End with the parent, even after kill -9; and before it where the kernel needs memory. Linux only."""
+    """End with the parent, even after kill -9; be the first that the kernel ends when memory runs out. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
