@@ -15,7 +15,10 @@ from opt_ml import config
 from opt_ml.paths import OptMl
 
 #: The channels that a job may have, by all their names; SageMaker's SDK calls a single one `training`.
-NAMES = {"train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model"}
+NAMES = {
+    "train": "train", "training": "train", "validation": "validation", "val": "validation", "model": "model",
+    "trials": "trials",
+}  # fmt: skip
 _WAIT_SECONDS = 60.0  # for the files of a FastFile channel, which may appear late
 _CHUNK = 1 << 20
 

@@ -37,7 +37,7 @@ class Job:
         if self.hosts.first and not self.helper:
             check_writable(self.tree)
             FolderLock(self.tree.checkpoints).check()
-        scratch = _scratch(self.tree)
+        scratch = make_scratch(self.tree)
         paths = RunPaths(
             run=self.tree.base,
             model=self.tree.model,
@@ -51,10 +51,10 @@ class Job:
             folder = model_folder(self.channels["model"], scratch)
             hyperparameters = hyperparameters.model_copy(update={"model_in": str(folder)})
         if self.helper:
-            _train(hyperparameters, paths, stop)
+            train_and_evaluate(hyperparameters, paths, stop)
             return
         with Helpers(self.hosts, partial(_give_up, self.tree)):
-            _train(hyperparameters, paths, stop)
+            train_and_evaluate(hyperparameters, paths, stop)
         if self.hosts.first and not (paths.model / "config.json").is_file():
             raise AhxError(f"training ended without a model in {paths.model}; this is a bug in ahx, please report it")
 
@@ -62,12 +62,25 @@ class Job:
 def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
     """Read the configuration files of a job. Raises InputError and StorageError."""
     given = channels(tree)
-    said = config.read(tree.hyperparameters)
-    resources = config.resources(tree.resource_config)
+    hyperparameters, infile = configured(tree.hyperparameters, given, tree.model, environ)
+    hosts = Hosts.of(config.resources(tree.resource_config), environ, hyperparameters.device)
+    if len(hosts.names) > 1 and (sharded := [channel.name for channel in given.values() if channel.sharded]):
+        raise InputError(
+            f"channel {sharded[0]} gives each host a part of the data (ShardedByS3Key), but all need the whole; "
+            "use FullyReplicated"
+        )
+    return Job(tree, hyperparameters, given, infile, hosts, is_helper(environ))
+
+
+def configured(
+    file: Path, given: Mapping[str, Channel], model: Path, environ: Mapping[str, str]
+) -> tuple[Hyperparameters, str | None]:
+    """The hyperparameters in `file` of a job with channels `given`, and the infile that it names. Raises AhxError."""
+    said = config.read(file)
     infile = str(said["infile"]) if said.get("infile") else None
-    settings = {"model_out": str(tree.model), "resume": "true"}
+    settings = {"model_out": str(model), "resume": "true"}
     for name in sorted(set(settings) & set(said)):
-        print(f"ahx: note: {name} is not used here: the model goes to {tree.model}", file=sys.stderr)
+        print(f"ahx: note: {name} is not used here: the model goes to {model}", file=sys.stderr)
     if "train" in given:
         # A name for the model's configuration, the same wherever the data are mounted.
         settings["infile"] = infile or given["train"].name
@@ -79,14 +92,7 @@ def read(tree: OptMl, environ: Mapping[str, str]) -> Job:
         )
     if "model" in given and said.get("model_in"):
         raise InputError("model_in and the channel model both name a model to start from; keep one of the two")
-    hyperparameters = from_sources(settings, None, environ, str(tree.hyperparameters))
-    hosts = Hosts.of(resources, environ, hyperparameters.device)
-    if len(hosts.names) > 1 and (sharded := [channel.name for channel in given.values() if channel.sharded]):
-        raise InputError(
-            f"channel {sharded[0]} gives each host a part of the data (ShardedByS3Key), but all need the whole; "
-            "use FullyReplicated"
-        )
-    return Job(tree, hyperparameters, given, infile, hosts, is_helper(environ))
+    return from_sources(settings, None, environ, str(file)), infile
 
 
 def check_writable(tree: OptMl) -> None:
@@ -104,7 +110,10 @@ def check_writable(tree: OptMl) -> None:
             ) from error
 
 
-def _train(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest) -> None:
+def train_and_evaluate(
+    hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest, evaluate: bool = True
+) -> int:
+    """Train; write the model and evaluation.json. 0, or 128 + n when signal n stopped it. Raises AhxError."""
     first = os.environ.get("RANK", "0") == "0"
     try:
         # These import torch, so they wait until the input is checked.
@@ -116,9 +125,10 @@ def _train(hyperparameters: Hyperparameters, paths: RunPaths, stop: StopRequest)
         # Before it was started again, this job may have come further.
         if "container.results" not in sys.modules or not first or not keep_newest(paths):
             raise
-        return
-    if outcome.signal is None and first:
+        return 128 + (stop.signal or 0)
+    if evaluate and outcome.signal is None and first:
         write_evaluation(hyperparameters, paths, stop)
+    return 0 if outcome.signal is None else 128 + outcome.signal
 
 
 def _give_up(tree: OptMl, error: AhxError) -> None:
@@ -126,7 +136,7 @@ def _give_up(tree: OptMl, error: AhxError) -> None:
     os._exit(report(tree.failure, error))
 
 
-def _scratch(tree: OptMl) -> Path:
+def make_scratch(tree: OptMl) -> Path:
     """A folder for caches and copies, which is kept for a job that is started again."""
     for folder in (tree.base / "scratch", Path(tempfile.gettempdir()) / "ahx-scratch"):
         try:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ahx.errors import ServiceError
+from ahx.training.halving import hopeless
+from ahx.training.metrics import Evaluation, evaluations
 from infra.launch import prices
 from infra.launch.backends.backend import (
     FAILED,
@@ -24,9 +26,7 @@ from infra.launch.backends.backend import (
     RoleNotReadyError,
     ServiceBusyError,
 )
-from infra.launch.halving import hopeless
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
-from infra.launch.log_metrics import Evaluation, evaluations
 from infra.launch.sweep import Config
 
 ROLE_SECONDS = 90.0  # new roles are assumable within this

@@ -67,10 +67,10 @@ def _channel(folder: Path, sources: list[Path], copy: bool) -> None:
         return
     folder.mkdir()
     for source in sources:
-        _link_or_copy(source, folder / source.name, copy)
+        link_or_copy(source, folder / source.name, copy)
 
 
-def _link_or_copy(source: Path, target: Path, copy: bool) -> None:
+def link_or_copy(source: Path, target: Path, copy: bool = False) -> None:
     """A hard link, which a container sees as a file like any other; a copy on another file system."""
     if not copy:
         with suppress(OSError):

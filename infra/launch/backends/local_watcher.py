@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import AhxError
+from ahx.training.metrics import evaluations
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.launch.backends.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
-from infra.launch.log_metrics import evaluations
 from infra.run_local import supervisor
 from infra.run_local.docker import docker
 from infra.run_local.job import GRACE_SECONDS, Job, ProcessJob, log_file

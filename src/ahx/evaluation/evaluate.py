@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 
-from ahx.evaluation.judging import Pair, judge
+from ahx.evaluation.judging import Pair, Verdict, judge
 from ahx.evaluation.report import Failure, Report
 from ahx.evaluation.trained import Trained
 
@@ -24,13 +24,13 @@ def evaluate(
     The report holds the first `n_failures` failures in the order of the samples.
     """
     report = Report()
+    verdicts: dict[Pair, Verdict] = {}
     for chunk in _chunks(samples):
         began = time.perf_counter()
-        # Short strings repeat; the same sample has the same verdict, so it is judged once (in each chunk).
-        distinct = list(dict.fromkeys(chunk))
-        verdicts = dict(
-            zip(distinct, judge(trained, distinct, decode=decode, max_new_tokens=max_new_tokens), strict=True)
-        )
+        # Short strings repeat; the same sample has the same verdict, so it is judged once in two adjacent chunks.
+        new = [pair for pair in dict.fromkeys(chunk) if pair not in verdicts]
+        judged = judge(trained, new, decode=decode, max_new_tokens=max_new_tokens)
+        verdicts = {pair: verdicts[pair] for pair in chunk if pair in verdicts} | dict(zip(new, judged, strict=True))
         report.seconds += time.perf_counter() - began
         for text, output in chunk:
             verdict = verdicts[text, output]

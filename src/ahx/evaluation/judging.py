@@ -26,13 +26,10 @@ from ahx.data.teacher import prompt_of
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
-from ahx.model.scoring import score
+from ahx.model.scoring import DOUBTFUL, score
 from ahx.rules.transducer import Step
 
 Pair = tuple[str, str]
-
-# Cached decoding and whole rows differ by about 1e-5 logits in float32: a lead below this is decided by decoding.
-DOUBTFUL = 1e-3
 
 #: Why a sample is wrong. The first obstacle is named: it explains the rest.
 REASONS = {

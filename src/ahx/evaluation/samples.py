@@ -77,8 +77,11 @@ def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]
     while left:
         texts = sampler.draw(rng, min(batch, left))
         left -= len(texts)
+        outputs: dict[str, str] = {}  # short strings repeat
         for text in texts:
-            yield text, rule.apply(text)
+            if text not in outputs:
+                outputs[text] = rule.apply(text)
+            yield text, outputs[text]
 
 
 def data_file(path: str) -> Path:

@@ -19,6 +19,9 @@ from ahx.data.rows import FlatRows, Row
 from ahx.model.batches import by_length, to_batch
 from ahx.model.transformer import Transformer
 
+# Cached decoding and whole rows differ by about 1e-5 logits in float32: a lead below this is decided by decoding.
+DOUBTFUL = 1e-3
+
 
 class Scores(NamedTuple):
     """The verdict on each of N rows."""

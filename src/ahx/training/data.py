@@ -109,9 +109,9 @@ def _from_rule(
     rng = np.random.default_rng((hp.seed, 0xF17))
     # Runs of one symbol are the likeliest to give the longest outputs, and random strings hardly ever are runs.
     texts = sampler.draw(rng, _PROBED) + [symbol * hp.max_len for symbol in sampler.alphabet]
-    pairs = [(text, rule.apply(text)) for text in texts]
-    teacher = choose_teacher(rule, pairs, use_cursor)
-    steps = [(text, teacher.steps(text, output)) for text, output in pairs]
+    outputs = {text: rule.apply(text) for text in dict.fromkeys(texts)}  # short strings repeat
+    teacher = choose_teacher(rule, [(text, outputs[text]) for text in texts], use_cursor)
+    steps = [(text, teacher.steps(text, output)) for text, output in outputs.items()]
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     samples = RuleSamples(rule, teacher, tokenizer, sampler, hp.seed)
     machine = rule.transducer() if isinstance(teacher, MachineTeacher) else None

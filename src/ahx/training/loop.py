@@ -22,7 +22,7 @@ from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
 from ahx.model.config_file import first_fault
 from ahx.model.decoding import generate
-from ahx.model.scoring import Scores, score
+from ahx.model.scoring import DOUBTFUL, Scores, score
 from ahx.model.transformer import Transformer
 from ahx.text.plural import counted
 from ahx.training.data import TrainingData
@@ -192,7 +192,7 @@ class Loop:
             "tokens_per_second": measured["tokens_per_second"],
             "seconds": self.seconds,
         }
-        self.reporter.evaluation(metrics, self._examples())
+        self.reporter.evaluation(metrics, self._examples(scores))
         reason = self._good_enough(scores)
         if reason is not None:
             self.due, self.kept, self.reason = None, False, reason
@@ -230,8 +230,8 @@ class Loop:
             parts.append(score(self.model, own, marks.separator, marks.configuration))
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _examples(self) -> list[Example]:
-        """The first few validation samples, really decoded."""
+    def _examples(self, scores: Scores) -> list[Example]:
+        """The first few validation samples, with what decoding writes. Only what `scores` leave open is decoded."""
         tokenizer = self.data.tokenizer
         rows = [list(map(int, row)) for row in self.validation_rows[:N_EXAMPLES]]
         ends = [row.index(tokenizer.separator) + 1 for row in rows]
@@ -239,10 +239,12 @@ class Loop:
         targets = [row[end:] for row, end in zip(rows, ends, strict=True)]
         # A row that is cut off before the machine stops has nothing to be compared with behind its end.
         limits = [2 * len(own) + 8 if own[-1] == tokenizer.stop else len(own) for own in targets]
-        outputs = generate(self.model, prompts, tokenizer.stop, limits)
+        doubtful = [n for n in range(len(rows)) if not scores.margin_N[n] > DOUBTFUL]
+        asked, most = [prompts[n] for n in doubtful], [limits[n] for n in doubtful]
+        outputs = dict(zip(doubtful, generate(self.model, asked, tokenizer.stop, most), strict=True))
         return [
-            Example(tokenizer.spell(prompt), tokenizer.decode(output), tokenizer.decode(target))
-            for prompt, output, target in zip(prompts, outputs, targets, strict=True)
+            Example(tokenizer.spell(prompt), tokenizer.decode(outputs.get(n, target)), tokenizer.decode(target))
+            for n, (prompt, target) in enumerate(zip(prompts, targets, strict=True))
         ]
 
     def _refuse_nan(self, loss: float) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ahx.files.atomic import atomic_files
@@ -13,11 +14,28 @@ METRIC_DEFINITIONS = [
     {"Name": name, "Regex": rf"\b{name}=([0-9.eE+-]+);"}
     for name in ("step", "epoch", "train_loss", "val_loss", "val_exact", "val_margin", "tokens_per_second", "seconds")
 ]
+_PATTERNS = {one["Name"]: re.compile(one["Regex"]) for one in METRIC_DEFINITIONS}
+
+Evaluation = dict[str, float]
 
 
 def metric_line(metrics: Mapping[str, float | int]) -> str:
     """`name=value;` for every metric: integers as they are, others with six significant digits."""
     return " ".join(f"{k}={v};" if isinstance(v, int) else f"{k}={v:.6g};" for k, v in metrics.items())
+
+
+def evaluations(lines: Iterable[str]) -> list[Evaluation]:
+    """The evaluations among the lines of a log, by the patterns that SageMaker uses too.
+
+    >>> evaluations(["step=50; epoch=1; val_exact=0.25;", "  ABA -> AABAA  ok"])
+    [{'step': 50.0, 'epoch': 1.0, 'val_exact': 0.25}]
+    """
+    found = []
+    for line in lines:
+        if "val_exact=" in line:
+            matches = {name: match for name, pattern in _PATTERNS.items() if (match := pattern.search(line))}
+            found.append({name: float(match[1]) for name, match in matches.items()})
+    return found
 
 
 class MetricsFile:

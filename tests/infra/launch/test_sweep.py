@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ahx.errors import InputError
-from infra.launch import job_request, log_metrics, sweep
-from infra.launch.halving import hopeless
+from ahx.training import metrics
+from ahx.training.halving import hopeless
+from infra.launch import job_request, sweep
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
 from infra.launch.sobol import sobol
 from infra.launch.sweep import Sweep, parse_grid
@@ -22,7 +23,7 @@ def template(**changed: object) -> JobTemplate:
     return JobTemplate(**given | changed)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("module", [sweep, log_metrics])
+@pytest.mark.parametrize("module", [sweep, metrics])
 def test_the_examples_of_the_docstrings(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
