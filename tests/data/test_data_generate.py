@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ahx.data import generate as generate_module
 from ahx.data.files.read import leak, read_pairs
-from ahx.data.samples import generate as generate_module
-from ahx.data.samples.generate import generate
+from ahx.data.generate import generate
 from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.files import atomic

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ahx.data.align import plain_steps
+from ahx.data.alignment import plain_steps
 from ahx.data.files.blocks import BLOCK_BYTES, MAX_LINE_BYTES
 from ahx.data.files.encode import Encoder
 from ahx.data.files.read import check, leak, read_pairs, resolve_infile

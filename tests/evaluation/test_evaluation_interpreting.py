@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data.programs.programs import Runs
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Sizes
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation import interpreting, step_errors

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ahx.data.teacher import MachineTeacher
+from ahx.data.teacher import TransducerTeacher
 from ahx.evaluation.judging import REASONS, judge
 from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import Trained
@@ -60,7 +60,7 @@ def test_verdicts_are_those_of_decoding(unsure: Trained) -> None:
 class AnotherPath:
     """Spells the same strings by other steps, in the same vocabulary: it would move first and write later."""
 
-    teacher: MachineTeacher
+    teacher: TransducerTeacher
     kind = "machine"
 
     @property
@@ -77,7 +77,7 @@ class AnotherPath:
 
 def test_a_right_string_written_by_other_steps_is_right(trained: Trained) -> None:
     assert trained.rule is not None
-    other = dataclasses.replace(trained, teacher=AnotherPath(MachineTeacher(trained.rule)))
+    other = dataclasses.replace(trained, teacher=AnotherPath(TransducerTeacher(trained.rule)))
     pair = ("ACA", "AACAA")
     assert other.teacher.steps(*pair) != trained.teacher.steps(*pair)
     (verdict,) = judge(other, [pair])

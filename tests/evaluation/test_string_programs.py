@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data.programs.programs import Runs
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.string_programs import Sizes
 from ahx.evaluation.interpreting import interpret, judge_steps
 from ahx.evaluation.trained import load_trained

@@ -1,4 +1,4 @@
-"""Who shows the model each step: the rule's own machine, an alignment found in the data, or nobody."""
+"""Teachers turn a sample into the steps that a model learns: those of a rule's transducer, or of an alignment."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol
 
-from ahx.data.align import Alignment, infer_alignment, plain_steps
+from ahx.data.alignment import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.interpreters.interpreter import Interpreter, Piece
 from ahx.rules.rule import Rule
@@ -14,6 +14,7 @@ from ahx.rules.transducer import Start, Step, Transducer, run, written
 
 _LOOKED_AT = 20_000
 _REMEMBERED = 100_000
+_CURSOR_ONLY = (0, 0)
 
 
 class Teacher(Protocol):
@@ -27,6 +28,14 @@ class Teacher(Protocol):
     def start(self) -> Start:
         """Where the cursor stands at first."""
 
+    @property
+    def reads(self) -> tuple[int, int]:
+        """Least and greatest offset from the cursor on which a step depends."""
+
+    @property
+    def lookups(self) -> int:
+        """How many things a step may have to look up in a program."""
+
     def steps(self, text: str, output: str) -> list[Step]:
         """The steps that write `output`, the last one a STOP. Raises InputError when they cannot."""
 
@@ -34,17 +43,17 @@ class Teacher(Protocol):
         """What `teacher_from_json` reads."""
 
 
-class _Remembering:
-    """A machine that looks up what it has answered before: most steps of most inputs are the same few."""
+class _Cached:
+    """A transducer that caches its answers: most steps of most inputs are the same few."""
 
-    def __init__(self, machine: Transducer) -> None:
-        self._machine, self.start, self.reads = machine, machine.start, machine.reads
+    def __init__(self, transducer: Transducer) -> None:
+        self._transducer, self.start, self.reads = transducer, transducer.start, transducer.reads
         self._answers: dict[tuple[str, ...], Step] = {}
 
     def step(self, state: str, view: Sequence[str]) -> Step:
         answer = self._answers.get((state, *view))
         if answer is None:
-            answer = self._machine.step(state, view)
+            answer = self._transducer.step(state, view)
             if len(self._answers) >= _REMEMBERED:
                 self._answers.clear()
             self._answers[state, *view] = answer
@@ -52,26 +61,31 @@ class _Remembering:
 
 
 @dataclass(frozen=True)
-class MachineTeacher:
+class TransducerTeacher:
     """Follows the transducer of a rule."""
 
     rule: Rule
     kind = "machine"
+    lookups = 0
 
     @cached_property
-    def _machine(self) -> Transducer:
-        machine = self.rule.transducer()
-        if machine is None:
-            raise InputError(f"the rule {self.rule.spec!r} has no machine to learn from; choose another --pos")
-        return _Remembering(machine)
+    def _transducer(self) -> Transducer:
+        transducer = self.rule.transducer()
+        if transducer is None:
+            raise InputError(f"the rule {self.rule.spec!r} has no transducer to learn from; choose another --pos")
+        return _Cached(transducer)
 
     @property
     def start(self) -> Start:
-        return self._machine.start
+        return self._transducer.start
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self._transducer.reads
 
     def follow(self, text: str) -> list[Step]:
-        """The machine's steps on `text`, whatever they write."""
-        return list(run(self._machine, text))
+        """The transducer's steps on `text`, whatever they write."""
+        return list(run(self._transducer, text))
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.follow(text)
@@ -92,6 +106,12 @@ class QueueTeacher:
     rule: Rule
     kind = "queue"
     start: Start = "queue"
+    lookups = 0
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        machine = self.rule.queue()
+        return machine.reads if machine else _CURSOR_ONLY
 
     def steps(self, text: str, output: str) -> list[Step]:
         raise InputError(
@@ -113,6 +133,14 @@ class ProgramTeacher:
     def start(self) -> Start:
         return self.rule.start
 
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self.rule.reads
+
+    @property
+    def lookups(self) -> int:
+        return self.rule.lookups
+
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.rule.steps(text)
         if (right := "".join(step.symbol for step in steps[:-1])) != output:
@@ -129,6 +157,8 @@ class AlignmentTeacher:
 
     alignment: Alignment
     kind = "alignment"
+    reads = _CURSOR_ONLY
+    lookups = 0
 
     @property
     def start(self) -> Start:
@@ -147,6 +177,8 @@ class PlainTeacher:
 
     kind = "plain"
     start: Start = "left"
+    reads = _CURSOR_ONLY
+    lookups = 0
 
     def steps(self, text: str, output: str) -> list[Step]:
         return plain_steps(output)
@@ -156,14 +188,14 @@ class PlainTeacher:
 
 
 def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_cursor: bool) -> Teacher:
-    """The best teacher there is: the machine of `rule`, else an alignment of the first 20,000 pairs, else a plain one.
+    """The transducer of `rule`, else an alignment that fits the first 20,000 pairs, else a plain teacher.
 
-    `use_cursor` says whether the model's position scheme follows the cursor; without, steps stay plain.
+    `use_cursor` says whether the model's position scheme follows the cursor; without it the teacher is plain.
     """
     if not use_cursor:
         return PlainTeacher()
     if rule is not None and rule.transducer() is not None:
-        return MachineTeacher(rule)
+        return TransducerTeacher(rule)
     alignment = infer_alignment(islice(pairs, _LOOKED_AT))
     return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
 
@@ -179,7 +211,7 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
         case {"kind": "plain"}:
             return PlainTeacher()
         case {"kind": "machine"} if rule is not None and rule.transducer() is not None:
-            return MachineTeacher(rule)
+            return TransducerTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
             return QueueTeacher(rule)
         case {"kind": "program"} if isinstance(rule, Interpreter):

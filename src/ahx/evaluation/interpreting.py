@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ahx.data.programs.programs import HeldOutPrograms, Runs, vocabulary
+from ahx.data.programs.held_out import HeldOutPrograms
+from ahx.data.programs.program_writer import Runs
+from ahx.data.programs.writers import vocabulary
 from ahx.errors import InputError
 from ahx.evaluation.step_errors import StepReport, judge_unseen
 from ahx.evaluation.trained import Trained

@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from ahx.data.programs.programs import Drawn, Tokens
-from ahx.data.spans import Hashes
+from ahx.data.programs.held_out import Drawn
+from ahx.data.programs.program_writer import Tokens
+from ahx.data.split import Hashes
 from ahx.data.teacher import prompt_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation.bounds import upper_bound
@@ -29,7 +30,7 @@ _TOKENS_AT_ONCE = 400_000
 
 
 class Unseen(Protocol):
-    """Programs that training has never seen, such as `ahx.data.programs.programs.HeldOutPrograms`."""
+    """Programs that training has never seen, such as `ahx.data.programs.held_out.HeldOutPrograms`."""
 
     usual_tokens: int
 
@@ -54,7 +55,7 @@ class StepReport:
     margin: float = math.inf  # the least lead of a right token's logit; infinite where none was asked for
     seconds: float = 0.0  # for the verdicts, without drawing programs
     mistakes: list[Mistake] = field(default_factory=list)  # the first ones
-    likeness: list[Hashes] = field(default_factory=list)
+    canonical_hash: list[Hashes] = field(default_factory=list)
 
     @property
     def bound(self) -> float:
@@ -64,7 +65,7 @@ class StepReport:
     @property
     def programs(self) -> int:
         """How many programs there were, those that are alike but for names counted once."""
-        return len(np.unique(np.concatenate(self.likeness))) if self.likeness else 0
+        return len(np.unique(np.concatenate(self.canonical_hash))) if self.canonical_hash else 0
 
 
 def merged(reports: Iterable[StepReport]) -> StepReport:
@@ -76,7 +77,7 @@ def merged(reports: Iterable[StepReport]) -> StepReport:
         result.margin = min(result.margin, report.margin)
         result.seconds += report.seconds
         result.mistakes += report.mistakes
-        result.likeness += report.likeness
+        result.canonical_hash += report.canonical_hash
     return result
 
 
@@ -93,7 +94,7 @@ def judge_unseen(
     while n > 0:
         drawn = unseen.draw(rng, min(n, at_once))
         n -= len(drawn.rows)
-        report.likeness.append(drawn.likeness)
+        report.canonical_hash.append(drawn.canonical_hash)
         began = time.perf_counter()
         add(report, trained, drawn.rows, n_mistakes)
         report.seconds += time.perf_counter() - began

@@ -16,7 +16,7 @@ from ahx.rules.families.markov import Markov
 from ahx.rules.families.python_function import PythonFunction, Trust
 from ahx.rules.families.substitution import Substitution
 from ahx.rules.families.tag import Lag, Tag
-from ahx.rules.families.transducer_table import TransducerTable
+from ahx.rules.families.transducer_rule import TransducerRule
 from ahx.rules.families.turing import TuringMachine
 from ahx.rules.families.turing_table import LIKE_A_TABLE
 from ahx.rules.interpreters.interpreter import Interpreter
@@ -55,7 +55,7 @@ FAMILIES: dict[str, Callable[[Source], Rule]] = {
     "lag": Lag.read,
     "ca": CellularAutomaton.read,
     "turing": TuringMachine.read,
-    "transducer": TransducerTable.read,
+    "transducer": TransducerRule.read,
     "interpreter": _read_interpreter,
 }
 

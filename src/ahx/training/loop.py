@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ahx.data.rows import Row
+from ahx.data.token_rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
 from ahx.model.config_file import first_fault
@@ -77,7 +77,7 @@ class Loop:
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
         self.paths, self.reporter, self.about, self.stop = paths, reporter, about, stop
         self.first = step.rank == 0
-        self.validation_rows = data.validation() if self.first else []
+        self.validation_rows = data.source.validation_rows(hp.val_samples) if self.first else []
         epoch = data.steps_per_epoch
         self.total = hp.max_steps or hp.num_epochs * epoch
         self.evaluate_every, self.checkpoint_every = (
@@ -142,7 +142,7 @@ class Loop:
                 return Outcome(self.step, self.reason or "ended by the first process", self.metrics)
             if asked:
                 return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
-            rows = self.data.batch(self.step, self.hp.batch_size)
+            rows = self.data.source.batch(self.step, self.hp.batch_size)
             rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
             losses.append(self.train_step(rows, self.step, rate))
             tokens += sum(map(len, rows))
@@ -204,8 +204,10 @@ class Loop:
         hp, data = self.hp, self.data
         if hp.min_loss and scores.loss < hp.min_loss:
             return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
-        if hp.until_exact and data.fresh is not None and scores.exact == 1.0:
-            rows = data.fresh(hp.until_exact, self.step)
+        if (
+            hp.until_exact and scores.exact == 1.0
+            and (rows := data.source.fresh_rows(hp.until_exact, self.step)) is not None
+        ):  # fmt: skip
             fresh = self._score(rows)
             if fresh is None:
                 return None
@@ -226,13 +228,13 @@ class Loop:
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             if self.stop.signal is not None:
                 return None
-            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.tokenizer
+            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.source.tokenizer
             parts.append(score(self.model, own, marks.separator, marks.configuration))
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _examples(self) -> list[Example]:
         """The first few validation samples, really decoded."""
-        tokenizer = self.data.tokenizer
+        tokenizer = self.data.source.tokenizer
         rows = [list(map(int, row)) for row in self.validation_rows[:N_EXAMPLES]]
         ends = [row.index(tokenizer.separator) + 1 for row in rows]
         prompts = [row[:end] for row, end in zip(rows, ends, strict=True)]
@@ -260,7 +262,9 @@ class Loop:
         if is_best:
             self.best = self.metrics["val_loss"]
         about = {**self.about, "step": self.step, "metrics": self.metrics}
-        checkpoint.save(run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
+        checkpoint.save(
+            run / checkpoint.CHECKPOINTS / name, self.model, self.data.source.tokenizer, about, self.state()
+        )
         if is_best:
             checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
         checkpoint.prune(run, self.hp.keep_checkpoints)

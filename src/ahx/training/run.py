@@ -67,7 +67,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         data = prepare(hp, paths, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
         if hp.threads or device.type == "cpu":
-            torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
+            torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.source.longest_row, hp.n_embd))
         resumed = None
         if rank == 0:
             _make_folders(hp, paths)
@@ -143,7 +143,7 @@ def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: c
         for k, v in now.items()
         if k not in _MAY_CHANGE and before.get(k) != v
     ]
-    if saved.tokenizer.to_json() != data.tokenizer.to_json():
+    if saved.tokenizer.to_json() != data.source.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
         elsewhere = "another place for checkpoints" if paths.unattended else "another --model_out"
@@ -159,18 +159,21 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
     half = hp.precision == "bfloat16" or (
         hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )
+    tokenizer = data.source.tokenizer
     arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
-    arguments["restart"] = data.tokenizer.configuration
+    arguments["restart"] = tokenizer.configuration
     optimizer = Optimizer(flat, settings)
     if not hp.compile:
-        return TrainingStep(model, flat, optimizer, data.tokenizer.separator, **arguments)
+        return TrainingStep(model, flat, optimizer, tokenizer.separator, **arguments)
     if dist.is_initialized():
         raise InputError("compile works in one process only; leave out --compile, or torchrun")
     if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
         raise InputError(
             "compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile"
         )
-    return CompiledStep(model, flat, optimizer, data.tokenizer.separator, length=data.longest_row, **arguments)
+    return CompiledStep(
+        model, flat, optimizer, data.source.tokenizer.separator, length=data.source.longest_row, **arguments
+    )
 
 
 def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
@@ -179,7 +182,7 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
         "version": ahx.__version__,
         "torch": torch.__version__,
         "rule": data.rule.spec if data.rule else None,
-        "teacher": data.teacher.to_json(),
+        "teacher": data.source.teacher.to_json(),
         "hyperparameters": hp.to_json(),
     }
 
@@ -193,7 +196,7 @@ def _introduce(
     n = sum(p.numel() for p in model.parameters())
     heads = "/".join(model.config.heads) if data.pos == "coupled" else counted(model.config.n_head, "head")
     report.say(
-        f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.tokenizer)} tokens, "
+        f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.source.tokenizer)} tokens, "
         f"positions {data.pos}, {counted(loop.total, 'step')} of {counted(hp.batch_size, 'sample')} on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
     )
@@ -208,7 +211,7 @@ def _conclude(
 ) -> None:
     if outcome.signal is None or paths.unattended:
         about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
-        checkpoint.save_flat(paths.model, model, data.tokenizer, about)
+        checkpoint.save_flat(paths.model, model, data.source.tokenizer, about)
         card.write(paths.model, about, hp)
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
@@ -217,7 +220,7 @@ def _conclude(
             f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {paths.model}"
         )
         if hp.certify and data.rule is not None:
-            check = certify(paths.model, model, data.tokenizer, data.rule)
+            check = certify(paths.model, model, data.source.tokenizer, data.rule)
             if not check.complete:
                 raise AhxError(
                     f"not certified: {check}; train longer (num_epochs, now {hp.num_epochs}), or with another seed"

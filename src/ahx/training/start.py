@@ -13,17 +13,18 @@ from ahx.training.hyperparameters import Hyperparameters
 
 def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
     """A new model, or the one in hp.model_in, which is `given`. Raises CheckpointError and InputError."""
+    source = data.source
     config = configure(
-        data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
-        block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
-        heads=_heads(hp), reads=data.reads, lookups=data.lookups,
+        source.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
+        block_size=hp.block_size or source.longest_row, dropout=hp.dropout,
+        heads=_heads(hp), reads=source.teacher.reads, lookups=source.teacher.lookups,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
         return Transformer(config)
-    if given.tokenizer.to_json() != data.tokenizer.to_json():
+    if given.tokenizer.to_json() != source.tokenizer.to_json():
         raise CheckpointError(
-            f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, data.tokenizer)}; "
+            f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, source.tokenizer)}; "
             "train on the same alphabet and rule, or without --model_in"
         )
     unlike = [
@@ -33,10 +34,10 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     ]
     if unlike:
         raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
-    if data.pos == "learned" and given.model.config.block_size < data.longest_row:
+    if data.pos == "learned" and given.model.config.block_size < source.longest_row:
         raise InputError(
             f"{hp.model_in} has learned positions for {given.model.config.block_size} tokens (its block_size), and "
-            f"these data have rows of {data.longest_row}; train on shorter strings, or without --model_in"
+            f"these data have rows of {source.longest_row}; train on shorter strings, or without --model_in"
         )
     return given.model
 

@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.data.rows import Row
+from ahx.data.token_rows import Row
 from ahx.model.batches import Batch, to_batch
 from ahx.model.scoring import token_losses
 from ahx.model.transformer import Transformer

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Codes, Ints, codes_of, inside
+from ahx.data.ragged import Codes, Ints, codes_of, inside
 from ahx.errors import InputError, StorageError
 from ahx.files.atomic import reason
 from ahx.text.plural import counted

@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files.blocks import Block, Problems, Progress, open_data, read_blocks
-from ahx.data.files.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.files.encode import Encoder, Tokens
 from ahx.data.files.read import hash_inputs
-from ahx.data.spans import Ints, held_out
+from ahx.data.ragged import Ints
+from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.files.block_steps import BlockSteps, StepFinder
+from ahx.data.files.batched_teacher import BatchedTeacher, BlockSteps
 from ahx.data.files.blocks import Block, Problems, block_of
-from ahx.data.rows import FlatRows
-from ahx.data.spans import Ints, distinct, inside, offsets_of
-from ahx.data.teacher import Teacher, prompt_of
+from ahx.data.ragged import Ints, distinct, inside, offsets_of
+from ahx.data.teacher import Teacher
+from ahx.data.token_rows import FlatRows, row_of
 from ahx.data.tokenizer import Token, Tokenizer
 from ahx.errors import InputError
 from ahx.rules.transducer import STOP, Step
@@ -32,7 +32,7 @@ class Encoder:
                 "use fewer symbols or states"
             )
         self._teacher, self._tokenizer = teacher, tokenizer
-        self._finder = StepFinder(teacher)
+        self._finder = BatchedTeacher(teacher)
         self._number = {token: at for at, token in enumerate(tokenizer.tokens)}
         self._stop = self._number[Token(*Step(STOP))]
         self._remembered: dict[tuple[str, str], Tokens] = {}
@@ -52,8 +52,7 @@ class Encoder:
 
     def row(self, text: str, output: str) -> list[int]:
         """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""
-        steps = self._tokenizer.encode_steps(self._teacher.steps(text, output))
-        return self._tokenizer.encode_input(prompt_of(self._teacher, text)) + steps
+        return row_of(self._teacher, self._tokenizer, text, output)
 
     def _assemble(self, block: Block, steps: BlockSteps) -> tuple[Tokens, Ints] | None:
         """Begin, input, separator, steps and stop of every line; None when a token is missing."""

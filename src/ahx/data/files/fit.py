@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.data.files.block_steps import StepFinder
+from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.blocks import Block, Problems, Progress, byte_progress, read_blocks
-from ahx.data.files.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
-from ahx.data.spans import distinct
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.ragged import distinct
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
@@ -107,7 +107,7 @@ class _Vocabulary:
     """The input symbols and steps seen so far."""
 
     def __init__(self, teacher: Teacher) -> None:
-        self._teacher, self._finder = teacher, StepFinder(teacher)
+        self._teacher, self._finder = teacher, BatchedTeacher(teacher)
         self._symbols: set[str] = set()
         self._steps: set[Step] = set()
         self._done: set[tuple[str, str]] = set()

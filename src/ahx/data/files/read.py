@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ahx.data.files.blocks import Block, Problems, read_blocks
-from ahx.data.spans import Hashes, hash_spans
+from ahx.data.split import Hashes, hash_strings
 from ahx.errors import InputError, StorageError
 
 TRAIN_SUFFIX, VAL_SUFFIX = "_train.txt", "_val.txt"
@@ -65,7 +65,7 @@ def resolve_infile(infile: str | os.PathLike[str]) -> tuple[Path, Path | None]:
 
 def hash_inputs(block: Block) -> Hashes:
     """A hash of every input of `block`."""
-    return hash_spans(block.inputs, block.input_lengths)
+    return hash_strings(block.inputs, block.input_lengths)
 
 
 def leak(train_path: str | os.PathLike[str], val_path: str | os.PathLike[str]) -> float:

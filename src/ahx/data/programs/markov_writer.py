@@ -1,4 +1,4 @@
-"""Markov algorithms as tokens, and what each of their steps writes; whole batches at once, as in `string_writers`."""
+"""Markov algorithms as tokens, and what each of their steps writes; whole batches at once."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from ahx.data.programs.program_writer import Bools, Runs
 from ahx.data.programs.string_programs import Programs, Strings, joined
-from ahx.data.programs.string_writers import StringWriter, Written
-from ahx.data.spans import Ints
+from ahx.data.programs.string_writer import StringWriter, Written
+from ahx.data.ragged import Ints
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.interpreters.markov_interpreter import MarkovInterpreter
-from ahx.rules.interpreters.string_interpreter import END, MOST_WRITTEN, PLACES
-from ahx.rules.transducer import SILENT
+from ahx.rules.interpreters.string_interpreter import END, MOST_WRITTEN, PLACES, StringInterpreter
+from ahx.rules.transducer import SILENT, Step
 
 
 class MarkovWriter(StringWriter):
@@ -43,6 +43,17 @@ class MarkovWriter(StringWriter):
             [[[number(x, n, after) for x in [*letters, SILENT]] for after in ("", END)] for n in range(1, L + 1)]
         )
         self.end = number(END, 0)
+
+    @staticmethod
+    def steps_of(rule: StringInterpreter) -> list[Step]:
+        numbers = range(1, rule.n_rules + 1)
+        steps = [*(Step(letter, 1) for letter in rule.letters + END), Step(END, 0)]
+        steps += [Step(SILENT, -1, f"s{best}") for best in (*numbers, "-", END)]
+        steps += [Step(SILENT, 1), *(Step(SILENT, 1, f"f{best}") for best in numbers)]
+        steps += [Step(letter, 1, f"f{best}") for best in numbers for letter in rule.letters]
+        steps += [Step(letter, 0, f"w{best}{k}") for best in numbers for k in PLACES[1:] for letter in rule.letters]
+        moves, written = range(1, rule.longest_left + 1), [*rule.letters, SILENT]
+        return steps + [Step(letter, move, after) for after in ("", END) for move in moves for letter in written]
 
     def pieces(self, programs: Programs) -> tuple[Ints, Bools]:
         """The tokens of the rules, in order: (N, R, 1 + K), and which there are."""

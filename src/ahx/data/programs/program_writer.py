@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Hashes, Ints
-from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token
+from ahx.data.ragged import Ints
+from ahx.data.split import Hashes
+from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 
 Tokens = npt.NDArray[np.uint16]
 Bools = npt.NDArray[np.bool_]
@@ -41,12 +42,20 @@ class ProgramWriter(ABC, Generic[P]):
     small: ClassVar[Any]
     steps: ClassVar[int]  # of a run in training
 
+    def __init__(self, rule: Any, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    @classmethod
+    @abstractmethod
+    def vocabulary(cls, rule: Any) -> Tokenizer:
+        """The tokens of all programs and configurations of `rule`."""
+
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int, sizes: Any, testing: bool) -> P:
         """`n` random programs of the training split, or of the one that is held out for testing."""
 
     @abstractmethod
-    def likeness(self, programs: P) -> Hashes:
+    def canonical_hash(self, programs: P) -> Hashes:
         """A number for each program: the same for programs that differ in names only, and hardly ever for others."""
 
     @abstractmethod
@@ -56,6 +65,13 @@ class ProgramWriter(ABC, Generic[P]):
     @abstractmethod
     def runs(self, rng: np.random.Generator, programs: P, shape: Runs) -> list[Tokens]:
         """A run of each program: `|` configuration `>` configuration NEXT configuration NEXT ..."""
+
+    def rows(self, rng: np.random.Generator, programs: P, shape: Runs) -> list[Tokens]:
+        """A row for each program: its rules, and then its runs."""
+        begin, n = np.array([self.tokenizer.begin], np.uint16), shape.runs
+        rules = self.rules(rng, programs)
+        runs = self.runs(rng, programs.select(np.repeat(np.arange(len(rules)), n)), shape)
+        return [np.concatenate([begin, own, *runs[at * n :][:n]]) for at, own in enumerate(rules)]
 
     @abstractmethod
     def longest_row(self, shape: Runs) -> int:

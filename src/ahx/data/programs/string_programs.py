@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Hashes, Ints, mix
-from ahx.data.split import draw_of_split
+from ahx.data.ragged import Ints
+from ahx.data.split import Hashes, draw_from_split, mix
 from ahx.rules.interpreters.string_interpreter import MOST_WRITTEN, StringInterpreter
 
 Bools = npt.NDArray[np.bool_]
@@ -37,7 +37,7 @@ class Programs(NamedTuple):
     letters_NA: Ints  # a program's letters come first, then all others
     n_letters_N: Ints
 
-    def some(self, which: Ints | Bools) -> "Programs":
+    def select(self, which: Ints | Bools) -> "Programs":
         """Some of the programs, by number or by mask."""
         return Programs._make(part[which] for part in self)
 
@@ -48,8 +48,11 @@ class Programs(NamedTuple):
 
 def draw_split(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringInterpreter, testing: bool) -> Programs:
     """`n` programs of the training split, or of the one that is held out for testing."""
-    return draw_of_split(
-        lambda m: draw_programs(rng, m, sizes, rule), lambda programs: likeness(programs, rule.has_final), n, testing
+    return draw_from_split(
+        lambda m: draw_programs(rng, m, sizes, rule),
+        lambda programs: canonical_hash(programs, rule.has_final),
+        n,
+        testing,
     )
 
 
@@ -85,9 +88,9 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
     return Programs(left_NRL, right_NRK, final_NR, n_rules_N, letters_NA, n_letters_N)
 
 
-def likeness(programs: Programs, ordered: bool) -> Hashes:
+def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
     """A number for each program that does not depend on how its letters are named, nor, unless `ordered`, on the order
-    of its rules; see `machines.likeness`."""
+    of its rules; see `machines.canonical_hash`."""
     N, R, _ = programs.left_NRL.shape
     A = programs.letters_NA.shape[1]
     word_NRP = np.concatenate([programs.left_NRL, programs.right_NRK], 2)

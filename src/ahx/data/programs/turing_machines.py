@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Hashes, Ints, mix
-from ahx.data.split import draw_of_split
+from ahx.data.ragged import Ints
+from ahx.data.split import Hashes, draw_from_split, mix
 
 Bools = npt.NDArray[np.bool_]
 
@@ -39,7 +39,7 @@ class Machines(NamedTuple):
     symbols_NS: Ints  # likewise; symbol 0, the blank, is always the first
     n_symbols_N: Ints
 
-    def some(self, which: Ints | Bools) -> "Machines":
+    def select(self, which: Ints | Bools) -> "Machines":
         """Some of the machines, by number or by mask."""
         return Machines._make(part[which] for part in self)
 
@@ -67,7 +67,7 @@ def draw_machines(rng: np.random.Generator, n: int, sizes: Sizes, n_states: int,
     return Machines(write_NQS, move_NQS, target_NQS, has_rule_NQS, states_NQ, n_states_N, symbols_NS, n_symbols_N)
 
 
-def likeness(machines: Machines) -> Hashes:
+def canonical_hash(machines: Machines) -> Hashes:
     """A number for each machine that does not depend on how its states and symbols are named (the blank apart).
 
     Machines that are the same but for names have the same number, always; so a split by it keeps them together. Others
@@ -96,7 +96,7 @@ def draw_split(
     rng: np.random.Generator, n: int, sizes: Sizes, n_states: int, n_symbols: int, testing: bool
 ) -> Machines:
     """`n` machines of the training split, or of the one that is held out for testing."""
-    return draw_of_split(lambda m: draw_machines(rng, m, sizes, n_states, n_symbols), likeness, n, testing)
+    return draw_from_split(lambda m: draw_machines(rng, m, sizes, n_states, n_symbols), canonical_hash, n, testing)
 
 
 class Tapes(NamedTuple):

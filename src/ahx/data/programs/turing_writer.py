@@ -6,23 +6,14 @@ Where no rule fits, the configuration is written once more; there the run ends, 
 import numpy as np
 
 from ahx.data.programs.program_writer import MARKS, ProgramWriter, Runs, Tokens, shown_tokens
-from ahx.data.programs.turing_machines import Machines, Sizes, advance, draw_split, draw_tapes, likeness
-from ahx.data.spans import Hashes
+from ahx.data.programs.turing_machines import Machines, Sizes, advance, canonical_hash, draw_split, draw_tapes
+from ahx.data.split import Hashes
 from ahx.data.tokenizer import Token, Tokenizer
 from ahx.rules.interpreters.turing_interpreter import HALT, TuringInterpreter
 from ahx.rules.transducer import NEXT, Step
 
 
-def machine_vocabulary(rule: TuringInterpreter) -> Tokenizer:
-    """The tokens of all programs and configurations of `rule`: 158 for 8 states and 4 symbols."""
-    keys = [Token(f"{q}{s}:") for q in rule.states for s in rule.symbols]
-    actions = [Token(f"{s}{m}{q},") for s in rule.symbols for m in "LR" for q in rule.states + HALT]
-    heads = [q + s for q in rule.states + HALT for s in rule.symbols]
-    steps = [*(Step(cell, 1) for cell in [*rule.symbols, *heads]), *(Step(q + "0", 0) for q in rule.states + HALT)]
-    return Tokenizer([*MARKS, *keys, *actions, *(Token(*step) for step in [*steps, Step(NEXT)])], rule.start)
-
-
-class MachineWriter(ProgramWriter[Machines]):
+class TuringWriter(ProgramWriter[Machines]):
     """Turing machines and their tapes."""
 
     usual = Sizes()
@@ -32,7 +23,8 @@ class MachineWriter(ProgramWriter[Machines]):
     steps = 6
 
     def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
-        self.rule, self.tokenizer, number = rule, tokenizer, tokenizer.number
+        super().__init__(rule, tokenizer)
+        self.rule, number = rule, tokenizer.number
         states = rule.states + HALT
         self.key_QS = np.array([[number(f"{q}{s}:") for s in rule.symbols] for q in rule.states])
         self.action_SMQ = np.array([[[number(f"{s}{m}{q},") for q in states] for m in "LR"] for s in rule.symbols])
@@ -40,11 +32,20 @@ class MachineWriter(ProgramWriter[Machines]):
         self.head_QS = np.array([[number(q + s, 1) for s in rule.symbols] for q in states])
         self.grown_Q = np.array([number(q + "0", 0) for q in states])
 
+    @classmethod
+    def vocabulary(cls, rule: TuringInterpreter) -> Tokenizer:
+        """158 tokens for 8 states and 4 symbols."""
+        keys = [Token(f"{q}{s}:") for q in rule.states for s in rule.symbols]
+        actions = [Token(f"{s}{m}{q},") for s in rule.symbols for m in "LR" for q in rule.states + HALT]
+        cells = [*rule.symbols, *(q + s for q in rule.states + HALT for s in rule.symbols)]
+        steps = [*(Step(cell, 1) for cell in cells), *(Step(q + "0", 0) for q in rule.states + HALT), Step(NEXT)]
+        return Tokenizer([*MARKS, *keys, *actions, *(Token(*step) for step in steps)], rule.start)
+
     def draw(self, rng: np.random.Generator, n: int, sizes: Sizes, testing: bool) -> Machines:
         return draw_split(rng, n, sizes, self.rule.n_states, self.rule.n_symbols, testing)
 
-    def likeness(self, programs: Machines) -> Hashes:
-        return likeness(programs)
+    def canonical_hash(self, programs: Machines) -> Hashes:
+        return canonical_hash(programs)
 
     def longest_row(self, shape: Runs) -> int:
         runs, steps, (_, longest) = shape

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Ints, codes_of, offsets_of, places_of, text_of
+from ahx.data.ragged import Ints, codes_of, offsets_of, positions_of, text_of
 from ahx.errors import InputError
 
 _PLANTED_SHARE = 0.5
@@ -70,7 +70,7 @@ class Sampler:
         room = np.maximum(lengths - self._snippet_lengths[which], 0)
         places = rng.integers(0, room + 1)
         taken = np.minimum(self._snippet_lengths[which], lengths)
-        place = places_of(taken)
+        place = positions_of(taken)
         snippet_starts = offsets_of(self._snippet_lengths)[which]
         planted = self._snippet_codes[np.repeat(snippet_starts, taken) + place]
         codes[np.repeat(starts + places, taken) + place] = planted

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from ahx.rules.families.substitution import LeftToRight, Productions
+from ahx.rules.families.substitution import Productions, SubstitutionTransducer
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
 from ahx.rules.passes import repeated
 from ahx.rules.rule import Rule, check_growth, limited
@@ -62,7 +62,7 @@ class LSystem(Rule):
     @cached_property
     def _machine(self) -> Transducer | None:
         # One symbol on each left side: then rewriting all at once and rewriting from left to right are the same.
-        return repeated(LeftToRight(self.productions), self.generations)
+        return repeated(SubstitutionTransducer(self.productions), self.generations)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(left for left, _ in self.productions)

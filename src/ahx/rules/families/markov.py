@@ -72,7 +72,7 @@ class Markov(Rule):
 
     @cached_property
     def _machine(self) -> Transducer | None:
-        return repeated(OneRewrite(self.productions), self.max_steps)
+        return repeated(MarkovTransducer(self.productions), self.max_steps)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p.left for p in self.productions if p.left))
@@ -83,7 +83,7 @@ def _symbols(productions: Sequence[Production]) -> str:
 
 
 @dataclass(frozen=True)
-class OneRewrite:
+class MarkovTransducer:
     """The transducer: each pass is one rewriting.
 
     With several rules it first walks silently from right to left to learn which rule applies:

@@ -66,14 +66,14 @@ class Substitution(Rule):
 
     @cached_property
     def _machine(self) -> Transducer | None:
-        return repeated(LeftToRight(self.productions), self.passes)
+        return repeated(SubstitutionTransducer(self.productions), self.passes)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(left for left, _ in self.productions)
 
 
 @dataclass(frozen=True)
-class LeftToRight:
+class SubstitutionTransducer:
     """The transducer of endless passes: in state i, i letters of the right side at the cursor are written."""
 
     productions: Productions

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.families.turing_queue import TuringQueue
-from ahx.rules.families.turing_steps import LocalRewriting
 from ahx.rules.families.turing_table import HALTING_LETTERS, Table, action, read_table, symbols_of
+from ahx.rules.families.turing_transducer import TuringTransducer
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.passes import repeated
 from ahx.rules.queue_machine import QueueMachine
@@ -170,7 +170,7 @@ class TuringMachine(Rule):
 
     @cached_property
     def _machine(self) -> Transducer | None:
-        return repeated(LocalRewriting(self.table, self.blank, self.start), self.max_steps)
+        return repeated(TuringTransducer(self.table, self.blank, self.start), self.max_steps)
 
     def unlimited(self) -> "TuringMachine":
         return replace(self, max_steps=None)

@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TransducerTable(Rule):
+class TransducerRule(Rule):
     """A two-way transducer with a table; it sees only the cell under the cursor."""
 
     family = "transducer"
@@ -48,7 +48,7 @@ class TransducerTable(Rule):
     alphabet: str
 
     @classmethod
-    def read(cls, source: Source) -> "TransducerTable":
+    def read(cls, source: Source) -> "TransducerRule":
         source.no_words(EXAMPLE)
         source.check_options("alphabet", "start")
         if not source.entries:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.align import Alignment
+from ahx.data.alignment import Alignment
+from ahx.data.files.batched_transducer import BatchedTransducer
 from ahx.data.files.blocks import Block
-from ahx.data.samples.many_tapes import ManyTapes
-from ahx.data.spans import Ints, offsets_of, places_of, totals_of
-from ahx.data.teacher import AlignmentTeacher, MachineTeacher, PlainTeacher, Teacher
+from ahx.data.ragged import Ints, offsets_of, positions_of, totals_of
+from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, TransducerTeacher
 from ahx.rules.transducer import SILENT, Step
 
 _SILENT_CODE = 0  # a NUL is no symbol of a data file
@@ -26,13 +26,13 @@ class BlockSteps(NamedTuple):
     step: Callable[[int], Step]  # what a number stands for, in this block
 
 
-class StepFinder:
+class BatchedTeacher:
     """Finds the steps of blocks of lines."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
-        machine = teacher.rule.transducer() if isinstance(teacher, MachineTeacher) else None
-        self._tapes = None if machine is None else ManyTapes(machine)
+        machine = teacher.rule.transducer() if isinstance(teacher, TransducerTeacher) else None
+        self._tapes = None if machine is None else BatchedTransducer(machine)
 
     def find(self, block: Block) -> BlockSteps | None:
         """The steps of all lines, or None when a line must be looked at by itself: it contradicts the teacher, or its
@@ -56,11 +56,11 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
         return None
     if alignment.start == "right":
         ends = offsets_of(block.input_lengths)[1:]
-        written = written[np.repeat(ends, block.input_lengths) - 1 - places_of(block.input_lengths)]
+        written = written[np.repeat(ends, block.input_lengths) - 1 - positions_of(block.input_lengths)]
     # A symbol that writes nothing still takes a step, a silent one.
     taken = np.maximum(written, 1)
     last = np.cumsum(taken) - 1
-    done = places_of(taken) + 1
+    done = positions_of(taken) + 1
     done[last] = 0
     # The outputs of all lines, laid end to end, are the chunks laid end to end.
     codes = block.outputs
@@ -80,7 +80,7 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
     return BlockSteps(totals_of(taken, block.input_lengths), done * width + codes, step)
 
 
-def _run(block: Block, tapes: ManyTapes) -> BlockSteps | None:
+def _run(block: Block, tapes: BatchedTransducer) -> BlockSteps | None:
     found = tapes.run(block.inputs, block.input_lengths)
     if found is None:
         return None

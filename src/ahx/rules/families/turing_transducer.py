@@ -12,7 +12,7 @@ from ahx.rules.transducer import NEXT, RIGHT_EDGE, STOP, Step
 
 
 @dataclass(frozen=True)
-class LocalRewriting:
+class TuringTransducer:
     """The transducer: each pass copies the configuration and rewrites the two or three cells at the state's letter.
 
       ""      no letter met yet                "1", "2"  letters written of the new cells

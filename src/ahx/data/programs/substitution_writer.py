@@ -1,73 +1,15 @@
-"""Programs of rules that rewrite strings as tokens, and what each step of a substitution writes.
-
-Whole batches at once, as `ahx.rules` has it for one string; tests hold the two together.
-"""
-
-from abc import abstractmethod
-from typing import NamedTuple
+"""Substitutions as tokens, and what each of their steps writes; whole batches at once."""
 
 import numpy as np
 
-from ahx.data.programs.program_writer import Bools, ProgramWriter, Runs, Tokens, shown_tokens
-from ahx.data.programs.string_programs import Programs, Sizes, Strings, draw_split, draw_strings, joined, likeness
-from ahx.data.spans import Hashes, Ints
+from ahx.data.programs.program_writer import Bools, Runs
+from ahx.data.programs.string_programs import Programs, Strings, joined
+from ahx.data.programs.string_writer import StringWriter, Written
+from ahx.data.ragged import Ints
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.interpreters.string_interpreter import END, MOST_WRITTEN, PLACES, StringInterpreter
 from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
-from ahx.rules.transducer import SILENT
-
-
-class Written(NamedTuple):
-    """One step of M runs: its tokens, those that are shown, and the strings that it leaves."""
-
-    tokens_MX: Ints
-    shown_MX: Bools
-    strings: Strings
-
-
-class StringWriter(ProgramWriter[Programs]):
-    """Programs of rules that rewrite strings, and their runs."""
-
-    usual = training = Sizes()
-    small = Sizes((2, 3), (1, 2))
-    steps = 2
-
-    def __init__(self, rule: StringInterpreter, tokenizer: Tokenizer) -> None:
-        self.rule, self.tokenizer = rule, tokenizer
-        self.input_A = np.array([tokenizer.number(letter, 1) for letter in rule.letters])
-
-    @abstractmethod
-    def pieces(self, programs: Programs) -> tuple[Ints, Bools]:
-        """The tokens of each rule, and which there are: (N, R, X)."""
-
-    @abstractmethod
-    def step(self, programs: Programs, strings: Strings) -> Written:
-        """The next step of each run. NEXT is not among its tokens."""
-
-    def draw(self, rng: np.random.Generator, n: int, sizes: Sizes, testing: bool) -> Programs:
-        return draw_split(rng, n, sizes, self.rule, testing)
-
-    def likeness(self, programs: Programs) -> Hashes:
-        return likeness(programs, self.rule.has_final)
-
-    def rules(self, rng: np.random.Generator, programs: Programs) -> list[Tokens]:
-        tokens_NRX, shown_NRX = self.pieces(programs)
-        N, R, _ = tokens_NRX.shape
-        if not self.rule.has_final:  # otherwise the order counts
-            order = rng.random((N, R)).argsort(1)[..., None]
-            tokens_NRX, shown_NRX = np.take_along_axis(tokens_NRX, order, 1), np.take_along_axis(shown_NRX, order, 1)
-        return shown_tokens(tokens_NRX.reshape(N, -1), shown_NRX.reshape(N, -1))
-
-    def runs(self, rng: np.random.Generator, programs: Programs, shape: Runs) -> list[Tokens]:
-        strings = draw_strings(rng, programs, shape.lengths)
-        (M, W), marks, shown = strings.cells_MW.shape, self.tokenizer, np.ones((len(strings.length_M), 1), bool)
-        parts = [np.full((M, 1), marks.configuration), self.input_A[strings.cells_MW], np.full((M, 1), marks.separator)]
-        masks = [shown, np.arange(W) < strings.length_M[:, None], shown]
-        for _ in range(shape.steps):
-            tokens_MX, shown_MX, strings = self.step(programs, strings)
-            parts += [tokens_MX, np.full((M, 1), marks.stop)]
-            masks += [shown_MX, shown]
-        return shown_tokens(np.concatenate(parts, 1), np.concatenate(masks, 1))
+from ahx.rules.transducer import SILENT, Step
 
 
 class SubstitutionWriter(StringWriter):
@@ -84,6 +26,11 @@ class SubstitutionWriter(StringWriter):
                 self.piece_AKBZ[at] = number(*token)
         self.last_A = np.array([number(letter, 1) for letter in (*letters, SILENT)])
         self.waits_KA = np.array([[number(letter, 0, k) for letter in letters] for k in PLACES[1:]])
+
+    @staticmethod
+    def steps_of(rule: StringInterpreter) -> list[Step]:
+        waits = [Step(letter, 0, k) for letter in rule.letters for k in PLACES[1:]]
+        return [*(Step(letter, 1) for letter in rule.letters), *waits, Step(SILENT, 1)]
 
     def pieces(self, programs: Programs) -> tuple[Ints, Bools]:
         left_NR1, right_NRK = programs.left_NRL[:, :, :1], programs.right_NRK

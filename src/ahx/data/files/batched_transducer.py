@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.spans import Codes, Ints, distinct, inside, offsets_of
+from ahx.data.ragged import Codes, Ints, distinct, inside, offsets_of
 from ahx.errors import InputError
 from ahx.rules.transducer import LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
 
@@ -28,7 +28,7 @@ class Tapes(NamedTuple):
     views: list[tuple[str, ...]]  # by that number
 
 
-class ManyTapes:
+class BatchedTransducer:
     """Runs `machine` on many inputs. `steps` lists the steps seen so far, in the order of their numbers."""
 
     def __init__(self, machine: Transducer) -> None:

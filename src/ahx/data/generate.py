@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from ahx.data.files.blocks import MAX_LINE_BYTES
 from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
-from ahx.data.samples.pool import listable, repeat, split_all, spread
+from ahx.data.samples.enumeration import listable, repeat, split_all, spread
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import Hashes, hash_texts, held_out
+from ahx.data.split import Hashes, hash_texts, held_out
 from ahx.errors import InputError
 from ahx.files.atomic import atomic_files
 from ahx.rules.rule import Rule

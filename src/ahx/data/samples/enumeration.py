@@ -6,7 +6,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import VALIDATION_FRACTION, hash_texts, held_out
+from ahx.data.split import VALIDATION_FRACTION, hash_texts, held_out
 
 # Up to this size, listing all strings beats drawing some and discarding those that are not wanted.
 _LISTABLE_STRINGS, _LISTABLE_SYMBOLS = 1 << 17, 1 << 22

@@ -1,62 +1,13 @@
-"""Pieces of a queue, and the right words for their windows: what a model of a queue machine is trained on.
-
-A piece is a few windows that follow each other. All windows are known, so there is nothing to hold out: what is asked
-of the model in the end is every one of them (see `ahx.model.certificate`).
-"""
+"""Every question that a model of a queue machine can be asked: which windows come up, and after which tokens."""
 
 from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from ahx.data.ragged import Ints
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.queue_machine import Cells, QueueMachine
-
-_WINDOWS_IN_A_PIECE = 6
-_TRAINING, _VALIDATION = 0, 1
-
-Ints = npt.NDArray[np.int64]
-
-
-class QueueSamples:
-    """Rows `<` piece `>` words, each a function of (seed, step)."""
-
-    def __init__(self, machine: QueueMachine, tokenizer: Tokenizer, seed: int) -> None:
-        self._machine, self._tokenizer, self._seed = machine, tokenizer, seed
-        self._views = list(machine.steps_of)
-        self._taken = [tokenizer.encode_steps(steps) for steps in machine.steps_of.values()]
-        self._following = following(machine)
-        self._variants = variants(machine, tokenizer)
-
-    @property
-    def longest_row(self) -> int:
-        """Tokens in the longest row there can be."""
-        cells = self._machine.window + (_WINDOWS_IN_A_PIECE - 1) * self._machine.deleted
-        return 2 + cells + _WINDOWS_IN_A_PIECE * max(map(len, self._taken))
-
-    def batch(self, step: int, batch_size: int) -> list[npt.NDArray[np.uint16]]:
-        """Token rows for training step `step`."""
-        rng = np.random.default_rng((self._seed, _TRAINING, step))
-        return [self._row(rng) for _ in range(batch_size)]
-
-    def validation(self, n: int) -> list[npt.NDArray[np.uint16]]:
-        rng = np.random.default_rng((self._seed, _VALIDATION))
-        return [self._row(rng) for _ in range(n)]
-
-    def _row(self, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-        draws = iter(rng.random(2 * _WINDOWS_IN_A_PIECE * (self._machine.window + 1)).tolist())
-        at = int(next(draws) * len(self._views))
-        cells, words = list(self._views[at]), list(self._taken[at])
-        for _ in range(_WINDOWS_IN_A_PIECE - 1):
-            after = self._following[at]
-            if words[-1] == self._tokenizer.stop or not after:
-                break
-            at = after[int(next(draws) * len(after))]
-            cells += self._views[at][-self._machine.deleted :]
-            words += self._taken[at]
-        shown = [own[int(next(draws) * len(own))] for own in (self._variants[cell] for cell in cells)]
-        return np.array([self._tokenizer.begin, *shown, self._tokenizer.separator, *words], dtype=np.uint16)
 
 
 def variants(machine: QueueMachine, tokenizer: Tokenizer) -> dict[str, list[int]]:
