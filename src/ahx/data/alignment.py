@@ -43,7 +43,7 @@ class Alignment:
         return all(s in self.lengths for s in text) and sum(map(self.lengths.__getitem__, text)) == len(output)
 
     def chunks(self, text: str, output: str) -> Iterator[tuple[int, str]]:
-        """The places of `text` in the order in which they are read, each with what it writes.
+        """The positions of `text` in reading order, each with what it writes.
 
         Raises InputError when the output has another length than the alignment expects.
         """
@@ -53,9 +53,9 @@ class Alignment:
                 f"each symbol gives {', '.join(f'{symbol}: {n}' for symbol, n in list(self.lengths.items())[:30])}"
             )
         at = 0
-        for place in range(len(text)) if self.start == "left" else range(len(text) - 1, -1, -1):
-            length = self.lengths[text[place]]
-            yield place, output[at : at + length]
+        for position in range(len(text)) if self.start == "left" else range(len(text) - 1, -1, -1):
+            length = self.lengths[text[position]]
+            yield position, output[at : at + length]
             at += length
 
     def steps(self, text: str, output: str) -> list[Step]:
@@ -123,10 +123,10 @@ def _uncertainty(alignment: Alignment, pairs: Sequence[tuple[str, str]]) -> tupl
     by_symbol: dict[str, Counter[str]] = defaultdict(Counter)
     by_window: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     for text, output in pairs:
-        for place, chunk in alignment.chunks(text, output):
-            symbol = text[place]
+        for position, chunk in alignment.chunks(text, output):
+            symbol = text[position]
             by_symbol[symbol][chunk] += 1
-            by_window[text[place - 1 : place], symbol, text[place + 1 : place + 2]][chunk] += 1
+            by_window[text[position - 1 : position], symbol, text[position + 1 : position + 2]][chunk] += 1
     alone = _conditional_entropy(by_symbol.values())
     # A function of the symbol beats everything; otherwise only the wider window counts. A window that was seen once
     # tells nothing, and if all were, then nothing is known but what the symbol says.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ahx.data.alignment import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
-from ahx.rules.interpreters.interpreter import Interpreter, Piece
+from ahx.rules.interpreters.interpreter import Interpreter, PromptToken
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Start, Step, Transducer, run, written
 
@@ -200,8 +200,8 @@ def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_curs
     return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
 
 
-def prompt_of(teacher: Teacher, text: str) -> Sequence[str | Piece]:
-    """What `Tokenizer.encode_input` takes for an input: its symbols, or the pieces of a program and a configuration."""
+def prompt_of(teacher: Teacher, text: str) -> Sequence[str | PromptToken]:
+    """What `Tokenizer.encode_input` takes for an input: its symbols, or the tokens of a program and a configuration."""
     return teacher.rule.prompt(text) if isinstance(teacher, ProgramTeacher) else text
 
 

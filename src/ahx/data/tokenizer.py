@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
-from ahx.rules.interpreters.interpreter import Piece
+from ahx.rules.interpreters.interpreter import PromptToken
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import NEXT, STOP, Start, Step
 
@@ -91,7 +91,7 @@ class Tokenizer:
         """The number of a token. Raises KeyError when there is no such token."""
         return self._number[Token(symbol, move, state)]
 
-    def encode_input(self, text: Sequence[str | Piece]) -> list[int]:
+    def encode_input(self, text: Sequence[str | PromptToken]) -> list[int]:
         """`<` text `>`, where `text` is a string or a list of cells; with a program, what `Interpreter.prompt` gives.
 
         Raises InputError for an unknown symbol.

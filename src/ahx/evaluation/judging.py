@@ -4,7 +4,7 @@ A sample is an input and its right output, both strings. The model is right if a
 input, writes exactly the right output and stops, within a limit of tokens.
 
 Nobody has to decode to know that most answers are right. The teacher turns the sample into the steps that spell the
-output. If the model, shown these steps, prefers the right one at every place, decoding writes these very steps (see
+output. If the model, shown these steps, prefers the right one at every position, decoding writes these very steps (see
 `ahx.model.scoring`), and they spell the right output: right, in one pass. The converse does not hold. A model that
 strays from the teacher's path may still spell the same string (it moves first and writes later, say), so a failure on
 the path proves nothing about the string. Therefore everything that is not proved right is decoded for real:

@@ -156,7 +156,7 @@ def _lines_of(failure: Failure) -> Iterator[str]:
 
 
 def describe(expected: str, got: str, at: int) -> str:
-    """What is wrong at place `at`, the first where the two strings differ."""
+    """What is wrong at position `at`, the first where the two strings differ."""
     if got == expected:
         return "right so far, but the model did not stop"
     if at == len(got):
@@ -167,7 +167,7 @@ def describe(expected: str, got: str, at: int) -> str:
 
 
 def excerpt(text: str, at: int) -> str:
-    """The part of `text` around place `at` that fits a line; control characters become visible."""
+    """The part of `text` around position `at` that fits a line; control characters become visible."""
     first = _first_shown(at)
     shown = text[first : first + _WIDTH]
     before, after = "..." if first else "", "..." if len(text) > first + _WIDTH else ""
@@ -175,7 +175,7 @@ def excerpt(text: str, at: int) -> str:
 
 
 def caret(text: str, at: int) -> int:
-    """The column of place `at` in `excerpt`, from 0."""
+    """The column of position `at` in `excerpt`, from 0."""
     first = _first_shown(at)
     return width(excerpt(text, at)[: at - first + (3 if first else 0)])
 

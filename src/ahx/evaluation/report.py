@@ -49,9 +49,9 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def first_difference(expected: str, got: str) -> int:
-    """The first place, from 0, where two strings differ; the length of the shorter one where it begins the other."""
-    places = (i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
-    return next(places, min(len(expected), len(got)))
+    """The first position, from 0, where two strings differ; the length of the shorter one where it begins the other."""
+    positions = (i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
+    return next(positions, min(len(expected), len(got)))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Failure:
 
     @property
     def position(self) -> int | None:
-        """The place of the first wrong symbol, from 0; None when the model could not be asked."""
+        """The position of the first wrong symbol, from 0; None when the model could not be asked."""
         return None if self.got is None else first_difference(self.expected, self.got)
 
 

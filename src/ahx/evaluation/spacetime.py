@@ -44,7 +44,7 @@ class Diagram:
         self._count += 1
 
     def grid(self) -> list[list[int]]:
-        """Cells as numbers: -2 outside of the tape, -1 under the head, else the place of the symbol in `symbols`."""
+        """Cells as numbers: -2 outside of the tape, -1 under the head, else the position of the symbol in `symbols`."""
         rows = self.rows[:: -(-len(self.rows) // self.most)] if self.rows else []
         cells = [(begin, _numbers(text, self.symbols)) for begin, text in rows]
         left = min((begin for begin, _ in cells), default=0)

@@ -1,8 +1,8 @@
 """How often an interpreter errs: single steps of programs that it has never seen, counted and bounded.
 
-A row is a program and some runs: configuration after configuration. Each step of a run is a question of its own, asked
-after the right steps before it. The model is right if it prefers the right token at every place of the step, for then
-decoding writes just these. Nothing here knows what the programs are: Turing machines, or rules that rewrite strings.
+A row is a program and some runs: configuration after configuration. Each step of a run is judged by itself, after the
+right steps before it. The model is right if it prefers the right token at every position of the step, for then decoding
+writes exactly these. The kind of program does not matter here.
 """
 
 import math
@@ -118,9 +118,9 @@ def _force(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes:
         report.margin = min(report.margin, float(margin_R.min()))
         for number in wrong[: max(0, n_mistakes - len(report.mistakes))]:
             own = (step_R == number).nonzero()[:, 0]
-            place = int(batch.scored_R[own[0]])  # of the mark before the step
-            row = batch.tokens_BT[place // batch.tokens_BT.shape[1]].tolist()
-            at = place % batch.tokens_BT.shape[1]
+            position = int(batch.scored_R[own[0]])  # of the mark before the step
+            row = batch.tokens_BT[position // batch.tokens_BT.shape[1]].tolist()
+            at = position % batch.tokens_BT.shape[1]
             begin = max(i for i in range(at) if row[i] in _marks(tokenizer))
             report.mistakes.append(
                 Mistake(

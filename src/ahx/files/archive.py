@@ -71,11 +71,11 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
                 if member.size > left:
                     raise _Unfit(f"holds {member.name!r} of {member.size:,} bytes, and the disk has {left:,} free")
                 left -= member.size
-                place = folder.joinpath(*parts)
-                place.parent.mkdir(parents=True, exist_ok=True)
+                target_path = folder.joinpath(*parts)
+                target_path.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member)
                 assert source is not None
-                with open(place, "xb") as target:
+                with open(target_path, "xb") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
             assert tar.fileobj is not None
             while rest := tar.fileobj.read(_CHUNK):  # to the end, where the checksum is

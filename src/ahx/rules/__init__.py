@@ -6,7 +6,7 @@
 small machines whose steps a model is taught.
 """
 
-from ahx.rules.parse import FAMILIES, parse_rule, rule_of_a_model
+from ahx.rules.parse import parse_rule, rule_of_a_model
 from ahx.rules.preset import Preset
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
@@ -25,7 +25,6 @@ from ahx.rules.transducer import (
 
 __all__ = [
     "DEFAULT_STEP_LIMIT",
-    "FAMILIES",
     "LEFT_EDGE",
     "NEXT",
     "RIGHT_EDGE",

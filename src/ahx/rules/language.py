@@ -111,9 +111,9 @@ class Source:
         column = at - first
         shift = max(0, column - _SHOWN // 2)
         shown = masked(re.sub(r"\s", " ", line[shift : shift + _SHOWN]))
-        place = f" (line {self.text.count(chr(10), 0, at) + 1})" if "\n" in self.text.strip() else ""
+        line_number = f" (line {self.text.count(chr(10), 0, at) + 1})" if "\n" in self.text.strip() else ""
         caret = " " * width(shown[: column - shift]) + "^"
-        raise InputError(f"cannot read the rule{place}: {message}\n  {shown}\n  {caret}")
+        raise InputError(f"cannot read the rule{line_number}: {message}\n  {shown}\n  {caret}")
 
     def symbols(self, words: tuple[Word, ...]) -> str:
         """One side of an entry that is a plain string: at most one word."""

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
-from ahx.rules.passes import spelled
-from ahx.rules.transducer import RIGHT_EDGE, STOP, Step
+from ahx.rules.transducer import RIGHT_EDGE, STOP, Step, spelled
 
 Cells = tuple[str, ...]
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from ahx.errors import InputError
 from ahx.rules.queue_machine import QueueMachine
@@ -42,10 +43,14 @@ class Rule(ABC):
 
     def transducer(self) -> Transducer | None:
         """The transducer that computes the rule step by step, or None when none is known."""
+        return self._transducer
+
+    @cached_property
+    def _transducer(self) -> Transducer | None:
         return None
 
     def queue(self) -> QueueMachine | None:
-        """The rule, step after step without end, as a machine whose memory is a queue; None where it is none."""
+        """The rule, step after step without end, as a queue machine; None when none is known."""
         return None
 
     def unlimited(self) -> "Rule":
@@ -54,8 +59,8 @@ class Rule(ABC):
 
     def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step] | None:
         """The transducer's steps on `text`, or None when the rule has no transducer."""
-        machine = self.transducer()
-        return None if machine is None else list(run(machine, text, limit))
+        transducer = self.transducer()
+        return None if transducer is None else list(run(transducer, text, limit))
 
     def snippets(self) -> tuple[str, ...]:
         """Strings that make something happen, such as left-hand sides: samplers plant them in random inputs."""

@@ -74,7 +74,7 @@ class CompiledStep(TrainingStep):
     """The same step as one compiled graph: forward, backward, clipping and update.
 
     The first step takes from seconds to minutes; after that small models run about twice as fast. Graphs want fixed
-    shapes, so all batches are padded to `length` tokens and every place is scored, with weight 0 outside the output.
+    shapes, so all batches are padded to `length` tokens and every position is scored, with weight 0 outside the output.
     """
 
     def __init__(self, *args: object, length: int, **kwargs: object) -> None:

@@ -1,6 +1,6 @@
 """The steps of all lines of a block at once, for each kind of teacher: exactly those that `teacher.steps` gives.
 
-Plain steps and those of an alignment follow from lengths alone; a machine is run on many tapes together.
+Plain steps and those of an alignment follow from lengths alone; a transducer runs on many inputs at once.
 """
 
 from collections.abc import Callable
@@ -27,22 +27,22 @@ class BlockSteps(NamedTuple):
 
 
 class BatchedTeacher:
-    """Finds the steps of blocks of lines."""
+    """A teacher for whole blocks of lines."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
-        machine = teacher.rule.transducer() if isinstance(teacher, TransducerTeacher) else None
-        self._tapes = None if machine is None else BatchedTransducer(machine)
+        transducer = teacher.rule.transducer() if isinstance(teacher, TransducerTeacher) else None
+        self._transducer = None if transducer is None else BatchedTransducer(transducer)
 
-    def find(self, block: Block) -> BlockSteps | None:
-        """The steps of all lines, or None when a line must be looked at by itself: it contradicts the teacher, or its
-        machine runs for very long or reads what it has written."""
+    def steps(self, block: Block) -> BlockSteps | None:
+        """The steps of all lines, or None when a line must be taught by itself: it contradicts the teacher, or its
+        transducer runs for very long or reads what it has written."""
         match self._teacher:
             case PlainTeacher():
                 return BlockSteps(block.output_lengths, block.outputs.astype(np.int64), lambda code: Step(chr(code)))
             case AlignmentTeacher(alignment):
                 return _aligned(block, alignment)
-        return None if self._tapes is None else _run(block, self._tapes)
+        return None if self._transducer is None else _run(block, self._transducer)
 
 
 def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
@@ -80,13 +80,13 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
     return BlockSteps(totals_of(taken, block.input_lengths), done * width + codes, step)
 
 
-def _run(block: Block, tapes: BatchedTransducer) -> BlockSteps | None:
-    found = tapes.run(block.inputs, block.input_lengths)
+def _run(block: Block, transducer: BatchedTransducer) -> BlockSteps | None:
+    found = transducer.run(block.inputs, block.input_lengths)
     if found is None:
         return None
     per_line, numbers = found
-    written = tapes.written(numbers)
+    written = transducer.written(numbers)
     lengths = totals_of((written > 0).astype(np.int64), per_line)
     if not np.array_equal(lengths, block.output_lengths) or not np.array_equal(written[written > 0], block.outputs):
         return None
-    return BlockSteps(per_line, numbers, tapes.steps.__getitem__)
+    return BlockSteps(per_line, numbers, transducer.steps.__getitem__)

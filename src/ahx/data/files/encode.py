@@ -32,21 +32,21 @@ class Encoder:
                 "use fewer symbols or states"
             )
         self._teacher, self._tokenizer = teacher, tokenizer
-        self._finder = BatchedTeacher(teacher)
+        self._batched = BatchedTeacher(teacher)
         self._number = {token: at for at, token in enumerate(tokenizer.tokens)}
         self._stop = self._number[Token(*Step(STOP))]
         self._remembered: dict[tuple[str, str], Tokens] = {}
 
     def encode(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:
         """The rows of all lines laid end to end, and the length of each; lines without a row go to `problems`."""
-        steps = self._finder.find(block)
+        steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)
         return self._one_by_one(block, problems) if rows is None else rows
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
         """The rows of all pairs of input and output; None when one must be looked at by itself."""
         block = block_of(pairs)
-        steps = self._finder.find(block)
+        steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)
         return None if rows is None else FlatRows(*rows)
 
@@ -73,10 +73,10 @@ class Encoder:
         rows[end - 1] = self._stop
         return rows, row_lengths
 
-    def _table(self, places: list[int], tokens: list[Token]) -> Tokens:
-        """An array that has the number of each token at its place."""
-        table = np.zeros(max(places, default=0) + 1, dtype=np.uint16)
-        table[places] = [self._number[token] for token in tokens]
+    def _table(self, positions: list[int], tokens: list[Token]) -> Tokens:
+        """An array that has the number of each token at its position."""
+        table = np.zeros(max(positions, default=0) + 1, dtype=np.uint16)
+        table[positions] = [self._number[token] for token in tokens]
         return table
 
     def _one_by_one(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:

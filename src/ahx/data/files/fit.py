@@ -107,7 +107,7 @@ class _Vocabulary:
     """The input symbols and steps seen so far."""
 
     def __init__(self, teacher: Teacher) -> None:
-        self._teacher, self._finder = teacher, BatchedTeacher(teacher)
+        self._teacher, self._batched = teacher, BatchedTeacher(teacher)
         self._symbols: set[str] = set()
         self._steps: set[Step] = set()
         self._done: set[tuple[str, str]] = set()
@@ -117,7 +117,7 @@ class _Vocabulary:
 
     def add(self, block: Block, problems: Problems) -> list[tuple[str, str]]:
         """Take in the lines of `block`; lines that contradict an alignment are handed back, up to 1,000."""
-        steps = self._finder.find(block)
+        steps = self._batched.steps(block)
         if steps is not None:
             self._symbols.update(map(chr, distinct(block.inputs)))
             self._steps.update(map(steps.step, distinct(steps.numbers)))

@@ -1,7 +1,7 @@
-"""Random rules of strings, many programs at once: the rules, which programs are the same but for letters, and strings.
+"""Random programs that rewrite strings, in batches: their rules, their hashes up to renaming, and strings.
 
-A batch of N programs is a few arrays over (program, rule, place in a word). Letters are numbered as they are named: 0
-is A; -1 is no letter.
+A batch of N programs is a few arrays over (program, rule, position in a word). Letters are numbered in alphabetical
+order: 0 is A; -1 is padding.
 """
 
 from typing import NamedTuple
@@ -90,7 +90,7 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
 
 def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
     """A number for each program that does not depend on how its letters are named, nor, unless `ordered`, on the order
-    of its rules; see `machines.canonical_hash`."""
+    of its rules; see `turing_machines.canonical_hash`."""
     N, R, _ = programs.left_NRL.shape
     A = programs.letters_NA.shape[1]
     word_NRP = np.concatenate([programs.left_NRL, programs.right_NRK], 2)
@@ -103,7 +103,7 @@ def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
         color_NRP = np.take_along_axis(color_NA, (word_NRP % (A + 1)).reshape(N, -1), 1).reshape(word_NRP.shape)
         rule_NR = mix(mix(color_NRP + place_P).sum(2, dtype=np.uint64) + number_R + programs.final_NR.astype(np.uint64))
         rule_NR = np.where(programs.has_rule_NR, rule_NR, np.uint64(0))
-        # Each letter gathers the rules in which it occurs, with the place where.
+        # Each letter gathers the rules in which it occurs, with the position where.
         seen_NRP = mix(rule_NR[..., None] + place_P)
         gathered_NA = np.zeros((N, A + 1), np.uint64)
         rows = np.repeat(np.arange(N), R * P)
@@ -139,8 +139,8 @@ def _plant(rng: np.random.Generator, programs: Programs, cells_MW: Ints, length_
     left_ML = programs.left_NRL[np.arange(M), which]
     long_M = (left_ML >= 0).sum(1)
     begin_M = (rng.random(M) * (length_M - long_M + 1)).astype(np.int64)
-    m, place = np.nonzero((left_ML >= 0) & ((length_M >= long_M) & (rng.random(M) < _PLANTED_SHARE))[:, None])
-    cells_MW[m, begin_M[m] + place] = left_ML[m, place]
+    m, position = np.nonzero((left_ML >= 0) & ((length_M >= long_M) & (rng.random(M) < _PLANTED_SHARE))[:, None])
+    cells_MW[m, begin_M[m] + position] = left_ML[m, position]
 
 
 def joined(cells_MX: Ints, kept_MX: Bools, ended_M: Bools) -> Strings:

@@ -39,7 +39,7 @@ class StringWriter(ProgramWriter[Programs]):
 
     @classmethod
     def vocabulary(cls, rule: StringInterpreter) -> Tokenizer:
-        rules = (Token(*own) for number, production in _rules(rule) for own in rule.pieces(number, production))
+        rules = (Token(*own) for number, production in _rules(rule) for own in rule.rule_tokens(number, production))
         steps = (Token(*step) for step in [*cls.steps_of(rule), Step(NEXT)])
         return Tokenizer(list(dict.fromkeys([*MARKS, *rules, *steps])), rule.start)
 
@@ -49,7 +49,7 @@ class StringWriter(ProgramWriter[Programs]):
         """Every step that a run can take, but for NEXT."""
 
     @abstractmethod
-    def pieces(self, programs: Programs) -> tuple[Ints, Bools]:
+    def rule_tokens(self, programs: Programs) -> tuple[Ints, Bools]:
         """The tokens of each rule, and which there are: (N, R, X)."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class StringWriter(ProgramWriter[Programs]):
         return canonical_hash(programs, self.rule.has_final)
 
     def rules(self, rng: np.random.Generator, programs: Programs) -> list[Tokens]:
-        tokens_NRX, shown_NRX = self.pieces(programs)
+        tokens_NRX, shown_NRX = self.rule_tokens(programs)
         N, R, _ = tokens_NRX.shape
         if not self.rule.has_final:  # otherwise the order counts
             order = rng.random((N, R)).argsort(1)[..., None]

@@ -7,7 +7,7 @@ from ahx.data.programs.string_programs import Programs, Strings, joined
 from ahx.data.programs.string_writer import StringWriter, Written
 from ahx.data.ragged import Ints
 from ahx.data.tokenizer import Tokenizer
-from ahx.rules.interpreters.string_interpreter import END, MOST_WRITTEN, PLACES, StringInterpreter
+from ahx.rules.interpreters.string_interpreter import END, LETTER_NAMES, MOST_WRITTEN, StringInterpreter
 from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
 from ahx.rules.transducer import SILENT, Step
 
@@ -18,26 +18,26 @@ class SubstitutionWriter(StringWriter):
     def __init__(self, rule: SubstitutionInterpreter, tokenizer: Tokenizer) -> None:
         super().__init__(rule, tokenizer)
         A, letters, number = rule.n_letters, rule.letters, tokenizer.number
-        self.piece_AKBZ = np.zeros((A, MOST_WRITTEN, A + 1, 2), np.int64)  # letter -1, the last, is no letter
+        self.token_AKBZ = np.zeros((A, MOST_WRITTEN, A + 1, 2), np.int64)  # letter -1, the last, is no letter
         for token in tokenizer.tokens:
             if token.move is None and token.state:
                 left, k, letter, last = list(token.state)
-                at = letters.index(left), PLACES.index(k), letters.find(letter), int(last == END)
-                self.piece_AKBZ[at] = number(*token)
+                at = letters.index(left), LETTER_NAMES.index(k), letters.find(letter), int(last == END)
+                self.token_AKBZ[at] = number(*token)
         self.last_A = np.array([number(letter, 1) for letter in (*letters, SILENT)])
-        self.waits_KA = np.array([[number(letter, 0, k) for letter in letters] for k in PLACES[1:]])
+        self.waits_KA = np.array([[number(letter, 0, k) for letter in letters] for k in LETTER_NAMES[1:]])
 
     @staticmethod
     def steps_of(rule: StringInterpreter) -> list[Step]:
-        waits = [Step(letter, 0, k) for letter in rule.letters for k in PLACES[1:]]
+        waits = [Step(letter, 0, k) for letter in rule.letters for k in LETTER_NAMES[1:]]
         return [*(Step(letter, 1) for letter in rule.letters), *waits, Step(SILENT, 1)]
 
-    def pieces(self, programs: Programs) -> tuple[Ints, Bools]:
+    def rule_tokens(self, programs: Programs) -> tuple[Ints, Bools]:
         left_NR1, right_NRK = programs.left_NRL[:, :, :1], programs.right_NRK
         at_K = np.arange(MOST_WRITTEN)
         long_NR1 = (right_NRK >= 0).sum(2, keepdims=True)
         has_NRK = programs.has_rule_NR[..., None] & (at_K < np.maximum(long_NR1, 1))
-        tokens_NRK = self.piece_AKBZ[left_NR1, at_K, right_NRK, (at_K >= long_NR1 - 1).astype(np.int64)]
+        tokens_NRK = self.token_AKBZ[left_NR1, at_K, right_NRK, (at_K >= long_NR1 - 1).astype(np.int64)]
         return tokens_NRK, has_NRK
 
     def step(self, programs: Programs, strings: Strings) -> Written:

@@ -17,7 +17,7 @@ class Sampler:
     """Draws strings over `alphabet` with `min_len` to `max_len` symbols.
 
     Lengths are uniform, so that long strings are not starved; symbols are uniform. With `snippets` (such as the
-    left-hand sides of a rule), half of the strings get one to three of them at random places, cut at the end of the
+    left-hand sides of a rule), half of the strings get one to three of them at random positions, cut at the end of the
     string: a left-hand side of five letters out of 26 would otherwise hardly ever occur.
 
     Raises InputError for an empty or repeating alphabet, or lengths that no string has.
@@ -68,9 +68,9 @@ class Sampler:
         """Write one random snippet into each of the strings of `codes` that begin at `starts`."""
         which = rng.integers(0, len(self.snippets), len(starts))
         room = np.maximum(lengths - self._snippet_lengths[which], 0)
-        places = rng.integers(0, room + 1)
+        positions = rng.integers(0, room + 1)
         taken = np.minimum(self._snippet_lengths[which], lengths)
-        place = positions_of(taken)
+        within = positions_of(taken)
         snippet_starts = offsets_of(self._snippet_lengths)[which]
-        planted = self._snippet_codes[np.repeat(snippet_starts, taken) + place]
-        codes[np.repeat(starts + places, taken) + place] = planted
+        planted = self._snippet_codes[np.repeat(snippet_starts, taken) + within]
+        codes[np.repeat(starts + positions, taken) + within] = planted

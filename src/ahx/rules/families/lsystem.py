@@ -10,9 +10,8 @@ from functools import cached_property
 
 from ahx.rules.families.substitution import Productions, SubstitutionTransducer
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated
 from ahx.rules.rule import Rule, check_growth, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer, repeated
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,8 @@ class LSystem(Rule):
             text = text.translate(table)
             yield text
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
+    def _transducer(self) -> Transducer | None:
         # One symbol on each left side: then rewriting all at once and rewriting from left to right are the same.
         return repeated(SubstitutionTransducer(self.productions), self.generations)
 

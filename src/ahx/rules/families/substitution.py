@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import Literal
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated, spelled, starts_with
 from ahx.rules.rule import Rule, check_growth, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer, repeated, spelled, starts_with
 
 Productions = tuple[tuple[str, str], ...]  # (left side, right side), in the order of the rule's text
 
@@ -61,11 +60,8 @@ class Substitution(Rule):
             text = pattern.sub(lambda found: rights[found[0]], text)
             yield text
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
+    def _transducer(self) -> Transducer | None:
         return repeated(SubstitutionTransducer(self.productions), self.passes)
 
     def snippets(self) -> tuple[str, ...]:

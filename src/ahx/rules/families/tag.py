@@ -15,10 +15,9 @@ from typing import Literal
 from ahx.errors import InputError
 from ahx.rules.families.substitution import Productions
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated, spelled
 from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.rule import Rule, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer, repeated, spelled
 
 MAX_WINDOW = 100
 
@@ -81,12 +80,10 @@ class Tag(Rule):
             yield text
             done += 1
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
-        return repeated(Queue(self.window, self._keyed(self.window), self.deleted, self.productions), self.max_steps)
+    def _transducer(self) -> Transducer | None:
+        once = TagTransducer(self.window, self._keyed(self.window), self.deleted, self.productions)
+        return repeated(once, self.max_steps)
 
     def unlimited(self) -> "Tag":
         return replace(self, max_steps=None)
@@ -116,7 +113,7 @@ class Lag(Tag):
 
 
 @dataclass(frozen=True)
-class Queue:
+class TagTransducer:
     """The transducer: each pass is one step.
 
     ""     in front                                "h"     the run has halted, the rest is copied

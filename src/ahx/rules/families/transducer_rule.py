@@ -16,9 +16,19 @@ from typing import Literal, NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.language import ONLY_MARKOV, Entry, Source, Word, default_alphabet, quoted, written_spec
-from ahx.rules.passes import spelled
 from ahx.rules.rule import Rule
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, STOP, Step, Transducer, run, written
+from ahx.rules.transducer import (
+    DEFAULT_STEP_LIMIT,
+    LEFT_EDGE,
+    NEXT,
+    RIGHT_EDGE,
+    STOP,
+    Step,
+    Transducer,
+    run,
+    spelled,
+    written,
+)
 
 ANY = "<any>"  # any symbol without an entry of its own; as a word, the symbol that is seen
 MARKS = {"<": LEFT_EDGE, ">": RIGHT_EDGE, "*": ANY}
@@ -79,18 +89,15 @@ class TransducerRule(Rule):
         """`text`, what is written at each `next`, and the output. Here `limit` counts the transducer's steps."""
         yield text
         steps: list[Step] = []
-        for step in run(self._machine, text, limit):
+        for step in run(self._transducer, text, limit):
             if step.symbol in (NEXT, STOP):
                 yield written(steps)
                 steps.clear()
             else:
                 steps.append(step)
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer:
+    def _transducer(self) -> Transducer:
         return TableTransducer(self.rows, self.start)
 
     def snippets(self) -> tuple[str, ...]:
@@ -122,9 +129,9 @@ class TableTransducer:
         if row is None and cell not in (LEFT_EDGE, RIGHT_EDGE):
             row = self._rows.get((name, ANY))
         if row is None:
-            place = {LEFT_EDGE: "at the left end", RIGHT_EDGE: "at the right end"}.get(cell, f"on the symbol {cell!r}")
+            where = {LEFT_EDGE: "at the left end", RIGHT_EDGE: "at the right end"}.get(cell, f"on the symbol {cell!r}")
             raise InputError(
-                f"the transducer has no entry for the state {name or self.rows[0].state} {place}; "
+                f"the transducer has no entry for the state {name or self.rows[0].state} {where}; "
                 "add one, or change the input"
             )
         if row.word in (STOP, NEXT):

@@ -20,10 +20,9 @@ from ahx.rules.families.turing_queue import TuringQueue
 from ahx.rules.families.turing_table import HALTING_LETTERS, Table, action, read_table, symbols_of
 from ahx.rules.families.turing_transducer import TuringTransducer
 from ahx.rules.language import LETTERS, Source, written_spec
-from ahx.rules.passes import repeated
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.rule import Rule, endless, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer, repeated
 from ahx.text.plural import counted
 
 
@@ -165,11 +164,8 @@ class TuringMachine(Rule):
         ones = output.count("1")
         return counted(ones, "one")
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
+    def _transducer(self) -> Transducer | None:
         return repeated(TuringTransducer(self.table, self.blank, self.start), self.max_steps)
 
     def unlimited(self) -> "TuringMachine":

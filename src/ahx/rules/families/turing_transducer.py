@@ -7,8 +7,7 @@ from typing import Literal
 
 from ahx.rules.families.turing_table import Action, Table, action, symbols_of
 from ahx.rules.language import LETTERS
-from ahx.rules.passes import spelled
-from ahx.rules.transducer import NEXT, RIGHT_EDGE, STOP, Step
+from ahx.rules.transducer import NEXT, RIGHT_EDGE, STOP, Step, spelled
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ program fits, it stays as it is. What a model that has learnt this knows is no r
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from ahx.rules.language import Source
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
 
 BAR = "|"
-Piece = tuple[str, int | None, str]  # a token of an input: its text, its move (None in a program), its state
+PromptToken = tuple[str, int | None, str]  # a token of an input: its text, its move (None in a program), its state
 
 
 class Interpreter(Rule):
-    """Any program of a kind."""
+    """Any program of a kind. The docstring of a subclass is what `ahx rules show` says."""
 
     family = "interpreter"
     kind: ClassVar[str]  # as in `interpreter: turing`
@@ -26,13 +27,18 @@ class Interpreter(Rule):
     programs: ClassVar[str]  # what its programs are called
     shown: ClassVar[tuple[str, ...]]  # inputs that explain it
 
+    @classmethod
+    @abstractmethod
+    def read(cls, source: Source) -> Self:
+        """The interpreter of these sizes. Raises InputError."""
+
     @property
     @abstractmethod
     def sizes(self) -> dict[str, tuple[int, int]]:
         """What makes a program small or large, with the least and the most that there can be of each."""
 
     @abstractmethod
-    def prompt(self, text: str) -> list[Piece]:
+    def prompt(self, text: str) -> list[PromptToken]:
         """The tokens of an input. Raises InputError for a text that is none, or has what this one cannot know."""
 
     @abstractmethod

@@ -9,17 +9,18 @@ A rule is a left side, an arrow, a right side and a comma.
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Self
 
 from ahx.errors import InputError
 from ahx.rules.families.markov import Production
-from ahx.rules.interpreters.interpreter import BAR, Interpreter, Piece
+from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.transducer import Step
 
 END = "."  # behind a string on which a final rule was applied
 MOST_WRITTEN = 3  # letters of a right side
-PLACES = "abc"  # what states call them
+LETTER_NAMES = "abc"  # what states call them
 _RULE = re.compile(r"([A-Z]+)->(\.?)([A-Z]*),")
 
 Program = tuple[Production, ...]
@@ -61,10 +62,10 @@ class StringInterpreter(Interpreter):
     def letters(self) -> str:
         return LETTERS[: self.n_letters]
 
-    def prompt(self, text: str) -> list[Piece]:
+    def prompt(self, text: str) -> list[PromptToken]:
         program, string = self.parse(text)
-        rules = [piece for number, production in enumerate(program, 1) for piece in self.pieces(number, production)]
-        return [*rules, (BAR, None, ""), *((symbol, 1, "") for symbol in string)]
+        rules = [self.rule_tokens(number, production) for number, production in enumerate(program, 1)]
+        return [*chain(*rules), (BAR, None, ""), *((symbol, 1, "") for symbol in string)]
 
     def taken(self, text: str) -> list[Step]:
         return self.rewrite(*self.parse(text))
@@ -99,7 +100,7 @@ class StringInterpreter(Interpreter):
         """The steps that write the string one step later."""
 
     @abstractmethod
-    def pieces(self, number: int, production: Production) -> list[Piece]:
+    def rule_tokens(self, number: int, production: Production) -> list[PromptToken]:
         """The tokens of a program's rule with this number, from 1. Their states say all that there is to know."""
 
 
@@ -111,6 +112,6 @@ def written_letters(right: str) -> list[tuple[int, str, bool]]:
 def spelled(right: str, move: int, state: str = "", after: str = "") -> list[Step]:
     """The steps that write `right`: the cursor waits until the last one, and then moves by `move`."""
     return [
-        Step(letter, move, after) if last else Step(letter, 0, state + PLACES[k + 1])
+        Step(letter, move, after) if last else Step(letter, 0, state + LETTER_NAMES[k + 1])
         for k, letter, last in written_letters(right)
     ]

@@ -10,10 +10,11 @@ tape grows by blanks (0) at both ends. Where no rule fits, the machine has halte
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from ahx.errors import InputError
 from ahx.rules.families.turing_table import DIGITS, Action, Table, read_table
-from ahx.rules.interpreters.interpreter import BAR, Interpreter, Piece
+from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.transducer import Step
 
@@ -29,18 +30,22 @@ Program = Mapping[tuple[str, str], Action]
 
 @dataclass(frozen=True)
 class TuringInterpreter(Interpreter):
-    """Any machine with up to `n_states` states (A, B, ...; Z halts) and `n_symbols` symbols (0, 1, ...)."""
+    """One step of the Turing machine whose rules stand before the bar: any machine with up to 8 states and 4 symbols.
+
+    >>> turing_interpreter("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|A0")
+    '1B0'
+    """
 
     kind, programs = "turing", "machines"
     reads = (-1, 1)
     shown = tuple("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|" + tape for tape in ("A0", "1B0", "0B10"))
 
-    n_states: int
-    n_symbols: int
+    n_states: int  # A, B, ...; Z halts
+    n_symbols: int  # 0, 1, ...
     alphabet: str = ""
 
     @classmethod
-    def read(cls, source: Source) -> "TuringInterpreter":
+    def read(cls, source: Source) -> Self:
         source.check_options("states", "symbols")
         n_states, n_symbols = (
             source.number(word, 2, most) if (word := source.options.get(name)) else most
@@ -69,9 +74,9 @@ class TuringInterpreter(Interpreter):
     def symbols(self) -> str:
         return DIGITS[: self.n_symbols]
 
-    def prompt(self, text: str) -> list[Piece]:
+    def prompt(self, text: str) -> list[PromptToken]:
         program, configuration = self.parse(text)
-        rules: list[Piece] = []
+        rules: list[PromptToken] = []
         for state, symbol in program:
             todo = program[state, symbol]
             rules += [(f"{state}{symbol}:", None, ""), (f"{todo.symbol}{todo.move}{todo.state},", None, "")]
