@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.ragged import Ints, offsets_of, positions_of
-from ahx.data.teacher import Teacher, prompt_of
+from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 
 Row = Sequence[int] | npt.NDArray[np.uint16]
@@ -15,7 +15,7 @@ Row = Sequence[int] | npt.NDArray[np.uint16]
 
 def row_of(teacher: Teacher, tokenizer: Tokenizer, text: str, output: str) -> list[int]:
     """The row of one sample. Raises InputError for what the vocabulary or the teacher cannot express."""
-    return tokenizer.encode_input(prompt_of(teacher, text)) + tokenizer.encode_steps(teacher.steps(text, output))
+    return tokenizer.encode_input(teacher.prompt(text)) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
 @dataclass(frozen=True)

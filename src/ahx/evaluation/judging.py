@@ -22,7 +22,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ahx.data.teacher import prompt_of
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
@@ -123,7 +122,7 @@ def _together(trained: Trained, pairs: Sequence[Pair]) -> list[Verdict] | None:
 def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int | None) -> _Question | Verdict:
     """The sample in tokens, or the verdict on a sample that cannot be put in tokens."""
     try:
-        prompt = trained.tokenizer.encode_input(prompt_of(trained.teacher, text))
+        prompt = trained.tokenizer.encode_input(trained.teacher.prompt(text))
     except InputError:
         return Verdict("alphabet")
     steps: list[Step] | None = None

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 
-from ahx.data.teacher import prompt_of
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
@@ -36,7 +35,7 @@ class Rewriter:
         """Raises InputError for a symbol the model does not know, a string it has no room for, and an answer that does
         not end within the limit of new tokens."""
         trained = self.trained
-        prompt = trained.tokenizer.encode_input(prompt_of(trained.teacher, text))
+        prompt = trained.tokenizer.encode_input(trained.teacher.prompt(text))
         limit = self.max_new_tokens or token_limit(len(text), self._steps(text))
         room = trained.block_size
         if room is not None and len(prompt) >= room:

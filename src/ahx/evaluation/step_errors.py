@@ -17,7 +17,6 @@ import torch
 from ahx.data.programs.held_out import Drawn
 from ahx.data.programs.program_writer import Tokens
 from ahx.data.split import Hashes
-from ahx.data.teacher import prompt_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.trained import Trained
@@ -136,7 +135,7 @@ def _decode(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes
     tokenizer = trained.tokenizer
     steps = [step for row in rows for step in _steps(tokenizer, row.tolist())]
     inputs = (f"{program}{BAR}{before}" for program, before, _, _ in steps)
-    prompts = [tokenizer.encode_input(prompt_of(trained.teacher, text)) for text in inputs]
+    prompts = [tokenizer.encode_input(trained.teacher.prompt(text)) for text in inputs]
     answers = write(trained.model, tokenizer, prompts, [token_limit(0, n_tokens) for _, _, _, n_tokens in steps])
     report.steps += len(steps)
     for (program, before, expected, _), answer in zip(steps, answers, strict=True):

@@ -55,9 +55,10 @@ class Substitution(Rule):
             return
         rights = dict(self.productions)
         pattern = re.compile("|".join(re.escape(left) for left in rights))  # the first alternative that fits is taken
+        table = str.maketrans(rights) if max(map(len, rights)) == 1 else None
         for _ in range(self.passes):
             check_growth(text, self.productions)
-            text = pattern.sub(lambda found: rights[found[0]], text)
+            text = pattern.sub(lambda found: rights[found[0]], text) if table is None else text.translate(table)
             yield text
 
     @cached_property
