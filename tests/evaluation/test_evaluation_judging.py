@@ -1,11 +1,10 @@
 """Verdicts: that those of one pass are those of decoding, and what happens where one pass is not enough."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
-from ahx.data.teacher import TransducerTeacher
+from ahx.data.teacher import Teacher, TransducerTeacher
 from ahx.evaluation.judging import REASONS, judge
 from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import Trained
@@ -57,7 +56,7 @@ def test_verdicts_are_those_of_decoding(unsure: Trained) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnotherPath:
+class AnotherPath(Teacher):
     """Spells the same strings by other steps, in the same vocabulary: it would move first and write later."""
 
     teacher: TransducerTeacher
@@ -66,9 +65,6 @@ class AnotherPath:
     @property
     def start(self) -> Start:
         return self.teacher.start
-
-    def to_json(self) -> dict[str, Any]:
-        return self.teacher.to_json()
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.teacher.steps(text, output)

@@ -1,10 +1,8 @@
 """Rules with a name. Each is a function whose docstring describes it with examples, and which returns its text."""
 
 from collections.abc import Callable
-from inspect import cleandoc
 
 from ahx.rules.interpreters import INTERPRETERS
-from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.preset import Preset, read_preset
 
 _PRESETS: dict[str, Preset] = {}
@@ -12,12 +10,8 @@ _PRESETS: dict[str, Preset] = {}
 
 def presets() -> dict[str, Preset]:
     """All presets by name, the simple ones first."""
-    return _PRESETS | {f"{kind}_interpreter": _of(interpreter) for kind, interpreter in INTERPRETERS.items()}
-
-
-def _of(interpreter: type[Interpreter]) -> Preset:
-    kind = interpreter.kind
-    return Preset(f"{kind}_interpreter", f"interpreter: {kind}", cleandoc(interpreter.__doc__ or ""))
+    interpreters = (interpreter.preset() for interpreter in INTERPRETERS.values())
+    return _PRESETS | {preset.name: preset for preset in interpreters}
 
 
 def _preset(text: Callable[[], str]) -> Callable[[], str]:

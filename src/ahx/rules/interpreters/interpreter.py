@@ -6,9 +6,11 @@ program fits, it stays as it is. What a model that has learnt this knows is no r
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import ClassVar, Self
 
 from ahx.rules.language import Source
+from ahx.rules.preset import Preset
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
 
@@ -31,6 +33,11 @@ class Interpreter(Rule):
     @abstractmethod
     def read(cls, source: Source) -> Self:
         """The interpreter of these sizes. Raises InputError."""
+
+    @classmethod
+    def preset(cls) -> Preset:
+        """The interpreter of the usual sizes, by name: `turing_interpreter`."""
+        return Preset(f"{cls.kind}_interpreter", f"interpreter: {cls.kind}", cleandoc(cls.__doc__ or ""))
 
     @property
     @abstractmethod
