@@ -58,7 +58,7 @@ def test_all_malformed_lines_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         list(read_pairs(path))
     assert str(error.value) == (
-        f"{path}: 7 malformed lines; each must read input,output; mend or delete them:\n"
+        f"{path}: 7 malformed lines; each must read input,output; fix or delete them:\n"
         "  line 2: no comma in 'no comma here'\n"
         "  line 3: 2 commas in 'B,B,B'\n"
         "  line 5: a NUL byte; is this a text file?\n"

@@ -155,7 +155,7 @@ def test_verify_compares_what_the_certificate_claims(bb4: Path, tmp_path: Path, 
 
 
 def test_other_models_are_no_machines(trained: Trained) -> None:
-    with pytest.raises(InputError, match="is no machine; train one with"):
+    with pytest.raises(InputError, match="is not a machine; train one with"):
         machine_learnt(trained)
     with pytest.raises(InputError, match="no function of a window"):
         WindowFunction(trained.model)

@@ -86,7 +86,7 @@ def test_final_rules_are_spelt_too() -> None:
     ("rule", "text", "named"),
     [
         (SUBSTITUTION, "A->B|A", "A->B"),
-        (SUBSTITUTION, "A->B,A", "'A->B,A' is no program"),
+        (SUBSTITUTION, "A->B,A", "'A->B,A' is not a program"),
         (SUBSTITUTION, "A->B,A->C,|A", "'A' has a rule already"),
         (SUBSTITUTION, "AB->C,|A", "up to 1 letters on this side of ->, not 'AB'"),
         (SUBSTITUTION, "A->BBBB,|A", "'BBBB'"),

@@ -1,4 +1,4 @@
-"""What a run trains on, whatever it is: samples of a rule, files, programs with runs, windows of a queue machine.
+"""The interface of what a run trains on: samples of a rule, files, programs with runs, windows of a queue machine.
 
 A source is a pure function of (seed, step): a run resumes at step n without replaying the steps before it, and the
 processes of a data-parallel run take slices of the same batch.
@@ -18,7 +18,7 @@ class Source(ABC):
     teacher: Teacher
     tokenizer: Tokenizer
     longest_row: int  # tokens
-    notes: Sequence[str] = ()  # sentences that a user should read before training
+    notes: Sequence[str] = ()  # sentences for the user, printed before training
 
     @abstractmethod
     def batch(self, step: int, batch_size: int) -> Sequence[Row]:

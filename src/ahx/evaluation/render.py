@@ -1,4 +1,4 @@
-"""A report as text for people, and as JSON for programs."""
+"""A report as text, and as JSON."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _WIDTH = 72  # symbols of a string that are shown
 
 @dataclass(frozen=True)
 class Leak:
-    """How much of the evaluated file also stands in a training file."""
+    """How much of the evaluated file is also in a training file."""
 
     train: str
     share: float  # 0 to 1, of the lines
@@ -44,9 +44,9 @@ def as_json(
 ) -> dict[str, Any]:
     """What `ahx eval --json` prints; names and meanings stay. Shares are 0 to 1; null is "not measured".
 
-    `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are of the samples
-    that were teacher-forced, so with decode they are null. A failure's position counts symbols from 0. Samples that
-    repeat are judged once; samples_per_second counts them all.
+    `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are over
+    teacher-forced samples, so null with decode. A failure's position counts symbols from 0. Repeated samples are judged
+    once; samples_per_second counts them all.
     """
     return {
         **about,

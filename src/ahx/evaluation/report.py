@@ -1,4 +1,4 @@
-"""What an evaluation found: counts by input length, the first failures, and why samples failed."""
+"""The result of an evaluation: counts by input length, the first failures, and why samples failed."""
 
 import math
 from collections import Counter, defaultdict
@@ -60,7 +60,7 @@ class Failure:
 
     text: str
     expected: str
-    got: str | None  # None when the model could not be asked
+    got: str | None  # None when nothing was decoded
     reason: str  # a key of judging.REASONS
 
     @property

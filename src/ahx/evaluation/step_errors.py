@@ -1,4 +1,4 @@
-"""How often an interpreter errs: single steps of programs that it has never seen, counted and bounded.
+"""The error rate of an interpreter on single steps of programs that it has never seen, with a confidence bound.
 
 A row is a program and some runs: configuration after configuration. Each step of a run is judged by itself, after the
 right steps before it. The model is right if it prefers the right token at every position of the step, for then decoding
@@ -51,7 +51,7 @@ class StepReport:
 
     steps: int = 0
     errors: int = 0
-    margin: float = math.inf  # the least lead of a right token's logit; infinite where none was asked for
+    margin: float = math.inf  # the least lead of a right token's logit; infinite if none was measured
     seconds: float = 0.0  # for the verdicts, without drawing programs
     mistakes: list[Mistake] = field(default_factory=list)  # the first ones
     canonical_hash: list[Hashes] = field(default_factory=list)
@@ -63,7 +63,7 @@ class StepReport:
 
     @property
     def programs(self) -> int:
-        """How many programs there were, those that are alike but for names counted once."""
+        """How many programs there were; those that are equal up to renaming count once."""
         return len(np.unique(np.concatenate(self.canonical_hash))) if self.canonical_hash else 0
 
 
@@ -111,7 +111,7 @@ def _force(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes:
         margin_R = margins(logits_RV, batch.target_R)
         ends_R = batch.target_R == tokenizer.stop
         step_R = ends_R.cumsum(0) - ends_R.long()  # the number of the step that each token belongs to
-        wrong = sorted(set(step_R[~(margin_R > 0)].tolist()))  # `not >`, so that what is no number is wrong too
+        wrong = sorted(set(step_R[~(margin_R > 0)].tolist()))  # `not >`, so that NaN is wrong too
         report.steps += int(ends_R.sum())
         report.errors += len(wrong)
         report.margin = min(report.margin, float(margin_R.min()))

@@ -2,8 +2,8 @@
 
     parse_rule("A -> AA").apply("ABA")      'AABAA'
 
-`parse_rule` reads the rule language (docs/rules.md), one file per family gives it a meaning, and `transducer` has the
-small machines whose steps a model is taught.
+`parse_rule` reads the rule language (docs/rules.md), `families` has a file for each kind of rule, and `transducer`
+defines the steps that a model learns.
 """
 
 from ahx.rules.parse import parse_rule, rule_of_a_model

@@ -1,7 +1,7 @@
-"""From text to a rule: finds out which family a text belongs to, and lets that family read it.
+"""From text to a rule: finds the family of a text, and parses it with that family.
 
-The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`. See docs/rules.md. Files
-and functions are the user's to name: what a model names is read by `rule_of_a_model`, which opens and runs nothing.
+The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`; see docs/rules.md. Only a
+user may name files and functions: a rule that a model names is read by `rule_of_a_model`, which opens and runs nothing.
 """
 
 import os
@@ -32,7 +32,7 @@ _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s)
 def parse_rule(spec: str) -> Rule:
     """The rule that `spec` describes, which the user has written: it may name files and functions.
 
-    Raises InputError for a text that is no rule, with a caret under the offending character; StorageError for a file
+    Raises InputError for a text that is not a rule, with a caret under the offending character; StorageError for a file
     that cannot be read.
 
     >>> parse_rule("A -> AA, B -> ").apply("ABA")
@@ -49,9 +49,9 @@ def parse_rule(spec: str) -> Rule:
 
 
 def rule_of_a_model(spec: str, trusted: str | None) -> Rule:
-    """The rule that a model names, which may be anybody's: no file is opened, and nothing is imported.
+    """The rule that an untrusted model names: no file is opened, and nothing is imported.
 
-    Only where `trusted`, the text of a rule that the user has typed, names the same Python function is that imported.
+    A Python function is imported only if `trusted`, the text of a rule that the user typed, names the same one.
     Raises InputError.
     """
     typed = _FUNCTION.match(trusted or "")
@@ -67,11 +67,11 @@ def rule_of_a_model(spec: str, trusted: str | None) -> Rule:
 
 
 def _trust_all(name: str) -> None:
-    """The user has typed the name, or the file that it stands in."""
+    """The user typed the name, or the name of the file that contains it."""
 
 
 def interpreter_kind(spec: str | None) -> str | None:
-    """What a rule of the family `interpreter` reads: turing, substitution ...; None for the text of any other rule."""
+    """The kind of an interpreter (turing, substitution, markov) from its text; None for the text of any other rule."""
     found = _INTERPRETER.match(spec or "")
     return None if found is None else found[1] or found[2]
 

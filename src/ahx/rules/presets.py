@@ -1,4 +1,4 @@
-"""Rules with a name. Each is a function whose docstring describes it with examples, and which returns its text."""
+"""Named rules. Each is a function that returns the text of the rule; its docstring describes it, with examples."""
 
 from collections.abc import Callable
 

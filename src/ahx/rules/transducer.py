@@ -1,11 +1,11 @@
-"""A two-way transducer: the small machine behind a rewriting rule, and what the model learns to imitate.
+"""Two-way transducers: how a rule computes its output step by step, which is what a model learns.
 
-The machine has a cursor on the input, and a state. At each step it sees the few cells around the
-cursor and answers with a `Step`: a symbol to write (or nothing), how far the cursor moves, and the
-next state. `double_a` on "AB" takes four steps: write A and stay, write A and move on, write B and move on, stop.
+A transducer has a cursor on the input, and a state. At each step it sees the few cells around the cursor and returns a
+`Step`: a symbol to write (or nothing), how far the cursor moves, and the next state. `double_a` on "AB" takes four
+steps: write A and stay, write A and move on, write B and move on, stop.
 
-Why a model is taught steps rather than bare output: each step depends only on the state and on a
-window of fixed size, so what is learnt at length 10 holds at length 1,000.
+A model learns steps rather than only the output because each step depends only on the state and on a window of fixed
+size, so what is learnt at length 10 holds at length 1,000.
 
 Theory: Engelfriet & Hoogeboom, "MSO definable string transductions and two-way finite-state
 transducers", ACM TOCL 2001. A bounded view is a convenience; it can be encoded in states.
@@ -17,26 +17,26 @@ from typing import Literal, NamedTuple, Protocol
 
 from ahx.errors import InputError
 
-# Marks are longer than one character, so that no symbol of a user's alphabet can be mistaken for one.
+# Marks are longer than one character, so that no symbol of a user's alphabet can equal one.
 SILENT = ""  # a step that writes nothing
 STOP = "<stop>"  # the output is complete
-NEXT = "<next>"  # a configuration is complete; it now reads what it has just written
-LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # what a view shows beyond the ends of the input
+NEXT = "<next>"  # a configuration is complete; from now on the transducer reads what it has just written
+LEFT_EDGE, RIGHT_EDGE = "<left>", "<right>"  # the cells of a view beyond the ends of the input
 
 DEFAULT_STEP_LIMIT = 10_000_000
-# A transducer counts its passes in its state; beyond this many, the states would be more than is worth learning.
+# A transducer counts its passes in its state; beyond this many there would be too many states to learn.
 MAX_COUNTED_PASSES = 16
-#: What to do about a run that is not over by then; most commands take no limit of the user's.
+#: The next step after a run that exceeds the limit; most commands have no option for it.
 HALTING_ADVICE = "take a rule or an input with which it halts (`ahx rules apply` goes on for longer with --max-steps)"
 
-# The cursor begins on the first symbol of the input or on the last; or, with "queue", on the first, and all that is
-# written joins the end of what is read. With "program", the input is a program and a configuration, and the cursor
-# begins on the first cell of the latter, or on the last.
+# Where the cursor starts: on the first symbol of the input, or on the last. With "queue", on the first, and everything
+# written is appended to what is read. With "program", on the first cell of the configuration behind a program, or on
+# the last.
 Start = Literal["left", "right", "queue", "program", "program right"]
 
 
 class Step(NamedTuple):
-    """One answer of a transducer."""
+    """One step of a transducer."""
 
     symbol: str  # one character, or SILENT, STOP, NEXT
     move: int = 0  # cells the cursor moves to the right after writing
@@ -48,14 +48,14 @@ class Transducer(Protocol):
 
     @property
     def start(self) -> Start:
-        """Where the cursor stands at first."""
+        """Where the cursor starts."""
 
     @property
     def reads(self) -> tuple[int, int]:
         """Least and greatest offset from the cursor that `step` sees."""
 
     def step(self, state: str, view: Sequence[str]) -> Step:
-        """The answer in `state` ("" at the start), where view[j] is the cell at cursor + reads[0] + j."""
+        """The step in `state` ("" at the start), where view[j] is the cell at cursor + reads[0] + j."""
 
 
 def run(transducer: Transducer, text: Sequence[str], limit: int = DEFAULT_STEP_LIMIT) -> Iterator[Step]:
@@ -121,9 +121,9 @@ def starts_with(view: Sequence[str], left: str) -> bool:
 
 @dataclass(frozen=True)
 class RepeatedTransducer:
-    """`transducer`, which never ends by itself or ends early, stopped after a number of passes.
+    """Stops `transducer` after a number of passes, unless it ends earlier.
 
-    A pass ends with NEXT. A NEXT that hands on a state is a preparation and is not counted. The states of the first
+    A pass ends with NEXT. A NEXT with a state is a preparation and is not counted. The states of the first
     pass are those of `transducer`; later ones have the number of passes done before them, as in "2/1".
     """
 
@@ -150,7 +150,7 @@ class RepeatedTransducer:
 
 
 def repeated(transducer: Transducer, passes: int | None) -> Transducer | None:
-    """`transducer` stopped after `passes`; itself when that is None; nothing when there are too many to count."""
+    """`transducer` stopped after `passes`; unchanged for None; None when there are too many passes to count."""
     if passes is None:
         return transducer
     return RepeatedTransducer(transducer, passes) if passes <= MAX_COUNTED_PASSES else None

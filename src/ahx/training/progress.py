@@ -1,4 +1,4 @@
-"""What a person sees of training: a live line on a terminal, plain lines elsewhere, nothing in helper processes."""
+"""Progress of training: a live line on a terminal, plain lines elsewhere, nothing in processes other than the first."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _NOTE_EVERY_S = 5.0
 
 
 class Example(NamedTuple):
-    """A test case: an input, what the model made of it, and what is right."""
+    """A validation sample: the input, the model's output, and the right one."""
 
     text: str
     output: str
@@ -30,14 +30,14 @@ def short(text: str, most: int = 60) -> str:
 
 
 class ReadingNotes:
-    """Says every few seconds how far a large file has been read."""
+    """Prints every few seconds how much of a large file has been read."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet, self._told = quiet, time.monotonic()
+        self.quiet, self._noted = quiet, time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if not self.quiet and time.monotonic() - self._told > _NOTE_EVERY_S:
-            self._told = time.monotonic()
+        if not self.quiet and time.monotonic() - self._noted > _NOTE_EVERY_S:
+            self._noted = time.monotonic()
             print(f"ahx: note: {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)
 
 
@@ -49,7 +49,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """For the processes of a group that are not the first."""
+    """For processes of a group other than the first."""
 
     def say(self, sentence: str) -> None:
         pass
@@ -95,7 +95,7 @@ class Live(Silent):
         guard()
 
     def say(self, sentence: str) -> None:
-        # Soft: a command that is wrapped by the terminal can still be copied as one line.
+        # Soft: a command that the terminal wraps can still be copied as one line.
         self.progress.console.print(sentence, soft_wrap=True)
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
@@ -114,5 +114,5 @@ class Live(Silent):
 
 
 def reporter(total: int, terminal: bool, first: bool) -> Reporter:
-    """The way to report for this process and this kind of output."""
+    """The reporter for this process and this kind of output."""
     return Silent() if not first else Live(total) if terminal else Plain()

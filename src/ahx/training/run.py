@@ -52,13 +52,13 @@ def train(hp: Hyperparameters) -> int:
 
 
 def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | None = None) -> Outcome:
-    """Train as `hp` says and write the model, to hp.model_out unless `places` says otherwise. Raises AhxError.
+    """Train as `hp` says and write the model, to hp.model_out unless `paths` says otherwise. Raises AhxError.
 
     `stop` is for callers that listen to signals already, for instance since before torch was imported.
     """
     paths = paths or RunPaths.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
-    # Of a group of processes the first one writes: it alone asks, before it meets the others.
+    # In a group of processes only the first one writes, so it alone takes the lock, before it connects to the others.
     folder = paths.run / checkpoint.CHECKPOINTS if paths.unattended else paths.run  # jobs may share the former
     alone = FolderLock(folder) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext()
     keep_memory()
@@ -90,7 +90,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
 
 
 def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
-    """Make what is missing. What an older run left there that is not resumed is moved aside."""
+    """Make the folders. Files of an older run that is not resumed are moved aside."""
     try:
         if not hp.resume and (aside := checkpoint.set_aside(paths.run)):
             print(f"ahx: note: what an earlier run left in {paths.run} was moved to {aside}", file=sys.stderr)
@@ -104,7 +104,7 @@ def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
 
 
 def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpoint.Saved | None:
-    """The checkpoint that a resumed run goes on from."""
+    """The checkpoint from which a resumed run continues."""
     if not hp.resume:
         return None
     newest, complaints = checkpoint.newest_whole(paths.run)
@@ -120,23 +120,23 @@ def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpo
 
 
 def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) -> None:
-    """Bring `loop` to where the checkpoint was. In a group only the first process reads it, and tells the others."""
+    """Restore `loop` from the checkpoint. In a group the first process reads it, and sends it to the others."""
     state: dict[str, Any] | None = None
     if resumed is not None:
         before = resumed.config.get("hyperparameters", {})
         same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
         state = {**checkpoint.load_training_state(resumed.folder), "same_limits": same_limits}
     if dist.is_initialized():
-        told = [state]
-        dist.broadcast_object_list(told, device=loop.train_step.device)
-        state = told[0]
+        shared = [state]
+        dist.broadcast_object_list(shared, device=loop.train_step.device)
+        state = shared[0]
         dist.broadcast(loop.train_step.flat.values, 0)
     if state is not None:
         loop.restore(state, state["same_limits"])
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: checkpoint.Saved) -> None:
-    """Refuse to go on with other hyperparameters: the result would be neither run's."""
+    """Refuse to continue with other hyperparameters: the result would belong to neither run."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
         f"{k} was {before.get(k)!r:.80}, now {v!r:.80}"
@@ -177,7 +177,7 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
 
 
 def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
-    """What config.json says beyond the architecture."""
+    """The content of config.json besides the architecture."""
     return {
         "version": ahx.__version__,
         "torch": torch.__version__,
@@ -235,6 +235,6 @@ def _conclude(
 
 
 def _arguments(hp: Hyperparameters) -> list[str]:
-    """The options that make these hyperparameters again."""
+    """The options that give these hyperparameters."""
     chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
     return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]

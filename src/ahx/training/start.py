@@ -1,4 +1,4 @@
-"""The model that a run starts with: a new one, or the one of another run, if these data can be put to it."""
+"""The model that a run starts with: a new one, or that of another run, if its vocabulary and size fit the data."""
 
 import torch
 
@@ -43,7 +43,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
 
 
 def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
-    """Why a model with the vocabulary `given` cannot learn from rows that need another one."""
+    """How the vocabulary `given` differs from the one that the rows need."""
     lacking = set(needed.tokens) - set(given.tokens)
     if not lacking:
         return "where the cursor starts elsewhere"
@@ -53,7 +53,7 @@ def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
 
 
 def _heads(hp: Hyperparameters) -> tuple[str, ...]:
-    """The kinds that were asked for; () leaves them to the position scheme."""
+    """The kinds that hp.heads gives; () leaves them to the position scheme."""
     if hp.heads:
         return tuple(hp.heads.split("/"))
     return ("c" * hp.n_head,) if hp.certify else ()

@@ -1,4 +1,4 @@
-"""The steps of all lines of a block at once, for each kind of teacher: exactly those that `teacher.steps` gives.
+"""The steps of all lines of a block at once; the result equals that of `teacher.steps` for each line.
 
 Plain steps and those of an alignment follow from lengths alone; a transducer runs on many inputs at once.
 """
@@ -15,7 +15,7 @@ from ahx.data.ragged import Ints, offsets_of, positions_of, totals_of
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, TransducerTeacher
 from ahx.rules.transducer import SILENT, Step
 
-_SILENT_CODE = 0  # a NUL is no symbol of a data file
+_SILENT_CODE = 0  # data files hold no NUL
 
 
 class BlockSteps(NamedTuple):
@@ -35,7 +35,7 @@ class BatchedTeacher:
         self._transducer = None if transducer is None else BatchedTransducer(transducer)
 
     def steps(self, block: Block) -> BlockSteps | None:
-        """The steps of all lines, or None when a line must be taught by itself: it contradicts the teacher, or its
+        """The steps of all lines; None when a line must be done by itself: it contradicts the teacher, or its
         transducer runs for very long or reads what it has written."""
         match self._teacher:
             case PlainTeacher():

@@ -44,14 +44,14 @@ class Encoder:
         return self._one_by_one(block, problems) if rows is None else rows
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
-        """The rows of all pairs of input and output; None when one must be looked at by itself."""
+        """The rows of all pairs of input and output; None when some pair cannot be encoded in a batch."""
         block = block_of(pairs)
         steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)
         return None if rows is None else FlatRows(*rows)
 
     def row(self, text: str, output: str) -> list[int]:
-        """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""
+        """One line's tokens. Raises InputError for what the tokenizer or the teacher cannot express."""
         return row_of(self._teacher, self._tokenizer, text, output)
 
     def _assemble(self, block: Block, steps: BlockSteps) -> tuple[Tokens, Ints] | None:

@@ -84,7 +84,7 @@ def open_files(
 ) -> FileSource:
     """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
 
-    Teacher and tokenizer are fitted to the files; a tokenizer that is `given` serves where it has all their tokens.
+    Teacher and tokenizer are fitted to the files; a tokenizer that is `given` is used if it has all their tokens.
     Without a validation file, a tenth of the lines is held out. Raises InputError and StorageError.
     """
     train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
@@ -105,7 +105,7 @@ def open_files(
 
 
 def _about(teacher: Teacher) -> str:
-    """What was found out about the data, in a sentence."""
+    """A sentence about what was found in the data."""
     if not isinstance(teacher, AlignmentTeacher):
         return ""
     lengths = [f"{symbol}: {length}" for symbol, length in teacher.alignment.lengths.items()]

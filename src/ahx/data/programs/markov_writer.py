@@ -15,7 +15,7 @@ from ahx.rules.transducer import SILENT, Step
 
 
 class MarkovWriter(StringWriter):
-    """A step walks to the left, to find the rule, and then writes."""
+    """A step moves to the left, to find the rule, and then writes."""
 
     def __init__(self, rule: MarkovInterpreter, tokenizer: Tokenizer) -> None:
         super().__init__(rule, tokenizer)
@@ -36,7 +36,7 @@ class MarkovWriter(StringWriter):
         self.turn_B = np.array([number(SILENT, 1), *(number(SILENT, 1, f"f{r}") for r in numbers)])
         states = ["", *(f"f{r}" for r in numbers)]  # of the rule 0, everything is copied
         self.find_BA = np.array([[number(x, 1, s * (x != END)) for x in letters + END] for s in states])
-        # After a final rule no dot is ever copied, so its position in the second row is spare.
+        # After a final rule no dot is copied, so its entry in the second row is unused.
         self.rest_FA = np.array([[number(x, 1, a * (x != END)) for x in letters + END] for a in ("", END)])
         self.wait_RKA = np.array([[[number(x, 0, f"w{r}{k}") for x in letters] for k in later] for r in numbers])
         self.last_LFA = np.array(
@@ -56,7 +56,7 @@ class MarkovWriter(StringWriter):
         return steps + [Step(letter, move, after) for after in ("", END) for move in moves for letter in written]
 
     def rule_tokens(self, programs: Programs) -> tuple[Ints, Bools]:
-        """The tokens of the rules, in order: (N, R, 1 + K), and which there are."""
+        """The tokens of the rules, in order: (N, R, 1 + K), and which of them exist."""
         left_NRL, right_NRK, has_NR = programs.left_NRL, programs.right_NRK, programs.has_rule_NR
         R, L = left_NRL.shape[1:]
         number_R, at_K = np.arange(R), np.arange(MOST_WRITTEN)
@@ -75,7 +75,7 @@ class MarkovWriter(StringWriter):
         at_W, at_K = np.arange(W), np.arange(MOST_WRITTEN)
         inside_MW, column = at_W < strings.length_M[:, None], np.ones((M, 1), bool)
         found = _find(programs, strings)
-        # What there is to know of the rule that applies; without one nothing is written and nothing left out.
+        # The rule that applies; without one nothing is written and nothing left out.
         applies_M, rows, number_M = found.rule_M > 0, np.arange(M), np.maximum(found.rule_M - 1, 0)
         left_long_M = np.where(applies_M, (programs.left_NRL[rows, number_M] >= 0).sum(1), 0)
         final_M = (programs.final_NR[rows, number_M] & applies_M).astype(np.int64)
@@ -111,7 +111,7 @@ class MarkovWriter(StringWriter):
 
 
 class _Found(NamedTuple):
-    """Which rule of each program applies, and where. Rules count from 1; 0 is none."""
+    """Which rule of each program applies, and where. Rules are numbered from 1; 0 is none."""
 
     best_MW: Ints  # the first rule that fits at a position or to the right of it
     rule_M: Ints

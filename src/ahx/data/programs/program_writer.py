@@ -1,6 +1,6 @@
-"""Programs and their runs as tokens, whatever the kind of program.
+"""The interface of writers, which turn programs and their runs into tokens.
 
-All of a batch is made at once: it takes a few milliseconds, where program after program would take a hundred.
+A whole batch is made at once: it takes a few milliseconds, one program after the other would take a hundred.
 """
 
 from abc import ABC, abstractmethod
@@ -31,15 +31,14 @@ P = TypeVar("P", bound=Any)  # N programs: a NamedTuple of arrays over them, wit
 
 
 class ProgramWriter(ABC, Generic[P]):
-    """Draws programs of one kind, tells which are the same but for names, and writes them as tokens.
+    """Draws programs of one kind, hashes them up to renaming, and writes them as tokens.
 
-    `sizes` say which programs to draw; each kind has its own. There are three: what a model is judged by, what training
-    is on, and what it begins with.
+    `sizes` say which programs to draw; each kind has its own type of them.
     """
 
-    usual: ClassVar[Any]
-    training: ClassVar[Any]
-    small: ClassVar[Any]
+    usual: ClassVar[Any]  # sizes for evaluation
+    training: ClassVar[Any]  # sizes for training
+    small: ClassVar[Any]  # sizes for the first part of training
     steps: ClassVar[int]  # of a run in training
 
     def __init__(self, rule: Any, tokenizer: Tokenizer) -> None:
@@ -56,7 +55,7 @@ class ProgramWriter(ABC, Generic[P]):
 
     @abstractmethod
     def canonical_hash(self, programs: P) -> Hashes:
-        """A number for each program: the same for programs that differ in names only, and hardly ever for others."""
+        """A hash of each program: the same for programs that are equal up to renaming, and hardly ever for others."""
 
     @abstractmethod
     def rules(self, rng: np.random.Generator, programs: P) -> list[Tokens]:
@@ -79,5 +78,5 @@ class ProgramWriter(ABC, Generic[P]):
 
 
 def shown_tokens(tokens_NX: Ints, shown_NX: Bools) -> list[Tokens]:
-    """Those tokens of each row that are to be shown."""
+    """The tokens of each row that the mask selects."""
     return np.split(tokens_NX.astype(np.uint16)[shown_NX], shown_NX.sum(1).cumsum()[:-1])

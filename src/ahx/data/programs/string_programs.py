@@ -21,7 +21,7 @@ _ROUNDS = 4
 
 
 class Sizes(NamedTuple):
-    """Which programs to draw: how many letters and rules, from least to most, or to what there is."""
+    """Which programs to draw: ranges of the numbers of letters and rules."""
 
     letters: tuple[int, int] = (2, 9)
     rules: tuple[int, int] = (1, 9)
@@ -72,7 +72,7 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
         return word
 
     long_NR = rng.integers(1, L + 1, (n, R))
-    if L > 1:  # single letters fit nearly everywhere: the fewer, the more often a later rule applies
+    if L > 1:  # single letters match nearly everywhere: the fewer, the more often a later rule applies
         long_NR = np.where(rng.random((n, R)) < 0.75, np.maximum(long_NR, 2), long_NR)
     left_NRL = words(L, long_NR) if L > 1 else letters_NA[:, np.arange(R) % A, None]
     # Of rules with the same left side the first one stays.
@@ -89,8 +89,8 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
 
 
 def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
-    """A number for each program that does not depend on how its letters are named, nor, unless `ordered`, on the order
-    of its rules; see `turing_machines.canonical_hash`."""
+    """A hash of each program that does not depend on the names of its letters, nor, unless `ordered`, on the order of
+    its rules; see `turing_machines.canonical_hash`."""
     N, R, _ = programs.left_NRL.shape
     A = programs.letters_NA.shape[1]
     word_NRP = np.concatenate([programs.left_NRL, programs.right_NRK], 2)
@@ -103,7 +103,7 @@ def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
         color_NRP = np.take_along_axis(color_NA, (word_NRP % (A + 1)).reshape(N, -1), 1).reshape(word_NRP.shape)
         rule_NR = mix(mix(color_NRP + place_P).sum(2, dtype=np.uint64) + number_R + programs.final_NR.astype(np.uint64))
         rule_NR = np.where(programs.has_rule_NR, rule_NR, np.uint64(0))
-        # Each letter gathers the rules in which it occurs, with the position where.
+        # Each letter sums over the rules in which it occurs, and its positions there.
         seen_NRP = mix(rule_NR[..., None] + place_P)
         gathered_NA = np.zeros((N, A + 1), np.uint64)
         rows = np.repeat(np.arange(N), R * P)
@@ -133,7 +133,7 @@ def draw_strings(rng: np.random.Generator, programs: Programs, lengths: tuple[in
 
 
 def _plant(rng: np.random.Generator, programs: Programs, cells_MW: Ints, length_M: Ints) -> None:
-    """Write a left side into some of the strings, where it has room: long ones would hardly ever occur."""
+    """Write a left side into some of the strings, where there is room: long ones would hardly ever occur by chance."""
     M = len(length_M)
     which = (rng.random(M) * programs.n_rules_N).astype(np.int64)
     left_ML = programs.left_NRL[np.arange(M), which]
@@ -144,7 +144,7 @@ def _plant(rng: np.random.Generator, programs: Programs, cells_MW: Ints, length_
 
 
 def joined(cells_MX: Ints, kept_MX: Bools, ended_M: Bools) -> Strings:
-    """The kept cells of each row, moved together."""
+    """The kept cells of each row, without gaps."""
     length_M = kept_MX.sum(1)
     order = np.argsort(~kept_MX, 1, kind="stable")[:, : length_M.max(initial=0)]
     cells_MW = np.take_along_axis(cells_MX, order, 1)

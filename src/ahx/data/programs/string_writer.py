@@ -18,7 +18,7 @@ from ahx.rules.transducer import NEXT, Step
 
 
 class Written(NamedTuple):
-    """One step of M runs: its tokens, those that are shown, and the strings that it leaves."""
+    """One step of M runs: its tokens, which of them exist, and the strings after it."""
 
     tokens_MX: Ints
     shown_MX: Bools
@@ -46,11 +46,11 @@ class StringWriter(ProgramWriter[Programs]):
     @staticmethod
     @abstractmethod
     def steps_of(rule: StringInterpreter) -> list[Step]:
-        """Every step that a run can take, but for NEXT."""
+        """Every step that a run can take, except NEXT."""
 
     @abstractmethod
     def rule_tokens(self, programs: Programs) -> tuple[Ints, Bools]:
-        """The tokens of each rule, and which there are: (N, R, X)."""
+        """The tokens of each rule, and which of them exist: (N, R, X)."""
 
     @abstractmethod
     def step(self, programs: Programs, strings: Strings) -> Written:
@@ -65,7 +65,7 @@ class StringWriter(ProgramWriter[Programs]):
     def rules(self, rng: np.random.Generator, programs: Programs) -> list[Tokens]:
         tokens_NRX, shown_NRX = self.rule_tokens(programs)
         N, R, _ = tokens_NRX.shape
-        if not self.rule.has_final:  # otherwise the order counts
+        if not self.rule.has_final:  # otherwise the order matters
             order = rng.random((N, R)).argsort(1)[..., None]
             tokens_NRX, shown_NRX = np.take_along_axis(tokens_NRX, order, 1), np.take_along_axis(shown_NRX, order, 1)
         return shown_tokens(tokens_NRX.reshape(N, -1), shown_NRX.reshape(N, -1))
@@ -89,7 +89,8 @@ def _words(letters: str, least: int, most: int) -> list[str]:
 def _rules(rule: StringInterpreter) -> Iterator[tuple[int, Production]]:
     """Numbered rules in which every token of a rule occurs."""
     lefts, rights = (_words(rule.letters, *span) for span in ((1, rule.longest_left), (0, MOST_WRITTEN)))
-    # The tokens of a right side know its left side by number and length, or by itself if rules have no order.
+    # The tokens of a right side encode its rule's number and the length of its left side; or, if rules have no order,
+    # the left side itself.
     some = [rule.letters[0] * n for n in range(1, rule.longest_left + 1)] if rule.has_final else lefts
     for number in range(1, rule.n_rules + 1):
         yield from ((number, Production(left, "")) for left in lefts)

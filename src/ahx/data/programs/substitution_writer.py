@@ -18,7 +18,7 @@ class SubstitutionWriter(StringWriter):
     def __init__(self, rule: SubstitutionInterpreter, tokenizer: Tokenizer) -> None:
         super().__init__(rule, tokenizer)
         A, letters, number = rule.n_letters, rule.letters, tokenizer.number
-        self.token_AKBZ = np.zeros((A, MOST_WRITTEN, A + 1, 2), np.int64)  # letter -1, the last, is no letter
+        self.token_AKBZ = np.zeros((A, MOST_WRITTEN, A + 1, 2), np.int64)  # letter -1, the last, is padding
         for token in tokenizer.tokens:
             if token.move is None and token.state:
                 left, k, letter, last = list(token.state)
@@ -48,7 +48,7 @@ class SubstitutionWriter(StringWriter):
         right_MAK[:, :A, 0] = np.arange(A)
         rows = np.arange(M)[:, None]
         left_MR = programs.left_NRL[:, :, 0]
-        right_MAK[rows, left_MR] = programs.right_NRK  # what is no rule has left -1, the spare last letter
+        right_MAK[rows, left_MR] = programs.right_NRK  # a missing rule has left -1, the spare last letter
         right_MWK = right_MAK[rows, cells_MW]
         at_K, long_MW1 = np.arange(MOST_WRITTEN), (right_MWK >= 0).sum(2, keepdims=True)
         last_MWK = at_K >= long_MW1 - 1

@@ -1,6 +1,6 @@
 """Rows of Turing machines: two tokens for each rule, and runs from short tapes.
 
-Where no rule fits, the configuration is written once more; there the run ends, for all that follows would be the same.
+Where no rule fits, the configuration is repeated once and the run ends.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ class TuringWriter(ProgramWriter[Machines]):
     """Turing machines and their tapes."""
 
     usual = Sizes()
-    # That no rule fits is harder to see than which one does, and hardest where there are few rules: so more of them are
-    # left out than in machines that a model is judged by, and of some machines more than half.
+    # That no rule fits is harder to learn than which one does, most of all where few rules are missing: so training
+    # leaves out more rules than evaluation, and of some machines more than half.
     training, small = Sizes(missing=(0.0, 0.6)), Sizes((2, 4), (2, 3), (0.0, 0.6))
     steps = 6
 
@@ -66,7 +66,7 @@ class TuringWriter(ProgramWriter[Machines]):
     def runs(self, rng: np.random.Generator, programs: Machines, shape: Runs) -> list[Tokens]:
         tapes = draw_tapes(rng, programs, shape.lengths, shape.steps)
         (M, W), marks, steps = tapes.cells_MW.shape, self.tokenizer, shape.steps
-        at_W = np.arange(W + 2)  # a place more at both ends, for marks: cell i stands at i + 1
+        at_W = np.arange(W + 2)  # one more at both ends, for marks: cell i is at i + 1
         tokens, shown = np.zeros((M, steps + 1, W + 2), np.int64), np.zeros((M, steps + 1, W + 2), bool)
         rows, grew, halted = np.arange(M), np.zeros(M, bool), np.zeros(M, bool)
         for k in range(steps + 1):

@@ -73,7 +73,7 @@ class RuleSource(Source):
         return self._rows(self.validation(n))
 
     def fresh(self, n: int, stream: int, sampler: Sampler | None = None) -> list[Pair]:
-        """`n` new pairs for evaluation, others for each `stream`; of other lengths with a `sampler` of its own."""
+        """`n` new pairs for evaluation, others for each `stream`; of other lengths with another `sampler`."""
         rng = np.random.default_rng((self.seed, _FRESH, stream))
         return self._pairs((sampler or self.sampler).draw(rng, n))
 
@@ -90,7 +90,7 @@ class RuleSource(Source):
         row = self._remembered.get(text)
         if row is None:
             if isinstance(self.teacher, TransducerTeacher):
-                steps = self.teacher.follow(text)  # its steps spell the output, so there is no need to apply the rule
+                steps = self.teacher.follow(text)  # its steps spell the output, so the rule need not be applied
             else:
                 steps = self.teacher.steps(text, self.rule.apply(text))
             row = np.array(self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps), dtype=np.uint16)
@@ -106,7 +106,7 @@ def fit_rule(rule: Rule, sampler: Sampler, seed: int, use_cursor: bool, given: T
     A vocabulary that is `given` is used where it has all tokens of the samples.
     """
     rng = np.random.default_rng((seed, _PROBES))
-    # Runs of one symbol are the likeliest to give the longest outputs, and random strings hardly ever are runs.
+    # Runs of one symbol often give the longest outputs, and random strings are hardly ever runs.
     texts = sampler.draw(rng, _N_PROBES) + [symbol * sampler.max_len for symbol in sampler.alphabet]
     pairs = [(text, rule.apply(text)) for text in texts]
     teacher = choose_teacher(rule, pairs, use_cursor)

@@ -20,7 +20,7 @@ def variants(machine: QueueMachine, tokenizer: Tokenizer) -> dict[str, list[int]
 
 
 def following(machine: QueueMachine) -> list[list[int]]:
-    """For each window, the numbers of those that may come to the front next."""
+    """For each window, the numbers of those that may be at the front next."""
     views, kept = list(machine.steps_of), machine.window - machine.deleted
     by_begin: defaultdict[Cells, list[int]] = defaultdict(list)
     for number, view in enumerate(views):
@@ -29,7 +29,7 @@ def following(machine: QueueMachine) -> list[list[int]]:
 
 
 class Contexts(NamedTuple):
-    """Everything that a model of a machine can be asked, one question a row, and the right answers."""
+    """Everything that a model of a machine can be asked, one question per row, and the right answers."""
 
     last_N: Ints  # the newest token
     window_NK: Ints  # the tokens of the cells in front
@@ -38,10 +38,10 @@ class Contexts(NamedTuple):
 
 
 def contexts(machine: QueueMachine, tokenizer: Tokenizer) -> Contexts:
-    """Every question that can come up in any run, and some that cannot.
+    """Every question that can occur in any run, and some that cannot.
 
-    A window comes up with each token that may carry each of its cells, and after each token that may end the word of
-    a window before it; or after the separator; and in the middle of its own word after each letter.
+    A window occurs with each token that may carry each of its cells; after each token that may end the word of a window
+    before it, or after the separator; and within its own word after each letter.
     """
     taken = [tokenizer.encode_steps(steps) for steps in machine.steps_of.values()]
     before: list[set[int]] = [{tokenizer.separator} for _ in taken]

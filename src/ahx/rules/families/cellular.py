@@ -1,6 +1,6 @@
 """Elementary cellular automata by Wolfram number: each cell's next value depends on itself and its two neighbours.
 
-The width stays fixed. Beyond the ends stands a constant (`boundary=0` or 1), or the other end (`boundary=cyclic`).
+The width stays fixed. Beyond the ends is a constant (`boundary=0` or 1), or the other end (`boundary=cyclic`).
 Source: Wolfram, "Statistical mechanics of cellular automata", Reviews of Modern Physics 1983.
 """
 
@@ -148,7 +148,7 @@ class CellularQueue(QueueMachine):
 
     def load(self, text: str) -> list[str]:
         if not text or not set(text) <= set(CELLS):
-            raise InputError(f"{text[:40]!r} is no row of cells; write at least one, each 0 or 1, such as 0001000")
+            raise InputError(f"{text[:40]!r} is not a row of cells; write at least one, each 0 or 1, such as 0001000")
         return [self.mark, *text, self.mark]
 
     def unload(self, queue: Sequence[str]) -> str:

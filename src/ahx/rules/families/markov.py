@@ -94,12 +94,12 @@ def _symbols(productions: Sequence[Production]) -> str:
 class MarkovTransducer:
     """The transducer: each pass is one rewriting.
 
-    With several rules it first walks silently from right to left to learn which rule applies:
+    With several rules the cursor first moves silently from right to left to find the rule that applies:
       ""      no rule seen yet             "sI"    rule I is the best seen yet
     then it copies from left to right up to the first match of that rule, rewrites it, and copies the rest:
       "fI"    looking for rule I           "fI.J"  J letters of its right side are written
       "d"     done, another pass follows   "e"     the run ends with this pass
-    With one rule there is nothing to choose, and it starts on the left, in the role of "f0".
+    With one rule there is nothing to choose, and it starts on the left, in the state "f0".
     """
 
     productions: tuple[Production, ...]

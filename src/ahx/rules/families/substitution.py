@@ -1,7 +1,7 @@
 """Single-pass substitution: `A -> AA, B -> ` reads from left to right and rewrites what it finds, once.
 
-At each place the first listed rule whose left side stands there is applied, and reading goes on behind it. Symbols that
-no rule covers are copied. With `steps=N` the whole pass is done N times. No rules at all: the identity, `copy`.
+At each position the first listed rule that matches is applied, and reading goes on behind the match. Symbols that no
+rule matches are copied. With `steps=N` the whole pass is done N times. Without rules it is the identity, `copy`.
 """
 
 import re

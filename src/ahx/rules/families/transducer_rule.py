@@ -4,8 +4,8 @@
 
 An entry is `state cell -> word move state`. The cell is a symbol, `*` (any other symbol), `<` or `>` (the left or right
 end). The word is a string, `""` for nothing, or `*` for the symbol that is seen. The move is L, R or S (stay). Instead
-of the three, `stop` ends the run, and `next q` starts over in state q on what has been written. The first state that is
-mentioned is the one to start in. Quotes make a symbol of a mark: `"*"`, `"<"`.
+of the three, `stop` ends the run, and `next q` starts over in state q on what has been written. The first state in the
+table is the start state. A quoted mark is a symbol: `"*"`, `"<"`.
 """
 
 import re
@@ -30,7 +30,7 @@ from ahx.rules.transducer import (
     written,
 )
 
-ANY = "<any>"  # any symbol without an entry of its own; as a word, the symbol that is seen
+ANY = "<any>"  # any symbol that has no entry; as a word, the symbol that is seen
 MARKS = {"<": LEFT_EDGE, ">": RIGHT_EDGE, "*": ANY}
 MOVES = {"L": -1, "S": 0, "R": 1}
 SMALL_ALPHABET = 4

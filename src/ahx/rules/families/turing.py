@@ -2,10 +2,10 @@
 
 Rows, separated by `_`, are the states A, B, C ...; the columns of a row are the symbols 0, 1, 2 ...; each cell says
 what to write, where to move (L or R) and which state comes next. Z or H (a letter without a row) is the halting state.
-In a cell `---` the machine halts on the spot, without a step.
+A cell `---` halts at once, without a step.
 
 A string is a configuration: the tape, with the state's letter just before the scanned cell, as in `01B1`. An input
-without a letter is a tape: the head stands on its first cell, in the start state. The tape grows by blanks.
+without a letter is a tape: the head is on its first cell, in the start state. The tape grows by blanks.
 Format: https://bbchallenge.org
 """
 
@@ -120,10 +120,10 @@ class TuringMachine(Rule):
             done += 1
 
     def apply(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> str:
-        """The last configuration; about ten million machine steps a second, as no other one is written out."""
+        """The last configuration, at about ten million steps a second, because no other one is written out."""
         cells, head, state = self.configuration(text)
         columns = len(self._symbols)
-        unvisited = columns  # a column of its own, which acts like the blank: so the tape can grow by large pieces
+        unvisited = columns  # an extra column that acts like the blank, so that the tape can grow in large blocks
         width = columns + 1
         row = LETTERS.index(state) * width
         fast = self._fast_table

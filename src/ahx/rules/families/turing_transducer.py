@@ -17,8 +17,8 @@ class TuringTransducer:
       ""      no letter met yet                "1", "2"  letters written of the new cells
       "n"     rewritten, another pass follows  "h"       the machine has halted, the rest is copied
 
-    A pass that meets no letter at all was given a tape: a second pass, "init", writes the start state in front ("i"),
-    copies the tape ("t"), and hands over to the first real one, "go".
+    If the first pass meets no letter, the input is a tape: a second pass, "init", writes the start state in front ("i")
+    and copies the tape ("t"); then the first real pass, "go", begins.
     """
 
     table: Table

@@ -1,7 +1,7 @@
-"""Rules in the prompt: what all rules that read another rule before their input have in common.
+"""The interface of interpreters: rules that read another rule, the program, in their input.
 
 An input is a program, a bar and a configuration; the output is the configuration one step later. Where no rule of the
-program fits, it stays as it is. What a model that has learnt this knows is no rule but how to follow one.
+program fits, it stays unchanged. A model that learns this learns no particular rule, but how to follow any.
 """
 
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
 
 BAR = "|"
-PromptToken = tuple[str, int | None, str]  # a token of an input: its text, its move (None in a program), its state
+PromptToken = tuple[str, int | None, str]  # text, move (None in a program) and state of one token of an input
 
 
 class Interpreter(Rule):
@@ -24,10 +24,10 @@ class Interpreter(Rule):
     family = "interpreter"
     kind: ClassVar[str]  # as in `interpreter: turing`
     start: ClassVar[Start] = "program"
-    reads: ClassVar[tuple[int, int]]  # offsets from the cursor that a step depends on, beside the program
+    reads: ClassVar[tuple[int, int]]  # offsets from the cursor on which a step depends, besides the program
     lookups: ClassVar[int] = 2  # how many things a step may have to look up in the program
-    programs: ClassVar[str]  # what its programs are called
-    shown: ClassVar[tuple[str, ...]]  # inputs that explain it
+    programs: ClassVar[str]  # plural noun for its programs
+    shown: ClassVar[tuple[str, ...]]  # inputs for `ahx rules show`
 
     @classmethod
     @abstractmethod
@@ -42,11 +42,11 @@ class Interpreter(Rule):
     @property
     @abstractmethod
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """What makes a program small or large, with the least and the most that there can be of each."""
+        """The dimensions of a program, such as its number of rules, each with its least and greatest value."""
 
     @abstractmethod
     def prompt(self, text: str) -> list[PromptToken]:
-        """The tokens of an input. Raises InputError for a text that is none, or has what this one cannot know."""
+        """The tokens of an input. Raises InputError for a text that is not an input, or exceeds the sizes."""
 
     @abstractmethod
     def taken(self, text: str) -> list[Step]:

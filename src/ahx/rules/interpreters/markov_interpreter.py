@@ -42,7 +42,7 @@ class MarkovInterpreter(StringInterpreter):
     shown = ("BA->AB,CC->.D,|CBA", "BA->AB,CC->.D,|CCA", "BA->AB,CC->.D,|CAB")
     start = "program right"
     reads = (0, 1)
-    lookups = 3  # a rule for one letter, a rule for two, and what the best rule writes
+    lookups = 3  # a rule for one letter, a rule for two, and the right side of the best rule
     longest_left = 2
     has_final = True
     usual = (5, 5)
@@ -63,9 +63,9 @@ class MarkovInterpreter(StringInterpreter):
         return [*steps, Step(END, 0)] if final else steps
 
     def rule_tokens(self, number: int, production: Production) -> list[PromptToken]:
-        """One for the left side, and one for each letter that is written.
+        """A token for the left side, and one for each letter that is written.
 
-        The last one also tells how far the cursor then moves, and whether the rule is final.
+        The last one also encodes how far the cursor then moves, and whether the rule is final.
         """
         left, right, final = production
         tokens: list[PromptToken] = [(f"{left}->", None, f"k{number}{left:-<{self.longest_left}}")]

@@ -1,4 +1,4 @@
-"""Rules of strings in the prompt: any substitution, any Markov algorithm.
+"""Interpreters of rules that rewrite strings: any substitution, any Markov algorithm.
 
     interpreter: substitution      A->BC,B->,|ABA          ->  BCBC
     interpreter: markov            BA->AB,CC->.D,|CBACC    ->  CABCC
@@ -18,9 +18,9 @@ from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
 from ahx.rules.language import LETTERS, Source, written_spec
 from ahx.rules.transducer import Step
 
-END = "."  # behind a string on which a final rule was applied
+END = "."  # behind a string to which a final rule was applied
 MOST_WRITTEN = 3  # letters of a right side
-LETTER_NAMES = "abc"  # what states call them
+LETTER_NAMES = "abc"  # their names in states
 _RULE = re.compile(r"([A-Z]+)->(\.?)([A-Z]*),")
 
 Program = tuple[Production, ...]
@@ -71,11 +71,11 @@ class StringInterpreter(Interpreter):
         return self.rewrite(*self.parse(text))
 
     def parse(self, text: str) -> tuple[Program, str]:
-        """Program and string. Raises InputError where `text` is not both, or names what this rule has not."""
+        """Program and string. Raises InputError where `text` does not have both, or exceeds the sizes."""
         rules, bar, string = text.partition(BAR)
         wrong = _RULE.sub("", rules) if bar else text
         if wrong:
-            raise InputError(f"{wrong[:40]!r} is no program; write rules, a bar and a string: AB->C,C->,|ABAC")
+            raise InputError(f"{wrong[:40]!r} is not a program; write rules, a bar and a string: AB->C,C->,|ABAC")
         program = tuple(Production(left, right, bool(dot)) for left, dot, right in _RULE.findall(rules))
         if len(program) > self.n_rules:
             raise InputError(f"the interpreter knows programs of up to {self.n_rules} rules, not {len(program)}")
@@ -101,7 +101,7 @@ class StringInterpreter(Interpreter):
 
     @abstractmethod
     def rule_tokens(self, number: int, production: Production) -> list[PromptToken]:
-        """The tokens of a program's rule with this number, from 1. Their states say all that there is to know."""
+        """The tokens of a program's rule with this number, from 1. Their states describe the rule completely."""
 
 
 def written_letters(right: str) -> list[tuple[int, str, bool]]:

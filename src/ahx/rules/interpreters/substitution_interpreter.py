@@ -34,7 +34,7 @@ class SubstitutionInterpreter(StringInterpreter):
         return [step for letter in string for step in spelled(rights.get(letter, letter), 1)]
 
     def rule_tokens(self, number: int, production: Production) -> list[PromptToken]:
-        """A token for each letter that is written: for which one, at which place, what, and whether it is the last."""
+        """A token for each letter that is written: left side, position, letter, and whether it is the last."""
         left, right, _ = production
         return [
             (

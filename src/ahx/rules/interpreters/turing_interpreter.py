@@ -86,11 +86,11 @@ class TuringInterpreter(Interpreter):
         return steps(*self.parse(text))
 
     def parse(self, text: str) -> tuple[Program, str]:
-        """Program and configuration. Raises InputError where `text` is not both, or names what this rule has not."""
+        """Program and configuration. Raises InputError where `text` does not have both, or exceeds the sizes."""
         rules, bar, configuration = text.partition(BAR)
         if not bar or _RULE.sub("", rules):
             wrong = _RULE.sub("", rules)[:40] if bar else text[:40]
-            raise InputError(f"{wrong!r} is no program; write rules, a bar and a configuration: A0:1RB,B0:1LA,|0A0")
+            raise InputError(f"{wrong!r} is not a program; write rules, a bar and a configuration: A0:1RB,B0:1LA,|0A0")
         program: dict[tuple[str, str], Action] = {}
         for state, symbol, new, move, target in _RULE.findall(rules):
             if (state, symbol) in program:
@@ -102,9 +102,10 @@ class TuringInterpreter(Interpreter):
         return program, configuration
 
     def check(self, configuration: str) -> None:
-        """Raises InputError unless `configuration` is one, of these states and symbols."""
+        """Raises InputError unless `configuration` is valid for these states and symbols."""
         if not _CONFIGURATION.fullmatch(configuration):
-            raise InputError(f"{configuration[:40]!r} is no configuration; write the state before a cell, as in 01B1")
+            shown = configuration[:40]
+            raise InputError(f"{shown!r} is not a configuration; write the state before a cell, as in 01B1")
         for character in configuration:
             self._known(*((character, BLANK) if character in LETTERS else (HALT, character)))
 
@@ -117,9 +118,9 @@ class TuringInterpreter(Interpreter):
 
 
 def program_of(table: Table) -> str:
-    """The rules of a table in the standard format, in its order, as they stand before the bar.
+    """The program of a table in the standard format, in the table's order.
 
-    A cell `---` gives no rule; H, where it is no state of the table, becomes Z.
+    A cell `---` gives no rule; H becomes Z unless it is a state of the table.
     """
     rules = []
     for letter, row in zip(LETTERS, table, strict=False):
@@ -131,7 +132,7 @@ def program_of(table: Table) -> str:
 
 
 def read_machine(text: str) -> Table:
-    """The table that a text such as `1RB1LC_...` spells. Raises InputError with a caret under what does not fit."""
+    """The table that a text such as `1RB1LC_...` spells. Raises InputError with a caret under the first error."""
     source = Source(text)
     if len(source.words) != 1 or source.entries or source.options:
         source.fail(0, "expected one machine in the standard format, such as 1RB1LB_1LA1RZ")
@@ -139,9 +140,9 @@ def read_machine(text: str) -> Table:
 
 
 def steps(program: Program, configuration: str) -> list[Step]:
-    """The cells of the next configuration, each with the move of the cursor on the one before.
+    """The cells of the next configuration, each with the move of the cursor on the previous one.
 
-    A new cell at an end of the tape is the head itself, and the cursor waits: below it is a cell yet to be copied.
+    A new cell at an end of the tape is the head itself, and the cursor stays on the cell to be copied next.
     """
     at = next(i for i, character in enumerate(configuration) if character in LETTERS)
     before, state, symbol, after = configuration[:at], configuration[at], configuration[at + 1], configuration[at + 2 :]
