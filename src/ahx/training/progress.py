@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ahx.text.printing import console, guard, one_line
 from ahx.training.metrics import metric_line
@@ -41,15 +41,8 @@ class ReadingNotes:
             print(f"ahx: note: {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)
 
 
-class Reporter(Protocol):
-    def say(self, sentence: str) -> None: ...
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None: ...
-    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None: ...
-    def close(self) -> None: ...
-
-
-class Silent:
-    """For processes of a group other than the first."""
+class Reporter:
+    """Reports nothing: for processes of a group other than the first."""
 
     def say(self, sentence: str) -> None:
         pass
@@ -64,7 +57,7 @@ class Silent:
         pass
 
 
-class Plain(Silent):
+class Plain(Reporter):
     """Lines without control characters, for logs and pipes."""
 
     def say(self, sentence: str) -> None:
@@ -74,7 +67,7 @@ class Plain(Silent):
         print(metric_line(metrics), *map(str, examples), sep="\n", flush=True)
 
 
-class Live(Silent):
+class Live(Reporter):
     """A progress line that stays at the bottom of the terminal (80 columns suffice), with the evaluations above it."""
 
     def __init__(self, total: int) -> None:
@@ -115,4 +108,4 @@ class Live(Silent):
 
 def reporter(total: int, terminal: bool, first: bool) -> Reporter:
     """The reporter for this process and this kind of output."""
-    return Silent() if not first else Live(total) if terminal else Plain()
+    return Reporter() if not first else Live(total) if terminal else Plain()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from inspect import cleandoc
 from typing import ClassVar, Self
 
-from ahx.rules.language import Source
+from ahx.rules.language import Source, written_spec
 from ahx.rules.preset import Preset
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
@@ -26,13 +26,19 @@ class Interpreter(Rule):
     start: ClassVar[Start] = "program"
     reads: ClassVar[tuple[int, int]]  # offsets from the cursor on which a step depends, besides the program
     lookups: ClassVar[int] = 2  # how many things a step may have to look up in the program
+    limits: ClassVar[dict[str, tuple[int, int, int]]]  # least, usual and greatest value of each size
     programs: ClassVar[str]  # plural noun for its programs
     shown: ClassVar[tuple[str, ...]]  # inputs for `ahx rules show`
 
     @classmethod
-    @abstractmethod
     def read(cls, source: Source) -> Self:
-        """The interpreter of these sizes. Raises InputError."""
+        """The interpreter of the sizes in a rule's text. Raises InputError."""
+        source.check_options(*cls.limits)
+        sizes = {
+            f"n_{name}": source.number(word, least, most) if (word := source.options.get(name)) else usual
+            for name, (least, usual, most) in cls.limits.items()
+        }
+        return cls(**sizes)  # every subclass is a dataclass of its sizes
 
     @classmethod
     def preset(cls) -> Preset:
@@ -40,9 +46,14 @@ class Interpreter(Rule):
         return Preset(f"{cls.kind}_interpreter", f"interpreter: {cls.kind}", cleandoc(cls.__doc__ or ""))
 
     @property
-    @abstractmethod
+    def spec(self) -> str:
+        chosen = {name: most for name, (_, most) in self.sizes.items() if most != self.limits[name][1]}
+        return written_spec("interpreter", [self.kind], **chosen)
+
+    @property
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """The dimensions of a program, such as its number of rules, each with its least and greatest value."""
+        """The sizes of a program, such as its number of rules, each with its least and greatest value."""
+        return {name: (least, getattr(self, f"n_{name}")) for name, (least, _, _) in self.limits.items()}
 
     @abstractmethod
     def prompt(self, text: str) -> list[PromptToken]:

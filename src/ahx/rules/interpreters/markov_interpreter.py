@@ -14,6 +14,7 @@ Then the string is copied up to the leftmost match of that rule, its right side 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ahx.rules.families.markov import Production
 from ahx.rules.interpreters.interpreter import PromptToken
@@ -45,7 +46,7 @@ class MarkovInterpreter(StringInterpreter):
     lookups = 3  # a rule for one letter, a rule for two, and the right side of the best rule
     longest_left = 2
     has_final = True
-    usual = (5, 5)
+    limits: ClassVar = {"letters": (2, 5, 9), "rules": (1, 5, 9)}
 
     def rewrite(self, program: Program, string: str) -> list[Step]:
         ended, best, steps = string.endswith(END), 0, []

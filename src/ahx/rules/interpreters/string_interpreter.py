@@ -10,12 +10,12 @@ import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from ahx.errors import InputError
 from ahx.rules.families.markov import Production
 from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
-from ahx.rules.language import LETTERS, Source, written_spec
+from ahx.rules.language import LETTERS
 from ahx.rules.transducer import Step
 
 END = "."  # behind a string to which a final rule was applied
@@ -32,31 +32,10 @@ class StringInterpreter(Interpreter):
 
     longest_left: ClassVar[int]  # letters of a left side
     has_final: ClassVar[bool]  # whether there are final rules, and so strings with a dot
-    usual: ClassVar[tuple[int, int]]  # letters, rules
 
     n_letters: int
     n_rules: int
     alphabet: str = ""
-
-    @classmethod
-    def read(cls, source: Source) -> Self:
-        source.check_options("letters", "rules")
-        letters, rules = (
-            source.number(word, least, 9) if (word := source.options.get(name)) else usual
-            for name, least, usual in zip(("letters", "rules"), (2, 1), cls.usual, strict=True)
-        )
-        return cls(letters, rules)
-
-    @property
-    def spec(self) -> str:
-        letters, rules = (
-            n if n != u else None for n, u in zip((self.n_letters, self.n_rules), self.usual, strict=True)
-        )
-        return written_spec("interpreter", [self.kind], letters=letters, rules=rules)
-
-    @property
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        return {"letters": (2, self.n_letters), "rules": (1, self.n_rules)}
 
     @property
     def letters(self) -> str:

@@ -7,6 +7,7 @@ second, "c" the third.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ahx.rules.families.markov import Production
 from ahx.rules.interpreters.interpreter import PromptToken
@@ -27,7 +28,7 @@ class SubstitutionInterpreter(StringInterpreter):
     reads = (0, 0)
     longest_left = 1
     has_final = False
-    usual = (6, 6)
+    limits: ClassVar = {"letters": (2, 6, 9), "rules": (1, 6, 9)}
 
     def rewrite(self, program: Program, string: str) -> list[Step]:
         rights = {production.left: production.right for production in program}

@@ -10,12 +10,12 @@ tape grows by blanks (0) at both ends. Where no rule fits, the machine has halte
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar
 
 from ahx.errors import InputError
 from ahx.rules.families.turing_table import DIGITS, Action, Table, read_table
 from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
-from ahx.rules.language import LETTERS, Source, written_spec
+from ahx.rules.language import LETTERS, Source
 from ahx.rules.transducer import Step
 
 BLANK = "0"
@@ -23,7 +23,6 @@ HALT = "Z"  # the state for which there are no rules
 _RULE = re.compile(r"([A-Z])([0-9]):([0-9])([LR])([A-Z]),")
 _CELL = re.compile(r"[A-Z]?[0-9]")
 _CONFIGURATION = re.compile(r"[0-9]*[A-Z][0-9]+")
-_MOST_STATES, _MOST_SYMBOLS = 8, 4
 
 Program = Mapping[tuple[str, str], Action]
 
@@ -38,33 +37,12 @@ class TuringInterpreter(Interpreter):
 
     kind, programs = "turing", "machines"
     reads = (-1, 1)
+    limits: ClassVar = {"states": (2, 8, 8), "symbols": (2, 4, 4)}
     shown = tuple("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|" + tape for tape in ("A0", "1B0", "0B10"))
 
     n_states: int  # A, B, ...; Z halts
     n_symbols: int  # 0, 1, ...
     alphabet: str = ""
-
-    @classmethod
-    def read(cls, source: Source) -> Self:
-        source.check_options("states", "symbols")
-        n_states, n_symbols = (
-            source.number(word, 2, most) if (word := source.options.get(name)) else most
-            for name, most in (("states", _MOST_STATES), ("symbols", _MOST_SYMBOLS))
-        )
-        return cls(n_states, n_symbols)
-
-    @property
-    def spec(self) -> str:
-        return written_spec(
-            "interpreter",
-            ["turing"],
-            states=None if self.n_states == _MOST_STATES else self.n_states,
-            symbols=None if self.n_symbols == _MOST_SYMBOLS else self.n_symbols,
-        )
-
-    @property
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        return {"states": (2, self.n_states), "symbols": (2, self.n_symbols)}
 
     @property
     def states(self) -> str:
