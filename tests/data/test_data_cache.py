@@ -1,4 +1,4 @@
-"""Token caches: what they hold, and when they are made anew."""
+"""Token caches: their contents, and when they are rebuilt."""
 
 import json
 import os

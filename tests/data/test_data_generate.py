@@ -1,4 +1,4 @@
-"""Data files of a rule: no leak, the same bytes, and honest words when strings run out."""
+"""Generated data files: no leak, the same bytes, and a note when there are too few strings."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Data files as they come: what is tolerated, what is refused, and with which words."""
+"""Reading data files: what is accepted, what is rejected, and the errors."""
 
 from pathlib import Path
 

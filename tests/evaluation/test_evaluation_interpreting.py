@@ -1,4 +1,4 @@
-"""Error rates of single steps and their bounds, and runs of a model that is no good yet."""
+"""Error rates of single steps and their bounds, and runs of a model that is hardly trained."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Verdicts: that those of one pass are those of decoding, and what happens where one pass is not enough."""
+"""Verdicts of one pass equal those of decoding; and samples for which one pass is not enough."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Reading rules: the defaults, the ways to write the same, files, functions, and errors that point at a character."""
+"""Parsing rules: defaults, equivalent spellings, files, functions, and errors that point at a character."""
 
 from pathlib import Path
 

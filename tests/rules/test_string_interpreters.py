@@ -1,4 +1,4 @@
-"""Rules of strings in the prompt beside the rules that they spell, and what is said of texts that are no program."""
+"""Interpreters of string rules against the rules that their programs spell, and errors for invalid programs."""
 
 import random
 import re

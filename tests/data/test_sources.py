@@ -1,4 +1,4 @@
-"""What training draws from."""
+"""The sources of samples of a rule, and of files."""
 
 import shutil
 from pathlib import Path

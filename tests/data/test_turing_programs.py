@@ -1,4 +1,4 @@
-"""Random machines: named apart but kept together by the split, and run as the rule runs them."""
+"""Random Turing machines: a split that ignores names, and runs that match the rule."""
 
 from itertools import pairwise, permutations
 
@@ -18,7 +18,7 @@ TOKENIZER = vocabulary(RULE)
 
 
 def renamed(machines: Machines, states: list[int], symbols: list[int]) -> Machines:
-    """The same machines, with state q called states[q] and symbol s symbols[s]."""
+    """The same machines, with state q renamed to states[q] and symbol s to symbols[s]."""
     Q = machines.write_NQS.shape[1]
     to_state, to_symbol = np.array([*states, Q]), np.array(symbols)
     write, move, target, has = (np.empty_like(part) for part in machines[:4])

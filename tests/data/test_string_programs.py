@@ -1,4 +1,4 @@
-"""Random rules of strings: the split that letters' names do not change, and rows that are what the rules write."""
+"""Random programs that rewrite strings: a split that ignores the names of letters, and rows that match the rules."""
 
 from itertools import permutations
 
@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("rule", [SUBSTITUTION, MARKOV])
 
 
 def renamed(programs: Programs, letters: tuple[int, ...]) -> Programs:
-    """The same programs, with letter a called letters[a]."""
+    """The same programs, with letter a renamed to letters[a]."""
     to = np.array([*letters, -1])
     return programs._replace(left_NRL=to[programs.left_NRL], right_NRK=to[programs.right_NRK])
 
