@@ -18,8 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ahx.data.programs.programs import HeldOutPrograms, ProgramSamples, Runs, Tokens, vocabulary
+from ahx.data.programs.held_out import HeldOutPrograms
+from ahx.data.programs.program_writer import Runs, Tokens
+from ahx.data.programs.source import ProgramSource
 from ahx.data.programs.turing_machines import Sizes
+from ahx.data.programs.writers import vocabulary
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 from ahx.model.batches import by_length, to_batch
 from ahx.model.build import configure
@@ -132,7 +135,7 @@ def run(variant: Variant, seed: int, seconds: float, n_machines: int) -> Result:
     flat = FlatParameters(model)
     optimizer = Optimizer(flat, OptimizerSettings(use_muon=variant.use_muon))
     step = TrainingStep(model, flat, optimizer, tokenizer.separator, restart=tokenizer.configuration)
-    samples = ProgramSamples(rule, plain, PARTS, Runs(), seed)
+    samples = ProgramSource(rule, plain, PARTS, Runs(), seed)
     begun, batches, share = time.process_time(), 0, 0.0
     while share < 1.0:
         # The samples follow the share of the time that has passed, as they follow the step in `ahx train`.

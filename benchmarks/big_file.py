@@ -52,14 +52,14 @@ def build_stage(path: Path) -> dict[str, float]:
 
 def draw_stage(path: Path) -> dict[str, float]:
     """Open the finished cache and draw batches from all over it."""
-    from ahx.data.dataset import FileSamples
     from ahx.data.files.cache import open_cache
     from ahx.data.files.fit import fit_once
-    from ahx.data.rows import FlatRows
+    from ahx.data.files.source import FileSource
+    from ahx.data.token_rows import FlatRows
 
     teacher, tokenizer = fit_once([path], None, True)
     cache = open_cache(path, teacher, tokenizer)
-    samples = FileSamples(cache, cache, teacher, tokenizer, seed=0)
+    samples = FileSource(cache, cache, teacher, tokenizer, seed=0)
     begin = time.perf_counter()
     tokens = sum(FlatRows.of(samples.batch(step, _BATCH_SIZE)).padded().size for step in range(_BATCHES))
     return {"batches_per_s": _BATCHES / (time.perf_counter() - begin), "tokens_drawn": tokens}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ahx.data.programs.programs import Runs
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Machines, Sizes, draw_split
 
 SIZES = Sizes((2, 8), (2, 4))

@@ -35,7 +35,7 @@ def judge(rule: str, folder: str, programs: int) -> None:
     """Print errors at the lengths of training, and at ten times these."""
     import torch
 
-    from ahx.data.programs.programs import Runs
+    from ahx.data.programs.program_writer import Runs
     from ahx.data.programs.string_programs import Sizes
     from ahx.evaluation.interpreting import judge_steps
     from ahx.evaluation.trained import load_trained

@@ -236,10 +236,10 @@ ATTEMPTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("9 MB of text", text(lambda t: t + " " * 9_000_000), LOAD, "more than"),
     ("no UTF-8", text(lambda t: b"\xff" + t.encode()), LOAD, "cannot be read"),
     ("a number of 10,000 digits", text(lambda t: t.replace("{", '{"x": ' + "9" * 10_000 + ",", 1)), LOAD, "digits"),
-    ("a pipe for a configuration", instead(CONFIG, os.mkfifo), LOAD, "it is no file"),
-    ("a device for a configuration", instead(CONFIG, lambda p: p.symlink_to("/dev/zero")), LOAD, "it is no file"),
-    ("a device for weights", instead(WEIGHTS, lambda p: p.symlink_to("/dev/zero")), LOAD, "it is no file"),
-    ("a pipe for weights", instead(WEIGHTS, os.mkfifo), LOAD, "it is no file"),
+    ("a pipe for a configuration", instead(CONFIG, os.mkfifo), LOAD, "it is not a file"),
+    ("a device for a configuration", instead(CONFIG, lambda p: p.symlink_to("/dev/zero")), LOAD, "it is not a file"),
+    ("a device for weights", instead(WEIGHTS, lambda p: p.symlink_to("/dev/zero")), LOAD, "it is not a file"),
+    ("a pipe for weights", instead(WEIGHTS, os.mkfifo), LOAD, "it is not a file"),
     ("a weight too few", weights(lambda w: w.pop("norm.weight")), LOAD, _FIT),
     ("a weight too many", weights(lambda w: w.update(x=torch.ones(1))), LOAD, _FIT),
     ("a weight of another shape", weights(lambda w: w.update({"norm.weight": torch.ones(17)})), LOAD, _FIT),
@@ -265,7 +265,7 @@ ATTEMPTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("a state that is nested", state("[" * 10_000), RESUME, "no state"),
     ("a state without values", contents(TRAINING_STATE, lambda d: safetensors.torch.save({})), RESUME, "no state"),
     ("a certificate that is nested", lambda f: (f / CERTIFICATE).write_text("[" * 10_000), CERTIFIED, "cannot be read"),
-    ("a certificate that is a device", lambda f: (f / CERTIFICATE).symlink_to("/dev/zero"), CERTIFIED, "no file"),
+    ("a certificate that is a device", lambda f: (f / CERTIFICATE).symlink_to("/dev/zero"), CERTIFIED, "not a file"),
     ("a certificate in a list", lambda f: (f / CERTIFICATE).write_text("[]"), CERTIFIED, "cannot be read"),
 ]  # fmt: skip
 

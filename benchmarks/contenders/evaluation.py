@@ -65,7 +65,7 @@ def groups(samples: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, s
 
 def ours(name: str, shape: Shape, longest: int, cached: Path) -> Check:
     """Like the others without a cursor: learned positions, global heads, bare symbols. `name` says which way."""
-    from ahx.data.align import plain_steps
+    from ahx.data.alignment import plain_steps
     from ahx.data.teacher import PlainTeacher
     from ahx.data.tokenizer import Tokenizer
     from ahx.evaluation.evaluate import evaluate

@@ -36,7 +36,8 @@ def refuse(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, trained: "Trained") -> int:
     """Evaluate and print. Returns the exit code."""
-    from ahx.data.programs.programs import RowMaker, Runs
+    from ahx.data.programs.program_writer import Runs
+    from ahx.data.programs.writers import writer_of
     from ahx.evaluation.interpreting import interpreter_of, judge_steps
     from ahx.evaluation.render_steps import Lengths, steps_as_json, steps_as_text
     from ahx.evaluation.step_errors import merged
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, trained: "Trained") -> int:
         if name not in rule.sizes and getattr(args, name) is not None:
             raise InputError(f"--{name} is not for {rule.programs}; the sizes here are --{' and --'.join(rule.sizes)}")
     spans = {name: _span(name, getattr(args, name), *span) for name, span in rule.sizes.items()}
-    writer = RowMaker(rule, trained.tokenizer).writer
+    writer = writer_of(rule, trained.tokenizer)
     sizes, steps = writer.usual._replace(**spans), args.steps or writer.steps
     groups: list[Lengths] = []
     for least, greatest, n in _series(args, trained):

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write both files and say what is in them. Returns the exit code."""
     from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
-    from ahx.data.samples.generate import generate
+    from ahx.data.generate import generate
     from ahx.data.samples.sampler import Sampler
     from ahx.rules import parse_rule
     from ahx.rules.interpreters.interpreter import Interpreter

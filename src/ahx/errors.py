@@ -1,4 +1,4 @@
-"""Errors that a user can mend: each is one sentence that names the value and the next step.
+"""Errors that a user can fix: each is one sentence that names the value and the next step.
 
 AhxError            anything below; the command line prints it without a traceback
 ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
@@ -16,13 +16,13 @@ class AhxError(Exception):
 
 
 class InputError(AhxError):
-    """What the user typed, or what a file of theirs says, cannot be used."""
+    """Something that the user typed, or wrote into a file, is invalid."""
 
     exit_code = 2
 
 
 class StorageError(AhxError):
-    """A path cannot be read or written: missing, denied, full."""
+    """A path cannot be read or written: it is missing, denied, or the disk is full."""
 
 
 class CheckpointError(AhxError):

@@ -1,4 +1,4 @@
-"""What goes wrong around the program, not in it: the machine, its limits and its locale, a broken installation."""
+"""Failures outside the program: the machine, its limits and its locale, a broken installation."""
 
 import errno
 import linecache
@@ -12,7 +12,7 @@ from types import FrameType
 
 OWN = ("ahx", "entrypoints", "infra", "container")
 
-# Failures of the machine, and what to do about each.
+# Failures of the machine, each with the next step.
 _STORAGE_FAILURES = {
     errno.ENOSPC: "the disk is full; free some space and run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
@@ -34,7 +34,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 
 def mishap(error: BaseException) -> str | None:
-    """What happened and what to do, in one sentence; None where `error` can only be a bug of this program."""
+    """What happened and what to do, in one sentence; None if `error` can only be a bug of this program."""
     if is_out_of_memory(error):
         return "memory ran out; use a smaller model, smaller batches or shorter strings"
     if _in_chain(error, errno.EMFILE, "Too many open files"):
@@ -52,9 +52,9 @@ def mishap(error: BaseException) -> str | None:
 
 
 def storage_sentence(error: OSError) -> str | None:
-    """What a failed file operation means and what to do; None where it is no failure of the machine."""
+    """What a failed file operation means and what to do; None if it is not a failure of the machine."""
     known = _STORAGE_FAILURES.get(error.errno or 0)
-    if error.filename is not None:  # of a file of the user's, whatever the system finds wrong with it
+    if error.filename is not None:  # about a file of the user
         name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
         return f"{name}: {known or f'{(error.strerror or str(error)).lower()}; check the path'}"
     if error.errno == errno.ENOENT and "temporary directory" in str(error):
@@ -65,10 +65,10 @@ def storage_sentence(error: OSError) -> str | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Python's own error, and torch's: for GPUs a class of its own, for CPUs a RuntimeError; libraries fail to load."""
-    told = str(error).lower()
+    """Python's MemoryError, and torch's: a class for GPUs, a RuntimeError for CPUs; or a library that fails to load."""
+    message = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError | ImportError | OSError) and any(word in told for word in _NO_MEMORY)
+        isinstance(error, RuntimeError | ImportError | OSError) and any(word in message for word in _NO_MEMORY)
     )
 
 
@@ -80,26 +80,26 @@ def _has_current_folder() -> bool:
     return True
 
 
-def _in_chain(error: BaseException | None, number: int, told: str) -> bool:
-    """Whether the error, or one that led to it, is of this number: packages wrap what the system told them."""
+def _in_chain(error: BaseException | None, number: int, message: str) -> bool:
+    """Whether the error, or one that caused it, has this number: packages wrap errors of the system."""
     while error is not None:
         if isinstance(error, OSError) and error.errno == number:
             return True
-        if isinstance(error, ImportError) and told in str(error):
+        if isinstance(error, ImportError) and message in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def _broken_package(error: BaseException) -> str | None:
-    """The package of others that could not be imported, where that is why there is an error."""
+    """The third-party package whose import failed, if that caused the error."""
     steps = list(traceback.walk_tb(error.__traceback__))
     own = max((at for at, (frame, _) in enumerate(steps) if _package(frame) in OWN), default=-1)
     below = [frame for frame, _ in steps[own + 1 :]]
     others = [name for frame in below if (name := _package(frame)) and name not in sys.stdlib_module_names]
-    if below and below[0].f_code.co_name == "<module>":  # it fell in the midst of the package's own modules
+    if below and below[0].f_code.co_name == "<module>":  # the import failed within the package
         return (others or [_package(below[0])])[-1]
-    if not others and own >= 0:  # at an import of ours: the first file of it cannot be read, or not be compiled
+    if not others and own >= 0:  # the import failed at the package's first file
         frame, line = steps[own]
         found = re.match(r"\s*(?:from|import) (\w+)", linecache.getline(frame.f_code.co_filename, line))
         if found and _outside(found[1]):
@@ -130,7 +130,7 @@ def _install(package: str, error: BaseException) -> str:
 
 
 def _extra(package: str) -> str:
-    """What to install to have a package: this program, with the extra that brings it."""
+    """What to install for a package: this program, with the extra that requires it."""
     with suppress(PackageNotFoundError):
         for line in requires("ahx-transformer") or ():
             name, extra = re.match(r"[\w.-]+", line), re.search(r"extra == [\"'](\w+)", line)

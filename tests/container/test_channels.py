@@ -130,5 +130,5 @@ def test_a_model_channel_may_hold_what_sagemaker_packed(tmp_path):
     with pytest.raises(CheckpointError, match="is not a whole archive of a model"):
         model_folder(channel, tmp_path / "scratch")
     (packed / "model.tar.gz").write_bytes(chain_of_links())
-    with pytest.raises(CheckpointError, match="which is no regular file"):
+    with pytest.raises(CheckpointError, match="which is not a regular file"):
         model_folder(channel, tmp_path / "scratch")

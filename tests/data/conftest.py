@@ -1,4 +1,4 @@
-"""A rule of the tests' own, so that data is tested without the rule language."""
+"""A rule that is defined here, so that data is tested without the rule language."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, RIGHT_EDGE, STOP
 
 
 class Doubling:
-    """A machine that reads one cell: A is written twice, everything else once."""
+    """A transducer that reads one cell: A is written twice, everything else once."""
 
     start: Literal["left", "right"] = "left"
     reads = (0, 0)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ahx.data.align import Alignment, infer_alignment, plain_steps
+from ahx.data.alignment import Alignment, infer_alignment, plain_steps
 from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import choose_teacher, teacher_from_json
 from ahx.errors import CheckpointError, InputError

@@ -1,4 +1,4 @@
-"""Token caches: what they hold, and when they are made anew."""
+"""Token caches: their contents, and when they are rebuilt."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ahx.data.files import cache as cache_module
-from ahx.data.files import cache_home
+from ahx.data.files import cache_folder
 from ahx.data.files.cache import TokenCache, open_cache
 from ahx.data.files.fit import fit, fit_once
 from ahx.data.samples.sampler import Sampler
@@ -252,7 +252,7 @@ def test_what_a_killed_builder_left_is_cleared_after_a_day(tmp_path: Path) -> No
 
 
 def test_caches_of_files_with_the_same_name_stay_apart(tmp_path: Path) -> None:
-    homes = [cache_home.cache_homes(tmp_path / folder / "data.txt", tmp_path / "caches") for folder in "ab"]
+    homes = [cache_folder.cache_homes(tmp_path / folder / "data.txt", tmp_path / "caches") for folder in "ab"]
     assert homes[0] != homes[1]
 
 

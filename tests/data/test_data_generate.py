@@ -1,4 +1,4 @@
-"""Data files of a rule: no leak, the same bytes, and honest words when strings run out."""
+"""Generated data files: no leak, the same bytes, and a note when there are too few strings."""
 
 import errno
 import hashlib
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ahx.data import generate as generate_module
 from ahx.data.files.read import leak, read_pairs
-from ahx.data.samples import generate as generate_module
-from ahx.data.samples.generate import generate
+from ahx.data.generate import generate
 from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.files import atomic

@@ -1,11 +1,11 @@
-"""Data files as they come: what is tolerated, what is refused, and with which words."""
+"""Reading data files: what is accepted, what is rejected, and the errors."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ahx.data.align import plain_steps
+from ahx.data.alignment import plain_steps
 from ahx.data.files.blocks import BLOCK_BYTES, MAX_LINE_BYTES
 from ahx.data.files.encode import Encoder
 from ahx.data.files.read import check, leak, read_pairs, resolve_infile
@@ -58,7 +58,7 @@ def test_all_malformed_lines_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         list(read_pairs(path))
     assert str(error.value) == (
-        f"{path}: 7 malformed lines; each must read input,output; mend or delete them:\n"
+        f"{path}: 7 malformed lines; each must read input,output; fix or delete them:\n"
         "  line 2: no comma in 'no comma here'\n"
         "  line 3: 2 commas in 'B,B,B'\n"
         "  line 5: a NUL byte; is this a text file?\n"

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ahx.data.files.permutation import permuted
+from ahx.data.files.shuffle import permuted
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import hash_texts, held_out
+from ahx.data.split import hash_texts, held_out
 from ahx.errors import InputError
 
 

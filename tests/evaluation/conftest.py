@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def learned_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with learned positions: by far not done, and at most block_size tokens long."""
+    """A run with learned positions: far from trained, for at most block_size tokens."""
     folder = tmp_path_factory.mktemp("runs") / "learned"
     hyperparameters = {**SMALL, "pos": "learned", "alphabet": "AC", "max_len": 4, "model_out": str(folder)}
     run(Hyperparameters.model_validate(hyperparameters))

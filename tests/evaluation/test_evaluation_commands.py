@@ -1,4 +1,4 @@
-"""`ahx eval` and `ahx interactive`, as they are typed."""
+"""The commands `ahx eval` and `ahx interactive`."""
 
 import builtins
 import io

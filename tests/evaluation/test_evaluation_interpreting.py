@@ -1,4 +1,4 @@
-"""Error rates of single steps and their bounds, and runs of a model that is no good yet."""
+"""Error rates of single steps and their bounds, and runs of a model that is hardly trained."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ahx.data.programs.programs import Runs
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Sizes
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation import interpreting, step_errors
@@ -148,4 +148,4 @@ def test_a_run_is_drawn_as_far_as_it_is_right(
     assert capsys.readouterr().out.splitlines()[-4:-1] == ["·A", "·1B", "·A1"]
     assert 'viewBox="0 0 3 3"' in picture.read_text("utf-8")
     assert main([*command, "--picture", "run.gif"]) == 2
-    assert "'run.gif' is no name of a picture" in capsys.readouterr().err
+    assert "'run.gif' is not the name of a picture" in capsys.readouterr().err

@@ -1,11 +1,10 @@
-"""Verdicts: that those of one pass are those of decoding, and what happens where one pass is not enough."""
+"""Verdicts of one pass equal those of decoding; and samples for which one pass is not enough."""
 
 import dataclasses
-from typing import Any
 
 import pytest
 
-from ahx.data.teacher import MachineTeacher
+from ahx.data.teacher import Teacher, TransducerTeacher
 from ahx.evaluation.judging import REASONS, judge
 from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import Trained
@@ -57,18 +56,15 @@ def test_verdicts_are_those_of_decoding(unsure: Trained) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnotherPath:
+class AnotherPath(Teacher):
     """Spells the same strings by other steps, in the same vocabulary: it would move first and write later."""
 
-    teacher: MachineTeacher
+    teacher: TransducerTeacher
     kind = "machine"
 
     @property
     def start(self) -> Start:
         return self.teacher.start
-
-    def to_json(self) -> dict[str, Any]:
-        return self.teacher.to_json()
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.teacher.steps(text, output)
@@ -77,7 +73,7 @@ class AnotherPath:
 
 def test_a_right_string_written_by_other_steps_is_right(trained: Trained) -> None:
     assert trained.rule is not None
-    other = dataclasses.replace(trained, teacher=AnotherPath(MachineTeacher(trained.rule)))
+    other = dataclasses.replace(trained, teacher=AnotherPath(TransducerTeacher(trained.rule)))
     pair = ("ACA", "AACAA")
     assert other.teacher.steps(*pair) != trained.teacher.steps(*pair)
     (verdict,) = judge(other, [pair])

@@ -1,4 +1,4 @@
-"""Machines in weights: proved right at all windows, run by the network, and noticed when they are damaged."""
+"""Certified queue machines: the proof at all windows, execution by the model, and damaged weights."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_a_damaged_model_follows_its_own_answers_cached_or_not(learnt: Trained) 
 
 
 def test_verify_notices_other_weights(bb4: Path, tmp_path: Path) -> None:
-    """Weights that were changed and whose hashes were all written anew: only asking the model tells."""
+    """Changed weights with updated hashes: only checking the model detects them."""
     shutil.copytree(bb4, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / checkpoint.CHECKPOINTS)
     saved = checkpoint.load(tmp_path / "copy")
@@ -155,7 +155,7 @@ def test_verify_compares_what_the_certificate_claims(bb4: Path, tmp_path: Path, 
 
 
 def test_other_models_are_no_machines(trained: Trained) -> None:
-    with pytest.raises(InputError, match="is no machine; train one with"):
+    with pytest.raises(InputError, match="is not a machine; train one with"):
         machine_learnt(trained)
     with pytest.raises(InputError, match="no function of a window"):
         WindowFunction(trained.model)

@@ -1,4 +1,4 @@
-"""A model that names Python code as its rule, used in its own folder: nothing is run unless it is typed."""
+"""A model that names Python code as its rule, used in its own folder: nothing is executed unless the user names it."""
 
 import io
 import sys

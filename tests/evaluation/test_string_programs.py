@@ -1,11 +1,11 @@
-"""Models that follow rules of strings, from training to evaluation: with training enough, and with hardly any."""
+"""Interpreters of string rules from training to evaluation: one trained enough, one hardly trained."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from ahx.data.programs.programs import Runs
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.string_programs import Sizes
 from ahx.evaluation.interpreting import interpret, judge_steps
 from ahx.evaluation.trained import load_trained
@@ -26,7 +26,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unlearnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter of Markov algorithms that knows nothing yet."""
+    """An interpreter of Markov algorithms that is untrained."""
     folder = tmp_path_factory.mktemp("runs") / "mi"
     rule = "markov-interpreter; letters=3; rules=2"
     settings = {"max_steps": 3, "epoch_size": 48, "val_samples": 8, "model_out": str(folder), "device": "cpu"}

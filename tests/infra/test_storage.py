@@ -272,7 +272,7 @@ def test_a_job_s_archive(wire: Wire, tmp_path: Path) -> None:
     with pytest.raises(AhxError, match="is not a whole archive of a model"):
         locations.model(f"s3://{BUCKET}/output/ahx-1")
     put("output/ahx-1/output/model.tar.gz", chain_of_links())
-    with pytest.raises(AhxError, match=r"model.tar.gz holds 'a', which is no regular file"):
+    with pytest.raises(AhxError, match=r"model.tar.gz holds 'a', which is not a regular file"):
         locations.model(f"s3://{BUCKET}/output/ahx-1")
 
 

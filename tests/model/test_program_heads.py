@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ahx.data.programs.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Sizes, draw_split
+from ahx.data.programs.writers import vocabulary, writer_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.decoding import Decoder, generate
@@ -25,7 +26,7 @@ def tokenizer() -> Tokenizer:
 def rows(tokenizer: Tokenizer) -> list[list[int]]:
     rng = np.random.default_rng(0)
     machines = draw_split(rng, 6, Sizes((2, 3), (2, 2)), 3, 2, testing=False)
-    return [row.tolist() for row in RowMaker(RULE, tokenizer).rows(rng, machines, Runs(2, 3, (1, 4)))]
+    return [row.tolist() for row in writer_of(RULE, tokenizer).rows(rng, machines, Runs(2, 3, (1, 4)))]
 
 
 @pytest.fixture(scope="module")

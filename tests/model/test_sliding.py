@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ahx.data.programs.programs import RowMaker, Runs, vocabulary
+from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Sizes, draw_split
+from ahx.data.programs.writers import vocabulary, writer_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.sliding import SlidingDecoder
@@ -47,17 +48,17 @@ def agree(own: Transformer, tokens: list[int], begin: int) -> int:
 def test_a_window_that_slides_gives_the_logits_of_the_whole_row(heads: tuple[str, ...]) -> None:
     own, rng = model(heads), np.random.default_rng(0)
     machines = draw_split(rng, 3, Sizes((2, 3), (2, 2), missing=(0.0, 0.0)), 3, 2, testing=False)
-    for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, Runs(2, 20, (2, 6))):
+    for row in writer_of(RULE, TOKENIZER).rows(rng, machines, Runs(2, 20, (2, 6))):
         tokens = row.tolist()
         assert agree(own, tokens, tokens.index(TOKENIZER.separator) + 1) < len(tokens) // 2
 
 
 def test_silent_walks_over_a_string_are_forgotten_too() -> None:
     tokenizer, rng = vocabulary(MARKOV), np.random.default_rng(0)
-    own, maker = model(("sccc", "cppp"), tokenizer), RowMaker(MARKOV, tokenizer)
+    own, maker = model(("sccc", "cppp"), tokenizer), writer_of(MARKOV, tokenizer)
     assert own.coupling is not None
     assert own.coupling.start_right
-    for row in maker.rows(rng, maker.writer.draw(rng, 3, maker.writer.usual, False), Runs(2, 20, (4, 6))):
+    for row in maker.rows(rng, maker.draw(rng, 3, maker.usual, False), Runs(2, 20, (4, 6))):
         agree(own, row.tolist(), row.tolist().index(tokenizer.separator) + 1)
 
 

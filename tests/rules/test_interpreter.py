@@ -1,4 +1,4 @@
-"""Machines as text, their steps beside those of the rule `turing`, and what is said of texts that are no program."""
+"""The interpreter of Turing machines against the rule `turing`, and errors for invalid programs."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""Machines as queues: they do what their rules do, and meet no window that is not listed."""
+"""Queue machines against their rules; every window that occurs is listed."""
 
 import random
 from itertools import islice

@@ -1,4 +1,4 @@
-"""`ahx rules`, as it is typed; and the documentation, as it is printed."""
+"""The command `ahx rules`, and the examples of the documentation."""
 
 import io
 import re

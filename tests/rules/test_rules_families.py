@@ -1,4 +1,4 @@
-"""Every family against known answers, and every transducer against its family's plain definition."""
+"""Every family against known outputs, and every transducer against its rule."""
 
 import random
 from collections import Counter

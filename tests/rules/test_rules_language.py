@@ -1,4 +1,4 @@
-"""Reading rules: the defaults, the ways to write the same, files, functions, and errors that point at a character."""
+"""Parsing rules: defaults, equivalent spellings, files, functions, and errors that point at a character."""
 
 from pathlib import Path
 
@@ -227,7 +227,7 @@ def test_a_python_function_is_a_rule() -> None:
         ("my_rules_for_tests:fixed", "is a int; a rule needs a function"),
         ("my_rules_for_tests:number", "returned a int for 'A'; it must return a string"),
         ("my_rules_for_tests:fail", "raised ValueError on 'A': no luck"),
-        ("my_rules_for_tests:leave", "raised SystemExit on 'A': 3; mend the function"),
+        ("my_rules_for_tests:leave", "raised SystemExit on 'A': 3; fix the function"),
         ("my_rules_for_tests:half", r"returned '\\ud800' for 'A', which UTF-8 cannot hold"),
         ("my_script_for_tests:f", "cannot import 'my_script_for_tests' for the rule my_script_for_tests:f: 4; check"),
         ("no_such_module_at_all:f", "cannot import 'no_such_module_at_all'"),

@@ -1,4 +1,4 @@
-"""Rules of strings in the prompt beside the rules that they spell, and what is said of texts that are no program."""
+"""Interpreters of string rules against the rules that their programs spell, and errors for invalid programs."""
 
 import random
 import re
@@ -86,7 +86,7 @@ def test_final_rules_are_spelt_too() -> None:
     ("rule", "text", "named"),
     [
         (SUBSTITUTION, "A->B|A", "A->B"),
-        (SUBSTITUTION, "A->B,A", "'A->B,A' is no program"),
+        (SUBSTITUTION, "A->B,A", "'A->B,A' is not a program"),
         (SUBSTITUTION, "A->B,A->C,|A", "'A' has a rule already"),
         (SUBSTITUTION, "AB->C,|A", "up to 1 letters on this side of ->, not 'AB'"),
         (SUBSTITUTION, "A->BBBB,|A", "'BBBB'"),

@@ -1,4 +1,4 @@
-"""The universal machines do what their papers say: other systems, written on their tapes, run on them."""
+"""The universal machines simulate the systems that are written on their tapes."""
 
 import re
 

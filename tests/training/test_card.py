@@ -1,4 +1,4 @@
-"""The model card quotes what it does not know."""
+"""The model card quotes untrusted text."""
 
 import re
 

@@ -217,7 +217,7 @@ def test_unusable_files(tmp_path: Path, source: str) -> None:
     broken = write(tmp_path / "broken", "rule = ")
     sentence = problems(**{source: broken})
     assert sentence.startswith(f"{broken} is not valid {kind}: ")
-    assert sentence.endswith("; mend it there")
+    assert sentence.endswith("; fix it there")
     (tmp_path / "latin").write_bytes(b"rule = '\xe9'")
     assert (
         problems(**{source: str(tmp_path / "latin")})

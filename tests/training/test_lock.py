@@ -1,4 +1,4 @@
-"""Two trainings into one folder: the second is refused at once, and a dead one holds nothing."""
+"""Two runs in one folder: the second is refused at once; a dead process holds no lock."""
 
 import errno
 import fcntl

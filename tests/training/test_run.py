@@ -1,4 +1,4 @@
-"""Whole runs: what they leave on disk, how they stop, and that a killed one is resumed to the same bits."""
+"""Whole runs: the files they write, how they stop, and that a killed run resumes to the same bits."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Signals while a run is being prepared, and what it tells meanwhile."""
+"""Signals during preparations, and notes on their progress."""
 
 import os
 import signal

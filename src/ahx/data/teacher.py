@@ -1,77 +1,86 @@
-"""Who shows the model each step: the rule's own machine, an alignment found in the data, or nobody."""
+"""Teachers turn a sample into the steps that a model learns: those of a rule's transducer, or of an alignment."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from ahx.data.align import Alignment, infer_alignment, plain_steps
+from ahx.data.alignment import Alignment, infer_alignment, plain_steps
 from ahx.errors import CheckpointError, InputError
-from ahx.rules.interpreters.interpreter import Interpreter, Piece
+from ahx.rules.interpreters.interpreter import Interpreter, PromptToken
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Start, Step, Transducer, run, written
 
-_LOOKED_AT = 20_000
-_REMEMBERED = 100_000
+_ALIGNED_PAIRS = 20_000
+_CACHE_SIZE = 100_000
 
 
-class Teacher(Protocol):
+class Teacher(ABC):
     """Turns an (input, output) pair into the steps that a model learns."""
 
-    @property
-    def kind(self) -> str:
-        """ "machine", "queue", "program", "alignment" or "plain"."""
+    kind: ClassVar[str]  # as config.json names it
 
     @property
+    @abstractmethod
     def start(self) -> Start:
-        """Where the cursor stands at first."""
+        """Where the cursor starts."""
 
+    @property
+    def reads(self) -> tuple[int, int]:
+        """Least and greatest offset from the cursor on which a step depends."""
+        return 0, 0
+
+    @property
+    def lookups(self) -> int:
+        """How many things a step may have to look up in a program."""
+        return 0
+
+    def prompt(self, text: str) -> Sequence[str | PromptToken]:
+        """An input as `Tokenizer.encode_input` takes it."""
+        return text
+
+    @abstractmethod
     def steps(self, text: str, output: str) -> list[Step]:
-        """The steps that write `output`, the last one a STOP. Raises InputError when they cannot."""
+        """The steps that write `output`, the last one a STOP. Raises InputError when there are none."""
 
     def to_json(self) -> dict[str, Any]:
         """What `teacher_from_json` reads."""
-
-
-class _Remembering:
-    """A machine that looks up what it has answered before: most steps of most inputs are the same few."""
-
-    def __init__(self, machine: Transducer) -> None:
-        self._machine, self.start, self.reads = machine, machine.start, machine.reads
-        self._answers: dict[tuple[str, ...], Step] = {}
-
-    def step(self, state: str, view: Sequence[str]) -> Step:
-        answer = self._answers.get((state, *view))
-        if answer is None:
-            answer = self._machine.step(state, view)
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            self._answers[state, *view] = answer
-        return answer
+        return {"kind": self.kind}
 
 
 @dataclass(frozen=True)
-class MachineTeacher:
+class _RuleTeacher(Teacher):
+    rule: Rule
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "rule": self.rule.spec}
+
+
+class TransducerTeacher(_RuleTeacher):
     """Follows the transducer of a rule."""
 
-    rule: Rule
     kind = "machine"
 
     @cached_property
-    def _machine(self) -> Transducer:
-        machine = self.rule.transducer()
-        if machine is None:
-            raise InputError(f"the rule {self.rule.spec!r} has no machine to learn from; choose another --pos")
-        return _Remembering(machine)
+    def _transducer(self) -> Transducer:
+        transducer = self.rule.transducer()
+        if transducer is None:
+            raise InputError(f"the rule {self.rule.spec!r} has no transducer to learn from; choose another --pos")
+        return _Cached(transducer)
 
     @property
     def start(self) -> Start:
-        return self._machine.start
+        return self._transducer.start
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self._transducer.reads
 
     def follow(self, text: str) -> list[Step]:
-        """The machine's steps on `text`, whatever they write."""
-        return list(run(self._machine, text))
+        """The transducer's steps on `text`, whatever they write."""
+        return list(run(self._transducer, text))
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.follow(text)
@@ -81,29 +90,46 @@ class MachineTeacher:
             )
         return steps
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "rule": self.rule.spec}
+
+class _Cached:
+    """A transducer that caches its answers: most steps of most inputs are the same few."""
+
+    def __init__(self, transducer: Transducer) -> None:
+        self._transducer, self.start, self.reads = transducer, transducer.start, transducer.reads
+        self._answers: dict[tuple[str, ...], Step] = {}
+
+    def step(self, state: str, view: Sequence[str]) -> Step:
+        answer = self._answers.get((state, *view))
+        if answer is None:
+            answer = self._transducer.step(state, view)
+            if len(self._answers) >= _CACHE_SIZE:
+                self._answers.clear()
+            self._answers[state, *view] = answer
+        return answer
 
 
-@dataclass(frozen=True)
-class QueueTeacher:
-    """Follows a rule as a queue machine, without end: there is no output to it."""
+class QueueTeacher(_RuleTeacher):
+    """Follows a rule as a queue machine, without end, so there is no output."""
 
-    rule: Rule
     kind = "queue"
-    start: Start = "queue"
+
+    @property
+    def start(self) -> Start:
+        return "queue"
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        machine = self.rule.queue()
+        return machine.reads if machine else super().reads
 
     def steps(self, text: str, output: str) -> list[Step]:
         raise InputError(
             f"the model knows {self.rule.spec!r} as a machine: check it with `ahx verify`, run it with `ahx exec`"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "rule": self.rule.spec}
-
 
 @dataclass(frozen=True)
-class ProgramTeacher:
+class ProgramTeacher(_RuleTeacher):
     """Follows the program in the prompt, as `rule` does."""
 
     rule: Interpreter
@@ -113,18 +139,26 @@ class ProgramTeacher:
     def start(self) -> Start:
         return self.rule.start
 
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self.rule.reads
+
+    @property
+    def lookups(self) -> int:
+        return self.rule.lookups
+
+    def prompt(self, text: str) -> Sequence[str | PromptToken]:
+        return self.rule.prompt(text)
+
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.rule.steps(text)
         if (right := "".join(step.symbol for step in steps[:-1])) != output:
             raise InputError(f"the program turns {text[-40:]!r} into {right[:40]!r}, not {output[:40]!r}")
         return steps
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "rule": self.rule.spec}
-
 
 @dataclass(frozen=True)
-class AlignmentTeacher:
+class AlignmentTeacher(Teacher):
     """Cuts the output into one chunk per input symbol."""
 
     alignment: Alignment
@@ -142,35 +176,30 @@ class AlignmentTeacher:
 
 
 @dataclass(frozen=True)
-class PlainTeacher:
-    """Shows the output alone: no cursor."""
+class PlainTeacher(Teacher):
+    """The output alone, for models without a cursor."""
 
     kind = "plain"
-    start: Start = "left"
+
+    @property
+    def start(self) -> Start:
+        return "left"
 
     def steps(self, text: str, output: str) -> list[Step]:
         return plain_steps(output)
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind}
-
 
 def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_cursor: bool) -> Teacher:
-    """The best teacher there is: the machine of `rule`, else an alignment of the first 20,000 pairs, else a plain one.
+    """The transducer of `rule`, else an alignment that fits the first 20,000 pairs, else a plain teacher.
 
-    `use_cursor` says whether the model's position scheme follows the cursor; without, steps stay plain.
+    `use_cursor` says whether the model's position scheme follows the cursor; without it the teacher is plain.
     """
     if not use_cursor:
         return PlainTeacher()
     if rule is not None and rule.transducer() is not None:
-        return MachineTeacher(rule)
-    alignment = infer_alignment(islice(pairs, _LOOKED_AT))
+        return TransducerTeacher(rule)
+    alignment = infer_alignment(islice(pairs, _ALIGNED_PAIRS))
     return PlainTeacher() if alignment is None else AlignmentTeacher(alignment)
-
-
-def prompt_of(teacher: Teacher, text: str) -> Sequence[str | Piece]:
-    """What `Tokenizer.encode_input` takes for an input: its symbols, or the pieces of a program and a configuration."""
-    return teacher.rule.prompt(text) if isinstance(teacher, ProgramTeacher) else text
 
 
 def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teacher:
@@ -179,7 +208,7 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
         case {"kind": "plain"}:
             return PlainTeacher()
         case {"kind": "machine"} if rule is not None and rule.transducer() is not None:
-            return MachineTeacher(rule)
+            return TransducerTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
             return QueueTeacher(rule)
         case {"kind": "program"} if isinstance(rule, Interpreter):

@@ -5,26 +5,25 @@ output token is a whole `Step`, (symbol, move, state): the model writes a symbol
 
     double_a on AB:   <   A   B   >   (A, 0, "1")  (A, +1)  (B, +1)  (stop)
 
-Where input and output are one queue (see `ahx.rules.queue_machine`), input cells are tokens of the output too: a cell
-is the same thing whoever wrote it.
+Where input and output are one queue (see `ahx.rules.queue_machine`), input cells are tokens of the output too.
 
-Tokens are composite, so the model embeds each as the sum of its features (see `features`): what it learns about
-"A" or about "move on" is shared by every token that has it.
+Tokens are composite: the model embeds each as the sum of its features, so what it learns about "A" or about "move on"
+is shared by every token with that feature.
 
-Where the rules stand in the prompt (see `ahx.rules.interpreters`), an input is a program and a configuration. Symbols
-may have several characters there, such as `A0:`, and a configuration is made of the same tokens as an output.
+For an interpreter (see `ahx.rules.interpreters`), an input is a program and a configuration. Symbols of a program may
+have several characters, such as `A0:`, and a configuration consists of the same tokens as an output.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
-from ahx.rules.interpreters.interpreter import Piece
+from ahx.rules.interpreters.interpreter import PromptToken
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.transducer import NEXT, STOP, Start, Step
 
 PAD, BEGIN, SEPARATOR = "<pad>", "<begin>", "<separator>"
-CONFIGURATION = "|"  # what stands between a program and a configuration
+CONFIGURATION = "|"  # between a program and a configuration
 
 
 class Token(NamedTuple):
@@ -40,7 +39,7 @@ class Tokenizer:
 
     def __init__(self, tokens: Sequence[Token], start: Start = "left") -> None:
         self.tokens = [Token(*token) for token in tokens]
-        self.start: Start = start  # where the cursor stands after a separator
+        self.start: Start = start  # where the cursor starts after a separator
         self._symbols = [token.symbol for token in self.tokens]
         self._number = {token: number for number, token in enumerate(self.tokens)}
         self.pad, self.begin, self.separator = (self._number[Token(mark)] for mark in (PAD, BEGIN, SEPARATOR))
@@ -78,7 +77,7 @@ class Tokenizer:
         return len(self.tokens)
 
     def or_wider(self, other: "Tokenizer | None") -> "Tokenizer":
-        """`other` if it has all of these tokens, and a cursor that starts where this one's does; else this one."""
+        """`other` if it has all of these tokens and the same start of the cursor; else this one."""
         fits = other is not None and other.start == self.start and set(self.tokens) <= set(other.tokens)
         return other if other is not None and fits else self
 
@@ -91,7 +90,7 @@ class Tokenizer:
         """The number of a token. Raises KeyError when there is no such token."""
         return self._number[Token(symbol, move, state)]
 
-    def encode_input(self, text: Sequence[str | Piece]) -> list[int]:
+    def encode_input(self, text: Sequence[str | PromptToken]) -> list[int]:
         """`<` text `>`, where `text` is a string or a list of cells; with a program, what `Interpreter.prompt` gives.
 
         Raises InputError for an unknown symbol.
@@ -118,7 +117,7 @@ class Tokenizer:
     def decode(self, numbers: Iterable[int]) -> str:
         """The string that output tokens spell: symbols since the last NEXT, up to the first STOP.
 
-        With a program in the prompt NEXT is the stop: an answer is one configuration.
+        With a program in the prompt, NEXT is the stop: an answer is one configuration.
         """
         symbols = [self._symbols[number] for number in numbers]
         stop = self._symbols[self.stop]

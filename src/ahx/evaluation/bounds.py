@@ -1,4 +1,4 @@
-"""How large an error rate may be, given how many errors were seen."""
+"""A confidence bound on an error rate, from a number of errors."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def upper_bound(errors: int, trials: int, confidence: float = 0.95) -> float:
-    """The one-sided bound of Clopper & Pearson (Biometrika 1934): a larger rate would give so few errors too rarely.
+    """The one-sided bound of Clopper & Pearson (Biometrika 1934): a larger rate would give this few errors too rarely.
 
     Without errors it is 1 - 0.05^(1/n), about 3/n: the rule of three. 1.0 when nothing was tried.
     """

@@ -1,4 +1,4 @@
-"""The two ways to use a model by hand: a conversation on a terminal, and a pipe that gets answers only."""
+"""Two ways to use a model interactively: a conversation on a terminal, and a pipe that gets only the answers."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ def converse(rewriter: Rewriter) -> int:
                 print(marked(rewriter(text), colour), file=raw(sys.stdout))
         except InputError as error:
             print(error)
-        except KeyboardInterrupt:  # gives up the line, or the answer, not the conversation
+        except KeyboardInterrupt:  # ends the line, or the answer, not the conversation
             print()
         except EOFError:
             print()
@@ -82,7 +82,7 @@ def _is_input(rewriter: Rewriter, text: str) -> bool:
 
 
 class _History:
-    """Line editing, and the lines of earlier conversations. Where there is no readline or no such folder: nothing."""
+    """Line editing, and the lines of earlier conversations; without readline, or the folder, it does nothing."""
 
     def __init__(self) -> None:
         base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")

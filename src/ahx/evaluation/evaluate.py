@@ -1,4 +1,4 @@
-"""Judge a stream of samples, of any length, in bounded memory."""
+"""Evaluates a model on a stream of samples of any length, in bounded memory."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ def evaluate(
     max_new_tokens: int | None = None,
     n_failures: int = 5,
 ) -> Report:
-    """How many of `samples` (input, right output) the model rewrites exactly; see judging.py for what that means.
+    """How many of `samples` (input, right output) the model rewrites exactly; see judging.py.
 
     The report holds the first `n_failures` failures in the order of the samples.
     """

@@ -1,13 +1,12 @@
-"""Run a machine that a model has learnt: the model reads the front of the queue and writes at its end.
+"""Runs a queue machine that a model has learnt: the model reads the front of the queue and writes at its end.
 
-Every token is the model's own answer to the newest token and the window, greedily. Two things make that fast, and
-neither changes what is written:
+Every token is the model's greedy answer to the newest token and the window. There are two ways to make that fast, with
+the same output:
 
-- **Answers are remembered.** The same question has the same answer; the cache is filled by the model alone.
-- **Windows are asked together.** All windows in the queue are known long before their turn; only the token before each
-  is not. So it is guessed (the first cell of the window, as most cells are copied), all answers are asked for at
-  once, and those whose guess turns out wrong are asked again, until every answer was given after the token that really
-  comes before it (Jacobi decoding: Santilli et al. 2023, arXiv 2305.10427).
+- **Cached**: the same question has the same answer, so the model is asked each question once.
+- **Batched**: all windows in the queue are known in advance; only the token before each is not. It is guessed (the
+  first cell of the window, as most cells are copied), all windows are evaluated at once, and those with a wrong guess
+  again, until every answer was given after the right token (Jacobi decoding: Santilli et al. 2023, arXiv 2305.10427).
 """
 
 from collections.abc import Callable
@@ -21,13 +20,13 @@ from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules.queue_machine import QueueMachine
 
-_LONGEST_WORD = 64  # letters asked for ahead of time; a model that never ends a word is asked one by one
-_FORGOTTEN = 1 << 16  # cells in front of the cursor that are dropped at once
+_LONGEST_WORD = 64  # letters in a batch; longer words are decoded one letter at a time
+_FORGOTTEN = 1 << 16  # cells before the cursor that are dropped at once
 
 
 @dataclass
 class Execution:
-    """A run of `machine` by `model`, on the queue that `text` stands for. Raises InputError for such a text."""
+    """A run of `machine` by `model`, on the queue of `text`. Raises InputError for an invalid text."""
 
     model: Transformer
     tokenizer: Tokenizer
@@ -37,7 +36,7 @@ class Execution:
     on_step: Callable[[list[str]], None] | None = None  # gets the queue after each step of the machine
     steps: int = 0  # of the machine
     tokens: int = 0  # written by the model
-    asked: int = 0  # questions that the model was asked
+    asked: int = 0  # evaluations of the model
     halted: bool = False
     _cells: list[int] = field(default_factory=list)
     _cursor: int = 0
@@ -63,7 +62,7 @@ class Execution:
         return [self.tokenizer.tokens[number].symbol for number in self._cells[self._cursor :]]
 
     def run(self, steps: int | None = None, tokens: int | None = None) -> None:
-        """Go on until the machine halts, or until so many steps or tokens have been done in all."""
+        """Run until the machine halts, or until `steps` or `tokens` have been done in total."""
         write = self._one if self.cached else self._many
         while not self.halted and (steps is None or self.steps < steps) and (tokens is None or self.tokens < tokens):
             write(steps, tokens)
@@ -110,7 +109,7 @@ class Execution:
                 if self.halted or self.steps == steps or self.tokens == tokens:
                     return
             if sum(self._moves[token] for token in word) != deleted:
-                return  # the windows that follow are others than was thought
+                return  # the following windows differ from those in the batch
 
     def _words(self, windows: np.ndarray) -> list[list[int]]:
         """The word for each of the windows, where each follows the one before."""

@@ -1,28 +1,27 @@
-"""Is the model right? One verdict per sample, and what it rests on.
+"""Judges a model: one verdict per sample, and the evidence for it.
 
 A sample is an input and its right output, both strings. The model is right if and only if greedy decoding, given the
 input, writes exactly the right output and stops, within a limit of tokens.
 
-Nobody has to decode to know that most answers are right. The teacher turns the sample into the steps that spell the
-output. If the model, shown these steps, prefers the right one at every place, decoding writes these very steps (see
-`ahx.model.scoring`), and they spell the right output: right, in one pass. The converse does not hold. A model that
-strays from the teacher's path may still spell the same string (it moves first and writes later, say), so a failure on
-the path proves nothing about the string. Therefore everything that is not proved right is decoded for real:
+Most right answers need no decoding. The teacher turns the sample into the steps that spell the output. If the model,
+teacher-forced on these steps, prefers the right one at every position, decoding would write exactly these steps (see
+`ahx.model.scoring`), so the model is right, in one pass. The converse does not hold: a model that leaves the teacher's
+path may still spell the same string (by moving first and writing later, for example). So every sample that is not
+proved right is decoded:
 
-- samples that stray from the path, or stay on it by less than rounding (`DOUBTFUL` logits);
+- samples that leave the path, or stay on it by less than rounding (`DOUBTFUL` logits);
 - samples without a path: the teacher cannot spell this output (a line of a file that contradicts the rule), or the
   steps are not in the vocabulary.
 
-So verdicts are those of decoding, always. A good model is judged at the speed of one pass, a bad one at that of
-decoding. Two kinds of sample are wrong without asking: inputs with symbols that the model has no token for, and rows
-that a learned position scheme has no room for.
+Verdicts are therefore always those of decoding. A good model is judged at the speed of one pass, a bad one at that of
+decoding. Two kinds of sample are wrong without decoding: inputs with symbols that have no token, and rows that are
+longer than a learned position scheme allows.
 """
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ahx.data.teacher import prompt_of
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
@@ -31,7 +30,7 @@ from ahx.rules.transducer import Step
 
 Pair = tuple[str, str]
 
-#: Why a sample is wrong. The first obstacle is named: it explains the rest.
+#: Why a sample is wrong; if there are several reasons, the first.
 REASONS = {
     "alphabet": "the input has a symbol that the model has no token for",
     "block_size": "input and output need more tokens than the model's learned positions (block_size) allow",
@@ -46,7 +45,7 @@ class Verdict(NamedTuple):
     """The judgement of one sample."""
 
     reason: str = ""  # a key of REASONS; empty when the model is right
-    got: str | None = None  # what the model wrote; None when it is wrong without having been asked
+    got: str | None = None  # what the model wrote; None when it is wrong without decoding
     tokens: int = 0  # output tokens that were teacher-forced; 0 when there was no path, or with decode
     loss: float = 0.0  # their cross-entropy together, in nats
     margin: float = math.inf  # the least lead of the right one over the best other, in logits
@@ -93,7 +92,7 @@ def judge(
         loss_N, margins = scores.loss_N * scores.tokens_N, scores.margin_N.tolist()
         for question, n, loss, margin in zip(on_path, scores.tokens_N.tolist(), loss_N.tolist(), margins, strict=True):
             verdicts[question.at] = Verdict("", pairs[question.at][1], n, loss, margin)
-    # `not >` so that a margin that is no number counts as doubtful too
+    # `not >`, so that NaN counts as doubtful too
     unsure = [q for q in questions if decode or not q.path or not verdicts[q.at].margin > DOUBTFUL]
     prompts, limits = [question.prompt for question in unsure], [question.limit for question in unsure]
     answers = write(trained.model, trained.tokenizer, prompts, limits)
@@ -107,7 +106,7 @@ def judge(
 
 
 def _together(trained: Trained, pairs: Sequence[Pair]) -> list[Verdict] | None:
-    """What one pass says of all pairs, put in tokens all at once; None when one of them has some obstacle."""
+    """The verdicts of one pass over all pairs, encoded at once; None when some pair has an obstacle."""
     rows = trained.encoder.pairs(pairs)
     if rows is None or (trained.block_size is not None and int(rows.lengths.max(initial=0)) > trained.block_size):
         return None
@@ -118,9 +117,9 @@ def _together(trained: Trained, pairs: Sequence[Pair]) -> list[Verdict] | None:
 
 
 def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int | None) -> _Question | Verdict:
-    """The sample in tokens, or the verdict on a sample that cannot be put in tokens."""
+    """The sample in tokens, or the verdict on a sample that cannot be encoded."""
     try:
-        prompt = trained.tokenizer.encode_input(prompt_of(trained.teacher, text))
+        prompt = trained.tokenizer.encode_input(trained.teacher.prompt(text))
     except InputError:
         return Verdict("alphabet")
     steps: list[Step] | None = None
@@ -138,7 +137,7 @@ def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int 
     room = trained.block_size
     if room is not None and len(prompt) + (len(path) or len(output) + 1) > room:
         return Verdict("block_size")
-    # A limit of the user's may be too small for the path: then decoding would not get to its end.
+    # The user's limit may be too small for the path: then decoding would not reach its end.
     usual = token_limit(len(text) + len(output), None if steps is None else len(steps))
     limit = usual if max_new_tokens is None else max_new_tokens
     return _Question(at, prompt, path if len(path) <= limit else [], limit, obstacle)

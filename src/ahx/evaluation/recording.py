@@ -1,4 +1,4 @@
-"""Watch a run step by step: draw it, and compare it with the rule's own simulator."""
+"""Records a run step by step: draws it, and compares it with the rule."""
 
 from collections.abc import Iterator
 

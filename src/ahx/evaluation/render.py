@@ -1,4 +1,4 @@
-"""A report as text for people, and as JSON for programs."""
+"""A report as text, and as JSON."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _WIDTH = 72  # symbols of a string that are shown
 
 @dataclass(frozen=True)
 class Leak:
-    """How much of the evaluated file also stands in a training file."""
+    """How much of the evaluated file is also in a training file."""
 
     train: str
     share: float  # 0 to 1, of the lines
@@ -44,9 +44,9 @@ def as_json(
 ) -> dict[str, Any]:
     """What `ahx eval --json` prints; names and meanings stay. Shares are 0 to 1; null is "not measured".
 
-    `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are of the samples
-    that were teacher-forced, so with decode they are null. A failure's position counts symbols from 0. Samples that
-    repeat are judged once; samples_per_second counts them all.
+    `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are over
+    teacher-forced samples, so null with decode. A failure's position counts symbols from 0. Repeated samples are judged
+    once; samples_per_second counts them all.
     """
     return {
         **about,
@@ -156,7 +156,7 @@ def _lines_of(failure: Failure) -> Iterator[str]:
 
 
 def describe(expected: str, got: str, at: int) -> str:
-    """What is wrong at place `at`, the first where the two strings differ."""
+    """What is wrong at position `at`, the first where the two strings differ."""
     if got == expected:
         return "right so far, but the model did not stop"
     if at == len(got):
@@ -167,7 +167,7 @@ def describe(expected: str, got: str, at: int) -> str:
 
 
 def excerpt(text: str, at: int) -> str:
-    """The part of `text` around place `at` that fits a line; control characters become visible."""
+    """The part of `text` around position `at` that fits a line; control characters become visible."""
     first = _first_shown(at)
     shown = text[first : first + _WIDTH]
     before, after = "..." if first else "", "..." if len(text) > first + _WIDTH else ""
@@ -175,7 +175,7 @@ def excerpt(text: str, at: int) -> str:
 
 
 def caret(text: str, at: int) -> int:
-    """The column of place `at` in `excerpt`, from 0."""
+    """The column of position `at` in `excerpt`, from 0."""
     first = _first_shown(at)
     return width(excerpt(text, at)[: at - first + (3 if first else 0)])
 

@@ -10,7 +10,7 @@ from ahx.evaluation.step_errors import Mistake, StepReport, merged
 
 
 class Lengths(NamedTuple):
-    """What was found on first configurations of some lengths, in cells."""
+    """The result for first configurations of some lengths, in cells."""
 
     least: int
     greatest: int
@@ -21,7 +21,7 @@ def steps_as_json(about: Mapping[str, Any], groups: Sequence[Lengths], decode: b
     """What `ahx eval --json` prints for an interpreter; names and meanings stay. Null is "not measured".
 
     `about` says what was evaluated: model, rule and programs. error_bound is the one-sided 95 % bound of a step's error
-    rate, programs counts those that are alike but for names once, min_margin is in logits and null with decode. A
+    rate, programs counts those that are equal up to renaming once, min_margin is in logits and null with decode. A
     failure's position counts symbols from 0.
     """
     whole = merged(group.report for group in groups)
@@ -63,9 +63,7 @@ def steps_as_text(title: str, groups: Sequence[Lengths], decode: bool) -> str:
     lines.append(f"  error rate     below {whole.bound:.2g} with 95 % confidence")
     if not decode:
         lines.append(f"  least margin   {_margin(whole)} logits")
-    lines.append(
-        f"  programs       {whole.programs:,}, those that are alike but for names counted once; none trained on"
-    )
+    lines.append(f"  programs       {whole.programs:,}, those equal up to renaming counted once; none used in training")
     how = "decoded token by token" if decode else "teacher-forced"
     speed = whole.steps / whole.seconds if whole.seconds else math.nan
     lines.append(f"  speed          {speed:,.0f} steps/s ({whole.seconds:.2f} s; {how})")

@@ -1,4 +1,4 @@
-"""What an evaluation found: counts by input length, the first failures, and why samples failed."""
+"""The result of an evaluation: counts by input length, the first failures, and why samples failed."""
 
 import math
 from collections import Counter, defaultdict
@@ -49,9 +49,9 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def first_difference(expected: str, got: str) -> int:
-    """The first place, from 0, where two strings differ; the length of the shorter one where it begins the other."""
-    places = (i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
-    return next(places, min(len(expected), len(got)))
+    """The first position, from 0, where two strings differ; the length of the shorter one where it begins the other."""
+    positions = (i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
+    return next(positions, min(len(expected), len(got)))
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class Failure:
 
     text: str
     expected: str
-    got: str | None  # None when the model could not be asked
+    got: str | None  # None when nothing was decoded
     reason: str  # a key of judging.REASONS
 
     @property
     def position(self) -> int | None:
-        """The place of the first wrong symbol, from 0; None when the model could not be asked."""
+        """The position of the first wrong symbol, from 0; None when the model could not be asked."""
         return None if self.got is None else first_difference(self.expected, self.got)
 
 

@@ -1,19 +1,18 @@
-"""Ask a trained model to rewrite one string, and say whether it is right where the rule is known."""
+"""Rewrites one string with a trained model, and gives the rule's output where the rule is known."""
 
 from typing import NamedTuple
 
 import torch
 
-from ahx.data.teacher import prompt_of
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
 
-_RULE_STEPS = 1_000_000  # a rule that needs more than this on a typed string is not waited for
+_RULE_STEPS = 1_000_000  # a rule that needs more on a typed string is not applied
 
 
 class Rewriting(NamedTuple):
-    """The model's output for one input, and the rule's, or None where no rule is known or it has no answer."""
+    """The model's output for one input, and the rule's; None if the rule is unknown or does not finish."""
 
     output: str
     expected: str | None
@@ -33,10 +32,10 @@ class Rewriter:
             self.generator.manual_seed(seed)
 
     def __call__(self, text: str) -> Rewriting:
-        """Raises InputError for a symbol the model does not know, a string it has no room for, and an answer that does
+        """Raises InputError for a symbol the model does not know, a string that does not fit, and an answer that does
         not end within the limit of new tokens."""
         trained = self.trained
-        prompt = trained.tokenizer.encode_input(prompt_of(trained.teacher, text))
+        prompt = trained.tokenizer.encode_input(trained.teacher.prompt(text))
         limit = self.max_new_tokens or token_limit(len(text), self._steps(text))
         room = trained.block_size
         if room is not None and len(prompt) >= room:
@@ -69,7 +68,7 @@ class Rewriter:
             return None
 
     def _steps(self, text: str) -> int | None:
-        """How many tokens the right answer takes, where the model was taught by the rule's machine."""
+        """How many tokens the right answer takes, where the model learnt the rule's transducer."""
         if self.trained.rule is None or self.trained.teacher.kind != "machine":
             return None
         try:

@@ -1,4 +1,4 @@
-"""What a model is evaluated on: the lines of a file, or fresh strings of a rule, at and beyond the training length."""
+"""Samples to evaluate a model on: the lines of a file, or fresh strings of a rule, at and beyond training lengths."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,16 +14,16 @@ from ahx.evaluation.judging import Pair
 from ahx.evaluation.trained import Trained
 from ahx.rules import Rule
 
-#: How many samples to draw at inputs up to so many times as long as in training; long ones take longer.
+#: (multiple of the training length, number of samples): fewer for long inputs, which take longer.
 SAMPLES_BY_MULTIPLE = ((1, 10_000), (2, 300), (5, 100), (10, 50), (20, 20))
 
-#: The same for interpreters: programs at tapes or strings so many times as long.
+#: The same for interpreters: numbers of programs.
 PROGRAMS_BY_MULTIPLE = ((1, 10_000), (2, 1_000), (5, 500), (10, 200), (20, 100), (50, 50))
 
-#: Symbols of the longest input to draw: far beyond use, it keeps a slip of the finger from exhausting the memory.
+#: Symbols of the longest input to draw: far beyond use, so that a typing error does not exhaust the memory.
 LONGEST_INPUT = 1_000_000
 
-# Training draws from (seed, 0), (seed, 1), ...; evaluation has a stream of its own.
+# Training draws from (seed, 0), (seed, 1), ...; evaluation has a separate stream.
 _STREAM = tuple(b"evaluation")
 _DRAWN_SYMBOLS = 1_000_000  # input symbols drawn at once
 
@@ -85,15 +85,15 @@ def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]
 
 
 def data_file(path: str) -> Path:
-    """The file that `path` stands for: itself, or the validation file of a pair, as data/da is of data/da_val.txt."""
+    """The file itself, or the validation file of a pair: data/da is data/da_val.txt."""
     exact, val = Path(path), Path(path + VAL_SUFFIX)
     return val if val.is_file() and not exact.is_file() else exact
 
 
 def training_file(trained: Trained, data: Path) -> Path | None:
-    """The file to look in for lines of `data` that are not new to the model; None when there is none.
+    """The file that may contain lines of `data` on which the model was trained; None if there is no such file.
 
-    That is the file the model was trained on, where that is still there, else the training file beside `data`.
+    It is the file the model was trained on, if it still exists, else the training file beside `data`.
     """
     if infile := trained.hyperparameters.get("infile"):
         with suppress(StorageError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ahx.errors import InputError, StorageError
 from ahx.text.printing import printable
 
-# Colours of symbols, the first for the blank; then the cell under a Turing machine's head.
+# Colours of the symbols, the first for the blank; then of the cell under a Turing machine's head.
 _COLOURS = ("#f4f1ea", "#2b4a6f", "#e0a030", "#4f9a6b", "#8d5a97", "#c56a5a", "#7a7a7a", "#6fb3c8")
 _HEAD = "#d7263d"
 _NOWHERE = "#ffffff"
@@ -21,13 +21,13 @@ class Diagram:
     """Collects configurations (strings such as 01B1, or rows of symbols), of which at most about `most` are kept.
 
     Rows are thinned out evenly: only every second, fourth, ... configuration is kept once there are too many. The
-    `last` ones are kept besides, for `text`.
+    `last` ones are always kept, for `text`.
     """
 
     def __init__(self, symbols: str, most: int = 400, last: int = 0) -> None:
         self.symbols, self.most, self.every = symbols, most, 1
         self.rows: list[tuple[int, str]] = []  # where a row begins, and its configuration
-        self.last: deque[tuple[int, str]] = deque(maxlen=min(last, sys.maxsize))  # none of these is left out
+        self.last: deque[tuple[int, str]] = deque(maxlen=min(last, sys.maxsize))  # every one of the newest
         self._count, self._begin, self._before = 0, 0, ""
 
     def add(self, configuration: str) -> None:
@@ -44,11 +44,11 @@ class Diagram:
         self._count += 1
 
     def grid(self) -> list[list[int]]:
-        """Cells as numbers: -2 outside of the tape, -1 under the head, else the place of the symbol in `symbols`."""
+        """Cells as numbers: -2 outside of the tape, -1 under the head, else the position of the symbol in `symbols`."""
         rows = self.rows[:: -(-len(self.rows) // self.most)] if self.rows else []
         cells = [(begin, _numbers(text, self.symbols)) for begin, text in rows]
         left = min((begin for begin, _ in cells), default=0)
-        width = max([1, *(begin - left + len(own) for begin, own in cells)])  # no picture may be without width
+        width = max([1, *(begin - left + len(own) for begin, own in cells)])  # at least one cell wide
         return [[-2] * (begin - left) + own + [-2] * (width - (begin - left) - len(own)) for begin, own in cells]
 
     def text(self, width: int) -> list[str]:
@@ -100,7 +100,7 @@ class Diagram:
         )
 
     def save(self, path: str | Path, title: str = "") -> None:
-        """Write an SVG or a PNG, by the name. Raises InputError for another name, StorageError where it cannot be."""
+        """Write an SVG or a PNG, by the suffix. Raises InputError for another one, StorageError on failure."""
         check_name(path)
         data = self.svg(title=title).encode() if Path(path).suffix.lower() == ".svg" else self.png()
         try:
@@ -110,9 +110,9 @@ class Diagram:
 
 
 def check_name(path: str | Path) -> None:
-    """Raises InputError or StorageError for a name that no picture can be written to: better before a long run."""
+    """Raises InputError or StorageError for a name that no picture can be written to; call it before a long run."""
     if Path(path).suffix.lower() not in (".svg", ".png"):
-        raise InputError(f"{str(path)!r} is no name of a picture; let it end in .svg or .png")
+        raise InputError(f"{str(path)!r} is not the name of a picture; use a name that ends in .svg or .png")
     if not Path(path).parent.is_dir():
         raise StorageError(f"cannot write {path}: there is no folder {Path(path).parent}; make it, or choose another")
 

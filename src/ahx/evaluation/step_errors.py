@@ -1,8 +1,8 @@
-"""How often an interpreter errs: single steps of programs that it has never seen, counted and bounded.
+"""The error rate of an interpreter on single steps of programs that it has never seen, with a confidence bound.
 
-A row is a program and some runs: configuration after configuration. Each step of a run is a question of its own, asked
-after the right steps before it. The model is right if it prefers the right token at every place of the step, for then
-decoding writes just these. Nothing here knows what the programs are: Turing machines, or rules that rewrite strings.
+A row is a program and some runs: configuration after configuration. Each step of a run is judged by itself, after the
+right steps before it. The model is right if it prefers the right token at every position of the step, for then decoding
+writes exactly these. The kind of program does not matter here.
 """
 
 import math
@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from ahx.data.programs.programs import Drawn, Tokens
-from ahx.data.spans import Hashes
-from ahx.data.teacher import prompt_of
+from ahx.data.programs.held_out import Drawn
+from ahx.data.programs.program_writer import Tokens
+from ahx.data.split import Hashes
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.trained import Trained
@@ -29,7 +29,7 @@ _TOKENS_AT_ONCE = 400_000
 
 
 class Unseen(Protocol):
-    """Programs that training has never seen, such as `ahx.data.programs.programs.HeldOutPrograms`."""
+    """Programs that training has never seen, such as `ahx.data.programs.held_out.HeldOutPrograms`."""
 
     usual_tokens: int
 
@@ -51,10 +51,10 @@ class StepReport:
 
     steps: int = 0
     errors: int = 0
-    margin: float = math.inf  # the least lead of a right token's logit; infinite where none was asked for
+    margin: float = math.inf  # the least lead of a right token's logit; infinite if none was measured
     seconds: float = 0.0  # for the verdicts, without drawing programs
     mistakes: list[Mistake] = field(default_factory=list)  # the first ones
-    likeness: list[Hashes] = field(default_factory=list)
+    canonical_hash: list[Hashes] = field(default_factory=list)
 
     @property
     def bound(self) -> float:
@@ -63,8 +63,8 @@ class StepReport:
 
     @property
     def programs(self) -> int:
-        """How many programs there were, those that are alike but for names counted once."""
-        return len(np.unique(np.concatenate(self.likeness))) if self.likeness else 0
+        """How many programs there were; those that are equal up to renaming count once."""
+        return len(np.unique(np.concatenate(self.canonical_hash))) if self.canonical_hash else 0
 
 
 def merged(reports: Iterable[StepReport]) -> StepReport:
@@ -76,7 +76,7 @@ def merged(reports: Iterable[StepReport]) -> StepReport:
         result.margin = min(result.margin, report.margin)
         result.seconds += report.seconds
         result.mistakes += report.mistakes
-        result.likeness += report.likeness
+        result.canonical_hash += report.canonical_hash
     return result
 
 
@@ -93,7 +93,7 @@ def judge_unseen(
     while n > 0:
         drawn = unseen.draw(rng, min(n, at_once))
         n -= len(drawn.rows)
-        report.likeness.append(drawn.likeness)
+        report.canonical_hash.append(drawn.canonical_hash)
         began = time.perf_counter()
         add(report, trained, drawn.rows, n_mistakes)
         report.seconds += time.perf_counter() - began
@@ -111,15 +111,15 @@ def _force(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes:
         margin_R = margins(logits_RV, batch.target_R)
         ends_R = batch.target_R == tokenizer.stop
         step_R = ends_R.cumsum(0) - ends_R.long()  # the number of the step that each token belongs to
-        wrong = sorted(set(step_R[~(margin_R > 0)].tolist()))  # `not >`, so that what is no number is wrong too
+        wrong = sorted(set(step_R[~(margin_R > 0)].tolist()))  # `not >`, so that NaN is wrong too
         report.steps += int(ends_R.sum())
         report.errors += len(wrong)
         report.margin = min(report.margin, float(margin_R.min()))
         for number in wrong[: max(0, n_mistakes - len(report.mistakes))]:
             own = (step_R == number).nonzero()[:, 0]
-            place = int(batch.scored_R[own[0]])  # of the mark before the step
-            row = batch.tokens_BT[place // batch.tokens_BT.shape[1]].tolist()
-            at = place % batch.tokens_BT.shape[1]
+            position = int(batch.scored_R[own[0]])  # of the mark before the step
+            row = batch.tokens_BT[position // batch.tokens_BT.shape[1]].tolist()
+            at = position % batch.tokens_BT.shape[1]
             begin = max(i for i in range(at) if row[i] in _marks(tokenizer))
             report.mistakes.append(
                 Mistake(
@@ -135,7 +135,7 @@ def _decode(report: StepReport, trained: Trained, rows: list[Tokens], n_mistakes
     tokenizer = trained.tokenizer
     steps = [step for row in rows for step in _steps(tokenizer, row.tolist())]
     inputs = (f"{program}{BAR}{before}" for program, before, _, _ in steps)
-    prompts = [tokenizer.encode_input(prompt_of(trained.teacher, text)) for text in inputs]
+    prompts = [tokenizer.encode_input(trained.teacher.prompt(text)) for text in inputs]
     answers = write(trained.model, tokenizer, prompts, [token_limit(0, n_tokens) for _, _, _, n_tokens in steps])
     report.steps += len(steps)
     for (program, before, expected, _), answer in zip(steps, answers, strict=True):

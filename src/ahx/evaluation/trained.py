@@ -1,4 +1,4 @@
-"""A trained model with all that is needed to ask it questions and to know the right answers."""
+"""A trained model with its tokenizer, teacher and rule."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class Trained:
-    """A model from disk, the teacher that showed it its steps, and the rule it learnt where that is known."""
+    """A model from disk, the teacher of its steps, and the rule that it learnt, where that is known."""
 
     model: Transformer
     tokenizer: Tokenizer
@@ -33,11 +33,11 @@ class Trained:
     rule: Rule | None
     hyperparameters: Mapping[str, Any]  # as Hyperparameters.to_json wrote them
     folder: Path
-    lost: AhxError | None = None  # why there is no rule although the model names one
+    lost: AhxError | None = None  # why the rule that the model names could not be read
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Puts samples into tokens."""
+        """Encodes samples as rows of tokens."""
         return Encoder(self.teacher, self.tokenizer)
 
     @property
@@ -46,13 +46,13 @@ class Trained:
         return self.model.config.block_size if self.model.positions is not None else None
 
     def for_rewriting(self) -> "Trained":
-        """This model, if strings can be given to it. Raises InputError for one that has learnt a machine."""
+        """This model, if it rewrites strings. Raises InputError for one that has learnt a queue machine."""
         if self.teacher.kind == "queue":
             raise InputError(f"{self.folder} is a machine: check it with `ahx verify`, and run it with `ahx exec`")
         return self
 
     def expect(self, vocabulary: Tokenizer) -> None:
-        """Raises CheckpointError where the model has other tokens than training on its rule gives."""
+        """Raises CheckpointError when the model has other tokens than `vocabulary`."""
         if self.tokenizer.to_json() != vocabulary.to_json():
             raise CheckpointError(f"the vocabulary of {self.folder} is not that of its rule; use another model")
 
@@ -72,9 +72,9 @@ class Trained:
 def load_trained(path: str | Path, device: str = "cpu", *, trusted: str | None) -> Trained:
     """Read the model in the run folder `path` onto a device: auto, cpu, mps, cuda or cuda:N.
 
-    Nothing that the folder holds or names is run, but for the Python function that `trusted` names: a rule that the
-    user has typed. A rule that is not read for that reason, or another, is missed only where it is needed. Raises
-    CheckpointError, and InputError for an unknown device, or when the model's teacher is such a rule.
+    Nothing that the folder holds or names is executed, except a Python function that `trusted`, a rule that the user
+    typed, names as well. A rule that cannot be read is an error only where it is needed. Raises CheckpointError, and
+    InputError for an unknown device, or when the model's teacher needs a rule that cannot be read.
     """
     if not _DEVICE.fullmatch(device):
         raise InputError(f"--device: must be auto, cpu, mps, cuda or cuda:N (got {device!r})")

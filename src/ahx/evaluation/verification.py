@@ -1,4 +1,4 @@
-"""Whether a certificate holds: the model on disk is asked again at every window."""
+"""Verifies a certificate: checks the model on disk at every window again."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from ahx.rules.queue_machine import QueueMachine
 
 class Verdict(NamedTuple):
     check: Check
-    complaints: tuple[str, ...]  # where the certificate says something else
+    complaints: tuple[str, ...]  # differences from the certificate
 
     @property
     def certified(self) -> bool:
@@ -23,14 +23,14 @@ class Verdict(NamedTuple):
 def machine_learnt(trained: Trained) -> QueueMachine:
     """The machine that a model of `ahx train --certify` has learnt. Raises InputError for any other model."""
     if trained.teacher.kind != "queue" or trained.rule is None:
-        raise InputError(f"{trained.folder} is no machine; train one with: ahx train --rule bb4 --certify")
+        raise InputError(f"{trained.folder} is not a machine; train one with: ahx train --rule bb4 --certify")
     machine = machine_of(trained.rule)
     trained.expect(Tokenizer.of_queue(machine))
     return machine
 
 
 def is_certified(trained: Trained) -> bool:
-    """Whether a certificate lies beside the weights and is of them. `verify` asks the model itself."""
+    """Whether a certificate for these weights is beside them. `verify` checks the model itself."""
     try:
         certificate = read_certificate(trained.folder)
     except CheckpointError:
@@ -57,7 +57,7 @@ def verify(trained: Trained) -> Verdict:
         if certificate.get(name) != value
     ]
     margin = certificate.get("least_margin")
-    # Another processor may round otherwise; a margin that differs by more was not measured on these weights.
+    # Another processor may round differently; a margin that differs by more was not measured on these weights.
     if not isinstance(margin, float) or not abs(margin - check.margin) <= 0.01:  # NaN is no margin either
         complaints.append(f"least_margin: the certificate says {margin!r:.200}, found {check.margin:.4f}")
     return Verdict(check, tuple(complaints))

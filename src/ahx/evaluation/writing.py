@@ -1,4 +1,4 @@
-"""Let a model write: strings in, strings out, with a limit for a model that never stops."""
+"""Decodes strings with a model, with a limit for a model that never stops."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,14 +18,14 @@ class Written(NamedTuple):
     """What a model wrote for one input."""
 
     text: str
-    stopped: bool  # whether it ended by itself; if not, the text is what it had written at the limit
+    stopped: bool  # whether it wrote a stop; if not, the text is what it had written at the limit
 
 
 def token_limit(n_symbols: int, n_steps: int | None = None) -> int:
-    """How many tokens to allow for an answer, when nobody says.
+    """The default limit of tokens for an answer.
 
-    Twice the right number of steps and some more; where that number is unknown, sixteen for each of the `n_symbols` of
-    the input (and of the output, where it is known).
+    Twice the right number of steps and some more; if that number is unknown, sixteen for each of the `n_symbols` of the
+    input (and of the output, if it is known).
     """
     return 2 * n_steps + 16 if n_steps is not None else 16 * (n_symbols + 16)
 
@@ -41,7 +41,7 @@ def write(
     """What `model` writes after each prompt, in at most as many tokens as `limits` allows it.
 
     Greedy at temperature 0. Rows are decoded together in groups of similar length. A learned position scheme also ends
-    a row at block_size tokens; a prompt that is longer is the caller's mistake.
+    a row at block_size tokens; a longer prompt is the caller's mistake.
     """
     answers = [Written("", False)] * len(prompts)
     longest = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]

@@ -1,8 +1,8 @@
-"""Takes the files of a model, or of a job's output, out of a tar.gz that anybody may have made.
+"""Unpacks the files of a model, or of a job's output, from an untrusted tar.gz.
 
-Only regular files of the names that this project writes come out, each once, below one folder that is there whole or
-not at all. How many bytes and members an archive may have follows from its own size and the free disk, whatever its
-headers say. Works from Python 3.11.0 on, whose `tarfile` has no filters, and from a stream that cannot be sought.
+Only regular files with names that this project writes are unpacked, each once, into one folder that is complete or does
+not exist. The limits on bytes and members follow from the archive's own size and the free disk, not from its headers.
+Works with Python 3.11.0, whose `tarfile` has no filters, and with a stream that cannot be sought.
 """
 
 import gzip
@@ -17,28 +17,28 @@ from typing import IO, NoReturn
 
 from ahx.errors import CheckpointError, StorageError
 
-#: The files that training and jobs leave; anything else that an archive holds stays in it.
+#: The files that training and jobs write; others are not unpacked.
 NAMES = {
     "config.json", "model.safetensors", "training_state.safetensors", "certificate.json", "best.json", "README.md",
     "metrics.jsonl", "evaluation.json", "log.jsonl",
 }  # fmt: skip
 
-# Weights hardly shrink, and logs to a tenth or so; gzip itself can make a thousandth of zeros.
-_MOST_GROWTH, _ALWAYS = 100, 1 << 20  # bytes may become so many times as many, and these in any case
-_LEAST_MEMBER, _MEMBERS = 32, 100  # compressed bytes that a member takes, and so many members in any case
-_LONGEST_HEADER = 1 << 16  # bytes of an extended header; ours have about a hundred
+# Weights hardly shrink, and logs to about a tenth; gzip can compress zeros a thousandfold.
+_MOST_GROWTH, _ALWAYS = 100, 1 << 20  # most growth of bytes, and bytes that are always allowed
+_LEAST_MEMBER, _MEMBERS = 32, 100  # least compressed bytes per member, and members that are always allowed
+_LONGEST_HEADER = 1 << 16  # bytes of an extended header; this project's have about a hundred
 _DEEPEST = 8  # parts of a path
 _CHUNK = 1 << 20
 
 
 class _Unfit(Exception):
-    """Why an archive is not one of ours."""
+    """Why an archive is rejected."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Make `folder`, with the files of `archive` in it.
 
-    Raises CheckpointError for what is no whole archive of such files, StorageError when it or the disk cannot be used.
+    Raises CheckpointError for an invalid archive, StorageError when the archive or the disk cannot be used.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,10 @@ def unpack(archive: Path, folder: Path) -> None:
             try:
                 os.rename(partial, folder)
             except OSError:
-                if not folder.is_dir():  # else another process was faster, with the same archive
+                if not folder.is_dir():  # otherwise another process was faster, with the same archive
                     raise
     except _Unfit as error:
-        raise CheckpointError(f"{archive} {error}; give an archive that a job of `ahx train` has left") from None
+        raise CheckpointError(f"{archive} {error}; give an archive that a job of `ahx train` has written") from None
     except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile, RecursionError) as error:
         raise CheckpointError(f"{archive} is not a whole archive of a model ({error}); fetch it again") from error
     except OSError as error:
@@ -71,20 +71,20 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
                 if member.size > left:
                     raise _Unfit(f"holds {member.name!r} of {member.size:,} bytes, and the disk has {left:,} free")
                 left -= member.size
-                place = folder.joinpath(*parts)
-                place.parent.mkdir(parents=True, exist_ok=True)
+                target_path = folder.joinpath(*parts)
+                target_path.parent.mkdir(parents=True, exist_ok=True)
                 source = tar.extractfile(member)
                 assert source is not None
-                with open(place, "xb") as target:
+                with open(target_path, "xb") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
             assert tar.fileobj is not None
             while rest := tar.fileobj.read(_CHUNK):  # to the end, where the checksum is
-                if rest.strip(b"\0"):  # tarfile takes a header that makes no sense for the end
+                if rest.strip(b"\0"):  # tarfile takes an invalid header for the end
                     raise _Unfit("has a header that cannot be read")
 
 
 def _regular_files(tar: tarfile.TarFile, packed: "_Counted") -> Iterator[tuple[list[str], tarfile.TarInfo]]:
-    """The members that are to be written, each with the parts of its path. Raises _Unfit for what we never pack."""
+    """The members to write, each with the parts of its path. Raises _Unfit for what this project never packs."""
     kinds: dict[tuple[str, ...], bool] = {(): True}  # whether a path is a folder
     for number, member in enumerate(tar):
         if number > _MEMBERS + packed.given // _LEAST_MEMBER:
@@ -94,9 +94,9 @@ def _regular_files(tar: tarfile.TarFile, packed: "_Counted") -> Iterator[tuple[l
         if name.startswith("/") or ".." in parts:
             raise _Unfit(f"holds the name {name[:80]!r}, which leads out of its folder")
         if not name.isprintable() or len(parts) > _DEEPEST or any(len(part.encode()) > 255 for part in parts):
-            raise _Unfit(f"holds the name {name[:80]!r}, which is none of ours")
+            raise _Unfit(f"holds the name {name[:80]!r}, which this project never writes")
         if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
-            raise _Unfit(f"holds {name[:80]!r}, which is no regular file (a link, a device, a sparse file)")
+            raise _Unfit(f"holds {name[:80]!r}, which is not a regular file (a link, a device, a sparse file)")
         for depth in range(len(parts)):
             if not kinds.setdefault(tuple(parts[:depth]), True):
                 raise _Unfit(f"has {'/'.join(parts[:depth])[:80]!r} both as a file and as a folder")
@@ -121,7 +121,7 @@ class _Counted:
 
 
 class _Bounded:
-    """What comes out of an archive, as long as that is in proportion to what went in."""
+    """The unpacked bytes of an archive, as long as they are in proportion to the packed ones."""
 
     def __init__(self, file: gzip.GzipFile, packed: _Counted) -> None:
         self.file, self.packed, self.given = file, packed, 0
@@ -135,7 +135,7 @@ class _Bounded:
 
 
 class _Member(tarfile.TarInfo):
-    """A header that is read only where that takes little memory. tarfile documents that its methods are overridden."""
+    """A header that is read only if it is small. tarfile documents that these methods may be overridden."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.size < 0 or (self.type not in tarfile.REGULAR_TYPES and self.size > _LONGEST_HEADER):
@@ -147,6 +147,6 @@ class _Member(tarfile.TarInfo):
         return found
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise _Unfit(f"holds {self.name[:80]!r}, which is no regular file (a sparse file)")
+        raise _Unfit(f"holds {self.name[:80]!r}, which is not a regular file (a sparse file)")
 
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse

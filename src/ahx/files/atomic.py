@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent."""
 
 import os
 import tempfile
@@ -11,13 +11,13 @@ from ahx.errors import StorageError
 
 
 def reason(error: OSError) -> str:
-    """What the system says, in lower case: "no space left on device"."""
+    """The system's message in lower case: "no space left on device"."""
     return (error.strerror or str(error)).lower()
 
 
 @contextmanager
 def atomic_files(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Open a temporary file beside each path; move them into place when the block ends well, delete them otherwise.
+    """Open a temporary file beside each path; move them into place when the block succeeds, delete them otherwise.
 
     Nothing is moved before everything is on disk, so a full disk leaves the old files as they were. Missing folders
     are made. Raises StorageError when a folder cannot be written or the disk is full.
@@ -36,7 +36,7 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
                 handle.flush()
                 os.fsync(handle.fileno())
         for name, path in zip(temporary, paths, strict=True):
-            os.chmod(name, 0o666 & ~_umask())  # mkstemp gives 0600; a data file is as readable as any other
+            os.chmod(name, 0o666 & ~_umask())  # mkstemp gives 0600
             os.replace(name, path)
         for folder in {path.parent for path in paths}:
             sync_folder(folder)
@@ -51,7 +51,7 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut, where the system can."""
+    """Make renames in `folder` survive a power failure, where the system supports it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

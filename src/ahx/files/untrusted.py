@@ -1,4 +1,4 @@
-"""Small files and hashes of a folder that anybody may have made: nothing is read that is no file, or too large."""
+"""Reads files of untrusted folders: only regular files, and JSON only up to a size."""
 
 import errno
 import hashlib
@@ -8,16 +8,16 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-#: Bytes of a JSON file. The largest that is written, with a vocabulary of 65,536 tokens, has less than half.
+#: Bytes of a JSON file. The largest that this project writes, with 65,536 tokens, has less than half of them.
 MOST_JSON = 8 << 20
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file; what would never end (a device, a pipe) raises OSError, as what is missing does."""
+    """Open a regular file. Raises OSError for a missing file, and for a device or a pipe, which might never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -28,7 +28,7 @@ def sha256(path: Path) -> str:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises OSError, and ValueError for what is none, or has a name twice."""
+    """The JSON object in a file. Raises OSError, and ValueError for anything else, or a repeated name."""
     with open_file(path) as file:
         text = file.read(MOST_JSON + 1)
     if len(text) > MOST_JSON:
@@ -38,7 +38,7 @@ def json_object(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return data
 
 

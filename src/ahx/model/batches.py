@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.rows import FlatRows, Row
-from ahx.data.spans import Ints
+from ahx.data.ragged import Ints
+from ahx.data.token_rows import FlatRows, Row
 
 #: Enough for matrix products to be fast, few enough to stay in the cache.
 TOKENS_PER_BATCH = 16_384

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.samples.queue_samples import Contexts, contexts
 from ahx.data.tokenizer import Tokenizer
+from ahx.data.windows.contexts import Contexts, contexts
 from ahx.errors import CheckpointError, InputError
 from ahx.files.atomic import atomic_files
 from ahx.files.untrusted import json_object, sha256

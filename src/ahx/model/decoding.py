@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ahx.data.rows import FlatRows
+from ahx.data.token_rows import FlatRows
 from ahx.model.positions import Pattern, distance_bias, rope_tables, sequence_keys
 from ahx.model.transformer import Transformer
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.data.rows import FlatRows, Row
+from ahx.data.token_rows import FlatRows, Row
 from ahx.model.batches import by_length, to_batch
 from ahx.model.transformer import Transformer
 

@@ -2,11 +2,11 @@
 
     parse_rule("A -> AA").apply("ABA")      'AABAA'
 
-`parse_rule` reads the rule language (docs/rules.md), one file per family gives it a meaning, and `transducer` has the
-small machines whose steps a model is taught.
+`parse_rule` reads the rule language (docs/rules.md), `families` has a file for each kind of rule, and `transducer`
+defines the steps that a model learns.
 """
 
-from ahx.rules.parse import FAMILIES, parse_rule, rule_of_a_model
+from ahx.rules.parse import parse_rule, rule_of_a_model
 from ahx.rules.preset import Preset
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
@@ -25,7 +25,6 @@ from ahx.rules.transducer import (
 
 __all__ = [
     "DEFAULT_STEP_LIMIT",
-    "FAMILIES",
     "LEFT_EDGE",
     "NEXT",
     "RIGHT_EDGE",

@@ -1,4 +1,4 @@
-"""The rule language, before any family gives it a meaning: text becomes entries, words and options.
+"""The syntax of the rule language: text becomes entries, words and options, which each family interprets.
 
     markov: BA -> AB, C ->. D; steps=1       family `markov`, two entries, one option
     tag: 2; a -> bc, b -> a                  family `tag`, one word, two entries
@@ -36,7 +36,7 @@ _SHOWN = 100  # characters of a long line that an error shows
 
 @dataclass(frozen=True)
 class Word:
-    """A run of symbols, and where it stands in the text."""
+    """A run of symbols, and its position in the text."""
 
     text: str
     at: int
@@ -49,7 +49,7 @@ class Entry:
 
     left: tuple[Word, ...]
     right: tuple[Word, ...]
-    at: int  # where the arrow stands
+    at: int  # position of the arrow
     final: bool
 
 
@@ -111,9 +111,9 @@ class Source:
         column = at - first
         shift = max(0, column - _SHOWN // 2)
         shown = masked(re.sub(r"\s", " ", line[shift : shift + _SHOWN]))
-        place = f" (line {self.text.count(chr(10), 0, at) + 1})" if "\n" in self.text.strip() else ""
+        line_number = f" (line {self.text.count(chr(10), 0, at) + 1})" if "\n" in self.text.strip() else ""
         caret = " " * width(shown[: column - shift]) + "^"
-        raise InputError(f"cannot read the rule{place}: {message}\n  {shown}\n  {caret}")
+        raise InputError(f"cannot read the rule{line_number}: {message}\n  {shown}\n  {caret}")
 
     def symbols(self, words: tuple[Word, ...]) -> str:
         """One side of an entry that is a plain string: at most one word."""
@@ -150,7 +150,7 @@ class Source:
             self.fail(self.entries[0].at, f"a {family} rule has no arrows; expected only words and options")
 
     def check_options(self, *names: str) -> None:
-        """Checks that there are no options but `names`."""
+        """Checks that there are no options other than `names`."""
         for name, typed in self._option_names.items():
             if name not in names:
                 known = "expected " + " or ".join(f"{n}=" for n in names)
@@ -214,7 +214,7 @@ def written_spec(family: str, parts: Iterable[str], **options: object) -> str:
 
 
 def default_alphabet(*strings: str) -> str:
-    """All symbols of `strings`, sorted, and at least two, so that there is always something to leave alone."""
+    """All symbols of `strings`, sorted, and at least two, so that some symbol always stays unchanged."""
     symbols = set().union(*strings)
     if not symbols:
         return LETTERS

@@ -1,64 +1,26 @@
-"""From text to a rule: finds out which family a text belongs to, and lets that family read it.
+"""From text to a rule: finds the family of a text, and parses it with that family.
 
-The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`. See docs/rules.md. Files
-and functions are the user's to name: what a model names is read by `rule_of_a_model`, which opens and runs nothing.
+The text is the name of a preset, a rule, `@file`, the path of a file, or `module:function`; see docs/rules.md. Only a
+user may name files and functions: a rule that a model names is read by `rule_of_a_model`, which opens and runs nothing.
 """
 
 import os
 import re
-from collections.abc import Callable
 
 from ahx.errors import InputError
 from ahx.files.reading import text_of
-from ahx.rules.families.cellular import CellularAutomaton
-from ahx.rules.families.lsystem import LSystem
-from ahx.rules.families.markov import Markov
+from ahx.rules.families import FAMILIES
 from ahx.rules.families.python_function import PythonFunction, Trust
 from ahx.rules.families.substitution import Substitution
-from ahx.rules.families.tag import Lag, Tag
-from ahx.rules.families.transducer_table import TransducerTable
 from ahx.rules.families.turing import TuringMachine
 from ahx.rules.families.turing_table import LIKE_A_TABLE
-from ahx.rules.interpreters.interpreter import Interpreter
-from ahx.rules.interpreters.markov_interpreter import MarkovInterpreter
-from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
-from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.rules.interpreters import read_interpreter
 from ahx.rules.language import Source
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
 from ahx.text.suggest import did_you_mean
 
-INTERPRETERS: dict[str, Callable[[Source], Interpreter]] = {
-    "turing": TuringInterpreter.read,
-    "substitution": SubstitutionInterpreter.read,
-    "markov": MarkovInterpreter.read,
-}
-
-
-def _read_interpreter(source: Source) -> Interpreter:
-    source.no_entries("interpreter:")
-    kinds = [word.text for word in source.words]
-    if len(kinds) != 1 or kinds[0] not in INTERPRETERS:
-        odd = [word.at for place, word in enumerate(source.words) if place or word.text not in INTERPRETERS]
-        source.fail(
-            min(odd, default=len(source.text)),
-            "expected interpreter: and what it reads, one of " + ", ".join(INTERPRETERS),
-        )
-    return INTERPRETERS[kinds[0]](source)
-
-
-FAMILIES: dict[str, Callable[[Source], Rule]] = {
-    "substitution": Substitution.read,
-    "lsystem": LSystem.read,
-    "markov": Markov.read,
-    "tag": Tag.read,
-    "lag": Lag.read,
-    "ca": CellularAutomaton.read,
-    "turing": TuringMachine.read,
-    "transducer": TransducerTable.read,
-    "interpreter": _read_interpreter,
-}
-
+_READERS = FAMILIES | {"interpreter": read_interpreter}
 _SHOWN = 80  # characters of a long name that an error shows
 _INTERPRETER = re.compile(r"\s*(?:([a-z]+)[-_]interpreter\b|interpreter\s*:\s*(\w*))")
 _NAME = re.compile(r"\s*([A-Za-z_](?:\w|-(?!>))*)\s*(?=[;,\n]|$)")
@@ -70,7 +32,7 @@ _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s)
 def parse_rule(spec: str) -> Rule:
     """The rule that `spec` describes, which the user has written: it may name files and functions.
 
-    Raises InputError for a text that is no rule, with a caret under the offending character; StorageError for a file
+    Raises InputError for a text that is not a rule, with a caret under the offending character; StorageError for a file
     that cannot be read.
 
     >>> parse_rule("A -> AA, B -> ").apply("ABA")
@@ -87,9 +49,9 @@ def parse_rule(spec: str) -> Rule:
 
 
 def rule_of_a_model(spec: str, trusted: str | None) -> Rule:
-    """The rule that a model names, which may be anybody's: no file is opened, and nothing is imported.
+    """The rule that an untrusted model names: no file is opened, and nothing is imported.
 
-    Only where `trusted`, the text of a rule that the user has typed, names the same Python function is that imported.
+    A Python function is imported only if `trusted`, the text of a rule that the user typed, names the same one.
     Raises InputError.
     """
     typed = _FUNCTION.match(trusted or "")
@@ -105,11 +67,11 @@ def rule_of_a_model(spec: str, trusted: str | None) -> Rule:
 
 
 def _trust_all(name: str) -> None:
-    """The user has typed the name, or the file that it stands in."""
+    """The user typed the name, or the name of the file that contains it."""
 
 
 def interpreter_kind(spec: str | None) -> str | None:
-    """What a rule of the family `interpreter` reads: turing, substitution ...; None for the text of any other rule."""
+    """The kind of an interpreter (turing, substitution, markov) from its text; None for the text of any other rule."""
     found = _INTERPRETER.match(spec or "")
     return None if found is None else found[1] or found[2]
 
@@ -135,14 +97,14 @@ def _preset_text(text: str) -> str | None:
 
 def _parse(text: str, trust: Trust) -> Rule:
     text = _preset_text(text) or text
-    if (function := _FUNCTION.match(text)) and function[1] not in FAMILIES:
+    if (function := _FUNCTION.match(text)) and function[1] not in _READERS:
         return PythonFunction.read(Source(text), trust)
     if family := _FAMILY.match(text):
-        if family[1] not in FAMILIES:
-            known = "the families are " + ", ".join(FAMILIES)
-            hint = did_you_mean(family[1][:_SHOWN], FAMILIES, otherwise=known)
+        if family[1] not in _READERS:
+            known = "the families are " + ", ".join(_READERS)
+            hint = did_you_mean(family[1][:_SHOWN], _READERS, otherwise=known)
             Source(text, len(text)).fail(family.start(1), f"there is no family {family[1][:_SHOWN]!r}{hint}")
-        return FAMILIES[family[1]](Source(text, family.end()))
+        return _READERS[family[1]](Source(text, family.end()))
     source = Source(text)
     if source.entries:
         return Substitution.read(source)

@@ -1,4 +1,4 @@
-"""A rule with a name, read from a function whose docstring describes it with examples, and which returns its text."""
+"""A named rule: a function that returns its text, with a docstring that describes it and gives examples."""
 
 import re
 from collections.abc import Callable

@@ -1,16 +1,17 @@
-"""Rules with a name. Each is a function whose docstring describes it with examples, and which returns its text."""
+"""Named rules. Each is a function that returns the text of the rule; its docstring describes it, with examples."""
 
 from collections.abc import Callable
 
-from ahx.rules.interpreters.interpreter_presets import INTERPRETERS
+from ahx.rules.interpreters import INTERPRETERS
 from ahx.rules.preset import Preset, read_preset
 
 _PRESETS: dict[str, Preset] = {}
 
 
 def presets() -> dict[str, Preset]:
-    """All presets by name, in the order in which they are best met."""
-    return _PRESETS | INTERPRETERS
+    """All presets by name, the simple ones first."""
+    interpreters = (interpreter.preset() for interpreter in INTERPRETERS.values())
+    return _PRESETS | {preset.name: preset for preset in interpreters}
 
 
 def _preset(text: Callable[[], str]) -> Callable[[], str]:

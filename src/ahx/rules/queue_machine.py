@@ -1,8 +1,8 @@
 """Machines whose only memory is a queue: they read the first few cells, delete some, and append a word at the end.
 
-Tag systems (Post 1943) and lag systems (Wang 1963) are such machines as they stand; Turing machines and cellular
-automata become lag systems that read three cells (turing_queue.py, cellular.py). The text that a language model writes
-is such a queue too: it reads what it has written, a window at a time, and writes on (Schuurmans, Dai & Zanini 2024,
+Tag systems (Post 1943) and lag systems (Wang 1963) are queue machines; Turing machines and cellular automata can be
+written as lag systems that read three cells (turing_queue.py, cellular.py). The text that a language model writes is
+such a queue too: it reads what it has written, a window at a time, and appends (Schuurmans, Dai & Zanini 2024,
 arXiv 2410.03170). So a model that has learnt the right word for every window *is* the machine.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
-from ahx.rules.passes import spelled
-from ahx.rules.transducer import RIGHT_EDGE, STOP, Step
+from ahx.rules.transducer import RIGHT_EDGE, STOP, Step, spelled
 
 Cells = tuple[str, ...]
 
@@ -41,15 +40,15 @@ class QueueMachine(ABC):
 
     @abstractmethod
     def windows(self) -> Iterator[Cells]:
-        """Every window that can come to the front in any run, each once. There may be some that never do."""
+        """Every window that can be at the front in any run, each once; it may include some that never are."""
 
     @abstractmethod
     def load(self, text: str) -> list[str]:
-        """The queue to start from. Raises InputError for a text that the machine cannot take."""
+        """The queue to start from. Raises InputError for a text that is not an input of the machine."""
 
     @abstractmethod
     def unload(self, queue: Sequence[str]) -> str:
-        """The text that a queue stands for, at the end of a step."""
+        """The text that a queue represents, at the end of a step."""
 
     def step(self, state: str, view: Sequence[str]) -> Step:
         """The next letter of the word; a queue that is shorter than the window halts."""
@@ -58,7 +57,7 @@ class QueueMachine(ABC):
 
     @cached_property
     def steps_of(self) -> dict[Cells, tuple[Step, ...]]:
-        """All steps for every window: what a model has to know."""
+        """The steps for every window: what a model has to learn."""
         return {view: tuple(self._spell(view)) for view in self.windows()}
 
     def _spell(self, view: Cells) -> Iterator[Step]:

@@ -1,7 +1,8 @@
-"""What every rewriting system offers to the rest of the project."""
+"""The interface of all rules."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from ahx.errors import InputError
 from ahx.rules.queue_machine import QueueMachine
@@ -13,7 +14,7 @@ WORK_LIMIT = 10**10  # symbols in all strings of a run together: a few seconds o
 
 
 class Rule(ABC):
-    """A function from strings to strings, with the intermediate strings and the steps where it has them."""
+    """A function from strings to strings, with its intermediate strings, and its steps where a transducer is known."""
 
     #: the family's name in the rule language
     family: str = "python"
@@ -29,7 +30,7 @@ class Rule(ABC):
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         """Every intermediate string, from `text` itself to the output.
 
-        Raises InputError when `text` has a symbol the rule cannot take, or when there is more to do after `limit` steps
+        Raises InputError for a symbol that the rule does not accept, and for a run that is not over after `limit` steps
         (a step leads from one string to the next).
         """
 
@@ -42,10 +43,14 @@ class Rule(ABC):
 
     def transducer(self) -> Transducer | None:
         """The transducer that computes the rule step by step, or None when none is known."""
+        return self._transducer
+
+    @cached_property
+    def _transducer(self) -> Transducer | None:
         return None
 
     def queue(self) -> QueueMachine | None:
-        """The rule, step after step without end, as a machine whose memory is a queue; None where it is none."""
+        """The rule, step after step without end, as a queue machine; None when none is known."""
         return None
 
     def unlimited(self) -> "Rule":
@@ -54,19 +59,19 @@ class Rule(ABC):
 
     def steps(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> list[Step] | None:
         """The transducer's steps on `text`, or None when the rule has no transducer."""
-        machine = self.transducer()
-        return None if machine is None else list(run(machine, text, limit))
+        transducer = self.transducer()
+        return None if transducer is None else list(run(transducer, text, limit))
 
     def snippets(self) -> tuple[str, ...]:
-        """Strings that make something happen, such as left-hand sides: samplers plant them in random inputs."""
+        """Strings on which the rule acts, such as left-hand sides: samplers insert them into random inputs."""
         return ()
 
     def summary(self, output: str) -> str:
-        """What is worth saying about an output, such as the number of ones on a busy beaver's tape; often nothing."""
+        """A remark about an output, such as the number of ones on a busy beaver's tape; often empty."""
         return ""
 
     def examples(self, n: int = 3) -> list[tuple[str, str]]:
-        """At most `n` (input, output) pairs to show; inputs that the rule refuses or does not finish are left out."""
+        """At most `n` (input, output) pairs to show; inputs that the rule rejects or does not finish are left out."""
         pairs: list[tuple[str, str]] = []
         for text in _short_strings(self.alphabet):
             try:
@@ -85,9 +90,9 @@ def _short_strings(alphabet: str) -> Iterator[str]:
 
 
 def limited(strings: Iterable[str], limit: int) -> Iterator[str]:
-    """`strings`, the first of which is the input, as long as the run stays within bounds.
+    """`strings`, the first of which is the input, within limits.
 
-    Raises InputError after `limit` steps, and when the strings become so long that memory or patience would run out.
+    Raises InputError after `limit` steps, and when the strings need too much memory or time.
     """
     given, work = "", 0
     for done, string in enumerate(strings):
@@ -106,7 +111,7 @@ def limited(strings: Iterable[str], limit: int) -> Iterator[str]:
 def check_growth(text: str, productions: Iterable[tuple[str, str]]) -> None:
     """Raises InputError when rewriting all of `text` at once would make a string too long to hold in memory."""
     if len(text) < LENGTH_LIMIT // 1000:
-        return  # then only a right side of a thousand symbols could do harm, and `limited` stops it one pass later
+        return  # only a right side of a thousand symbols could exceed it, and `limited` stops that one pass later
     length = len(text) + sum(text.count(left) * (len(right) - len(left)) for left, right in productions)
     if length > LENGTH_LIMIT:
         raise InputError(f"the rule would make {length:,} symbols of {text[:40]!r}...; {_LESS}")

@@ -1,4 +1,4 @@
-"""Texts in parts that a service takes."""
+"""Splits texts into parts of limited size."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 def pieces(text: str, most_bytes: int) -> Iterator[str]:
     """`text` in parts of at most `most_bytes` in UTF-8, none cut within a character, none lost; one "" for "".
 
-    What UTF-8 cannot write becomes a question mark.
+    What UTF-8 cannot encode becomes a question mark.
     """
     data, start = text.encode("utf-8", "replace"), 0
     while len(data) - start > most_bytes:

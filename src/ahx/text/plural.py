@@ -1,8 +1,8 @@
-"""Numbers of things, in words."""
+"""Numbers with nouns."""
 
 
 def counted(n: int, noun: str) -> str:
-    """`n` of something, as one says it.
+    """`n` with a noun in the singular or plural.
 
     >>> counted(1, "step"), counted(2000, "step")
     ('1 step', '2,000 steps')

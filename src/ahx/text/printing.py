@@ -1,8 +1,8 @@
-"""The one way to standard output and standard error: what is no text of ours cannot steer the terminal that shows it.
+"""Safe printing: untrusted text cannot send control sequences to the terminal.
 
-Rules, symbols, names, keys and the lines of a log may hold whatever somebody put into them. While `guarded` is active,
-everything printed goes through `printable`; rich's own colours and cursor movements go past it, through `console`.
-Strings that a program asked for are `data`, exact where they go into a file or a pipe.
+Rules, symbols, names, keys and log lines may contain any characters. While `guarded` is active, everything printed goes
+through `printable`; rich's own colours and cursor movements bypass it, through `console`. Results are printed with
+`data`, unchanged where they go into a file or a pipe.
 """
 
 import re
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 if TYPE_CHECKING:
     from rich.console import Console
 
-# All control characters but tab and newline (C0, DEL, C1: ECMA-48), what has no width or turns the direction of writing
-# (Unicode's Cf without visible signs, and the Hangul fillers), other line separators, surrogates and non-characters.
+# All control characters except tab and newline (C0, DEL, C1: ECMA-48), characters without width or that change the
+# direction of writing (Unicode's Cf without visible ones, and the Hangul fillers), other line separators, surrogates
+# and non-characters.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -24,24 +25,24 @@ _UNSEEN = re.compile(
 
 
 def printable(text: str) -> str:
-    r"""`text` with everything that is not seen, or moves a cursor, as Python would write it: \x1b, \u202e."""
+    r"""`text` with invisible characters and those that move the cursor escaped as in Python: \x1b, \u202e."""
     if text == "\n" or (text.isascii() and text.isprintable()):
         return text
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def one_line(text: str) -> str:
-    r"""The same for a cell of a table, in which a newline or a tab would be out of place."""
+    r"""`printable` for a cell of a table: newlines and tabs are escaped as well."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def masked(text: str) -> str:
-    """The same with one sign for each such character, newlines too: for lines that have carets under them."""
+    """`one_line` with one replacement character for each escape, for lines that have carets under them."""
     return "".join(c if c.isprintable() and not _UNSEEN.match(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def width(text: str) -> int:
-    """The columns of a terminal that `text`, which is printable, takes: two for most signs of East Asia."""
+    """The columns of a terminal that printable `text` takes: two for most East Asian characters."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -50,12 +51,12 @@ def width(text: str) -> int:
 
 
 def padded(text: str, columns: int) -> str:
-    """`text` with spaces behind it, to `columns` columns of a terminal."""
+    """`text` padded with spaces to `columns` columns of a terminal."""
     return text + " " * (columns - width(text))
 
 
 class Guarded:
-    """A text stream that gets nothing but `printable` text. In all else it is the stream."""
+    """A text stream to which only `printable` text is written; otherwise it behaves like the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -73,14 +74,14 @@ class Guarded:
 
 
 def raw(stream: Any) -> Any:
-    """The stream below the guards, and below what rich puts over it while it draws a progress line."""
+    """The stream below the guards, and below rich's wrapper while it draws a progress line."""
     while isinstance(stream, Guarded) or hasattr(type(stream), "rich_proxied_file"):
         stream = stream.stream if isinstance(stream, Guarded) else stream.rich_proxied_file
     return stream
 
 
 def guard() -> None:
-    """Guard what is now standard output and standard error: rich puts streams of its own over them."""
+    """Guard the current standard output and standard error, which rich may have replaced."""
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = cast(TextIO, Guarded(sys.stdout))
     if not isinstance(sys.stderr, Guarded):
@@ -89,7 +90,7 @@ def guard() -> None:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Everything that is printed meanwhile goes through a guard."""
+    """Within this context, everything printed goes through a guard."""
     before = sys.stdout, sys.stderr
     guard()
     try:
@@ -99,12 +100,12 @@ def guarded() -> Iterator[None]:
 
 
 def data(line: str, flush: bool = False) -> None:
-    """Print a line that was asked for as it is: a terminal shows what is printable of it, a file gets all of it."""
+    """Print a result: escaped on a terminal, unchanged into a file or a pipe."""
     print(line, file=sys.stdout if sys.stdout.isatty() else raw(sys.stdout), flush=flush)
 
 
 def console(**settings: Any) -> "Console":
-    """A console of rich's that takes no markup from what it prints, and prints nothing but printable text."""
+    """A rich console that interprets no markup and prints only printable text."""
     from rich.console import Console
     from rich.segment import Segment
 

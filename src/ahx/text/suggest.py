@@ -1,4 +1,4 @@
-"""What somebody probably meant to type."""
+"""Suggestions for a misspelt name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 def did_you_mean(typed: str, known: Iterable[str], otherwise: str = "", written: str = "{}") -> str:
     """The end of an error sentence: the nearest of `known`, or `otherwise` when nothing is near.
 
-    `written` is a format for the name, such as "--{}"; one in capitals, such as "SM_HP_{}", gives it in capitals.
+    `written` is a format for the name, such as "--{}"; with a format in capitals, such as "SM_HP_{}", so is the name.
 
     >>> did_you_mean("n_layr", ["n_layer", "n_head"], written="--{}")
     '; did you mean --n_layer?'

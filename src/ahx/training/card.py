@@ -1,4 +1,4 @@
-"""The model card: what a trained model is, for whoever finds its folder (Mitchell et al. 2019, arXiv 1810.03993)."""
+"""The model card of a trained model (Mitchell et al. 2019, arXiv 1810.03993)."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _SHOWN = {
 
 
 def write(folder: Path, about: Mapping[str, Any], hp: Hyperparameters) -> None:
-    """Write the card into the model's folder. `about` is what its config.json says. Raises StorageError."""
+    """Write the card into the model's folder. `about` is the content of its config.json. Raises StorageError."""
     with atomic_files([folder / NAME]) as [file]:
         file.write(text(about, hp).encode("utf-8"))
 
@@ -37,7 +37,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         "# A transformer that rewrites strings",
         "",
         f"Trained from scratch for {counted(about['step'], 'step')} on {learnt}{lengths}.",
-        "It writes what it was taught for inputs over the same alphabet, and means nothing for others.",
+        "It rewrites inputs over the same alphabet as it was trained to; for other inputs its output has no meaning.",
         "",
         "| measured | |",
         "|---|---|",
@@ -49,7 +49,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         *_commands(about, hp),
         "```",
         "",
-        f"`config.json` holds the architecture, the vocabulary and all hyperparameters; of these were chosen: "
+        f"`config.json` holds the architecture, the vocabulary and all hyperparameters. Not the defaults: "
         f"{', '.join(_code(f'{name}={value}') for name, value in chosen.items())}.",
         f"Made by ahx-transformer {about['version']} with torch {about['torch']}.",
     ]
@@ -57,7 +57,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
 
 
 def _code(text: object) -> str:
-    """`text`, whatever stands in it, as one code span (CommonMark 0.31, 6.1): no markup of it counts."""
+    """Any `text` as one code span, without markup (CommonMark 0.31, 6.1)."""
     shown = one_line(str(text))
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     return f"{fence} {shown} {fence}" if shown.strip("` ") != shown or not shown else f"{fence}{shown}{fence}"

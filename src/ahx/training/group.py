@@ -1,4 +1,4 @@
-"""Several processes as one run: how they find each other, and what becomes of it when one is lost."""
+"""Several processes as one run: how they connect, and what happens when one is lost."""
 
 import os
 import socket
@@ -14,10 +14,10 @@ from ahx.errors import PeerError
 class ProcessGroup:
     """The processes that torchrun or a container started (RANK and WORLD_SIZE are set), or this one alone.
 
-    Entered, it gives this process's rank.
+    Entering it returns this process's rank.
 
-    Inside, the loss of another process becomes a PeerError: at once where its connections are closed, and within
-    AHX_PEER_SECONDS (600) where it just falls silent. The others wait for the first one's evaluations as well.
+    Inside, the loss of another process becomes a PeerError: at once if its connections are closed, and within
+    AHX_PEER_SECONDS (600) if it stops answering. The others also wait for the evaluations of the first process.
     """
 
     def __init__(self, device: str) -> None:
@@ -30,7 +30,7 @@ class ProcessGroup:
         seconds = float(os.environ.get("AHX_PEER_SECONDS", "600"))
         patience = timedelta(seconds=seconds)
         try:
-            if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun has brought its processes together
+            if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun has connected its processes
                 dist.init_process_group(self.backend, timeout=patience)
             else:
                 rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -50,9 +50,9 @@ class ProcessGroup:
 
 
 def _meet(rank: int, world: int, seconds: float) -> TCPStore:
-    """Wait until all processes are there; the store through which they talk. Raises PeerError after so many seconds.
+    """Wait for all processes; returns the store through which they communicate. Raises PeerError after `seconds`.
 
-    torch would wait by itself, but deaf to signals, for twice the time, and with a page of C++ for those who wait.
+    torch's own wait ignores signals, takes twice the time, and ends with a page of C++.
     """
     address, until = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), time.monotonic() + seconds
     while rank:
@@ -79,9 +79,9 @@ def _meet(rank: int, world: int, seconds: float) -> TCPStore:
 
 
 def _is_of_the_network(error: RuntimeError) -> bool:
-    """Whether `error` comes from torch.distributed. Gloo's failures have no class of their own."""
-    told = str(error).lower()
-    return isinstance(error, dist.DistError) or any(word in told for word in ("gloo", "connection", "timed out"))
+    """Whether `error` comes from torch.distributed. Gloo's failures have no exception class."""
+    message = str(error).lower()
+    return isinstance(error, dist.DistError) or any(word in message for word in ("gloo", "connection", "timed out"))
 
 
 def _lost(error: RuntimeError) -> PeerError:

@@ -1,4 +1,4 @@
-"""One training at a time in a folder: a lock that ends with the process that holds it, however that ends."""
+"""A lock that allows one training run at a time in a folder, and ends with the process that holds it."""
 
 import errno
 import fcntl
@@ -14,14 +14,14 @@ from typing import Self
 from ahx.errors import StorageError
 
 NAME = ".training.lock"
-# What file systems answer that have no locks.
+# Errors of file systems without locks.
 _WITHOUT = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class FolderLock:
     """While active, no other process on any machine that shares `folder`, and no other container, trains into it.
 
-    The file says who holds it: process, host and start. It stays when the lock is gone.
+    The file names the holder: process, host and start. It remains when the lock is released.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,13 +29,13 @@ class FolderLock:
         self._file = -1
 
     def check(self) -> None:
-        """Raises StorageError where another training holds it: better before the seconds that torch takes."""
+        """Raises StorageError if another run holds it; a check before torch is imported, which takes seconds."""
         if self.path.exists():
             with self:
                 pass
 
     def __enter__(self) -> Self:
-        """Raises StorageError where the folder is taken, or cannot be written."""
+        """Raises StorageError if the folder is locked, or cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -78,13 +78,13 @@ class FolderLock:
 
     def _holder(self) -> str:
         try:
-            told = json.loads(os.pread(self._file, 4096, 0))
-            return f"process {told['pid']} on {told['host']} since {told['start']}"
-        except (OSError, ValueError, LookupError, TypeError):  # it has not signed yet
+            holder = json.loads(os.pread(self._file, 4096, 0))
+            return f"process {holder['pid']} on {holder['host']} since {holder['start']}"
+        except (OSError, ValueError, LookupError, TypeError):  # the holder has not written its name yet
             return "another process"
 
     def _close(self) -> None:
-        """Closing is what gives a lock back."""
+        """Closing the file releases the lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

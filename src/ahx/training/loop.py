@@ -1,7 +1,7 @@
 """The training loop: step, evaluate, keep, stop.
 
-Everything random is a function of the seed and the number of the step, never of what happened before: batches, dropout
-and evaluation draws. The state of training is therefore the weights, the optimiser's two moments and the step
+Everything random is a function of the seed and the step, never of what happened before: batches, dropout and evaluation
+draws. The state of training is therefore the weights, the optimiser's two moments and the step
 number; a run that is stopped or killed at any moment and resumed ends with the same bits as one that was not.
 """
 
@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ahx.data.rows import Row
+from ahx.data.token_rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
 from ahx.model.config_file import first_fault
@@ -35,16 +35,16 @@ from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
 
 N_EXAMPLES = 5
-#: "Exact" asks for this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
+#: "Exact" requires this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
 #: stopped at the first 10,000 right samples whatever the lead, 2 were wrong on one or two of the next 10,000.
 SAFE_MARGIN = 1.0
-#: Rows that are scored before somebody looks whether training was asked to stop.
+#: Rows that are scored between checks for a stop request.
 ROWS_AT_ONCE = 10_000
-_NEVER = 10**18  # steps; no run takes as many
+_NEVER = 10**18  # steps; more than any run takes
 
 
 class _State(BaseModel):
-    """What a checkpoint keeps besides the weights: attributes of `Loop`, and the optimiser."""
+    """What a checkpoint stores besides the weights: attributes of `Loop`, and the optimiser."""
 
     model_config = ConfigDict(strict=True)
 
@@ -77,7 +77,7 @@ class Loop:
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
         self.paths, self.reporter, self.about, self.stop = paths, reporter, about, stop
         self.first = step.rank == 0
-        self.validation_rows = data.validation() if self.first else []
+        self.validation_rows = data.source.validation_rows(hp.val_samples) if self.first else []
         epoch = data.steps_per_epoch
         self.total = hp.max_steps or hp.num_epochs * epoch
         self.evaluate_every, self.checkpoint_every = (
@@ -102,9 +102,9 @@ class Loop:
         return {**kept, "optimizer": self.train_step.optimizer.state()}
 
     def restore(self, state: dict[str, Any], same_limits: bool) -> None:
-        """Go on from `state`. A run that had ended stays ended, unless its limits are others now.
+        """Continue from `state`. A run that had ended stays ended, unless its limits have changed.
 
-        Raises CheckpointError for the state of a version that kept other things, or of another model.
+        Raises CheckpointError for the state of another version or of another model.
         """
         if absent := [name for name in _State.model_fields if name not in state]:
             raise CheckpointError(
@@ -142,7 +142,7 @@ class Loop:
                 return Outcome(self.step, self.reason or "ended by the first process", self.metrics)
             if asked:
                 return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
-            rows = self.data.batch(self.step, self.hp.batch_size)
+            rows = self.data.source.batch(self.step, self.hp.batch_size)
             rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
             losses.append(self.train_step(rows, self.step, rate))
             tokens += sum(map(len, rows))
@@ -164,12 +164,12 @@ class Loop:
         return ""
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
-        """In a group of processes, what any of them says holds for all: they must leave the loop at the same step."""
+        """In a group of processes, a flag of any of them holds for all: they must leave the loop at the same step."""
         if self.train_step.world == 1:
             return flags
-        told = torch.tensor(flags, dtype=torch.int32, device=self.train_step.device)
-        dist.all_reduce(told, dist.ReduceOp.MAX)
-        return tuple(bool(flag) for flag in told.tolist())
+        shared = torch.tensor(flags, dtype=torch.int32, device=self.train_step.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in shared.tolist())
 
     def _evaluate(self, measured: dict[str, float], file: MetricsFile | None) -> None:
         """Validate, report, and see whether that is a reason to end. Only the first process of a group does.
@@ -200,12 +200,14 @@ class Loop:
             file.write(metrics)
 
     def _good_enough(self, scores: Scores) -> str | None:
-        """Why to end, "" to go on; None when training was asked to stop before that was known."""
+        """Why to end, "" to continue; None when training was asked to stop before that was known."""
         hp, data = self.hp, self.data
         if hp.min_loss and scores.loss < hp.min_loss:
             return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
-        if hp.until_exact and data.fresh is not None and scores.exact == 1.0:
-            rows = data.fresh(hp.until_exact, self.step)
+        if (
+            hp.until_exact and scores.exact == 1.0
+            and (rows := data.source.fresh_rows(hp.until_exact, self.step)) is not None
+        ):  # fmt: skip
             fresh = self._score(rows)
             if fresh is None:
                 return None
@@ -221,23 +223,23 @@ class Loop:
         return ""
 
     def _score(self, rows: Sequence[Row]) -> Scores | None:
-        """The verdict on `rows`; None when training was asked to stop before it was complete."""
+        """The scores of `rows`; None when training was asked to stop before they were complete."""
         parts = []
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             if self.stop.signal is not None:
                 return None
-            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.tokenizer
+            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.source.tokenizer
             parts.append(score(self.model, own, marks.separator, marks.configuration))
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _examples(self, scores: Scores) -> list[Example]:
-        """The first few validation samples, with what decoding writes. Only what `scores` leave open is decoded."""
-        tokenizer = self.data.tokenizer
+        """The first few validation samples, decoded. Only what `scores` leave open is decoded again."""
+        tokenizer = self.data.source.tokenizer
         rows = [list(map(int, row)) for row in self.validation_rows[:N_EXAMPLES]]
         ends = [row.index(tokenizer.separator) + 1 for row in rows]
         prompts = [row[:end] for row, end in zip(rows, ends, strict=True)]
         targets = [row[end:] for row, end in zip(rows, ends, strict=True)]
-        # A row that is cut off before the machine stops has nothing to be compared with behind its end.
+        # A row that is cut before the stop is compared only up to its end.
         limits = [2 * len(own) + 8 if own[-1] == tokenizer.stop else len(own) for own in targets]
         doubtful = [n for n in range(len(rows)) if not scores.margin_N[n] > DOUBTFUL]
         asked, most = [prompts[n] for n in doubtful], [limits[n] for n in doubtful]
@@ -251,7 +253,7 @@ class Loop:
         if not math.isfinite(loss):
             raise AhxError(
                 f"the loss became {loss} before step {self.step}; start again with a smaller learning_rate "
-                f"(now {self.hp.learning_rate:g}) or go on from the last checkpoint with --resume"
+                f"(now {self.hp.learning_rate:g}) or continue from the last checkpoint with --resume"
             )
 
     def _checkpoint(self) -> None:
@@ -262,7 +264,9 @@ class Loop:
         if is_best:
             self.best = self.metrics["val_loss"]
         about = {**self.about, "step": self.step, "metrics": self.metrics}
-        checkpoint.save(run / checkpoint.CHECKPOINTS / name, self.model, self.data.tokenizer, about, self.state())
+        checkpoint.save(
+            run / checkpoint.CHECKPOINTS / name, self.model, self.data.source.tokenizer, about, self.state()
+        )
         if is_best:
             checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
         checkpoint.prune(run, self.hp.keep_checkpoints)

@@ -1,4 +1,4 @@
-"""What training measures, as one line for people and log readers and as JSON for programs."""
+"""The metrics of training, as one line of text and as JSON."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ahx.files.atomic import atomic_files
 
-#: What SageMaker is to read from the log: each name with the pattern that finds its value in an evaluation's line.
+#: What SageMaker reads from the log: each name with the pattern of its value in an evaluation's line.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 METRIC_DEFINITIONS = [
     {"Name": name, "Regex": rf"\b{name}=([0-9.eE+-]+);"}
@@ -39,8 +39,9 @@ def evaluations(lines: Iterable[str]) -> list[Evaluation]:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one line for each evaluation. A resumed run begins with those of its checkpoint, and so without
-    what a crash may have left of a line.
+    """`metrics.jsonl`: one line for each evaluation.
+
+    A resumed run begins with those of its checkpoint, so an incomplete line of a crashed run is dropped.
     """
 
     def __init__(self, path: Path, history: Sequence[Mapping[str, object]]) -> None:
@@ -50,7 +51,7 @@ class MetricsFile:
             file.writelines(_line(metrics) for metrics in history)
 
     def write(self, metrics: Mapping[str, object]) -> None:
-        """Add a line that survives a loss of power."""
+        """Append a line that survives a power failure."""
         with self.path.open("ab") as file:
             file.write(_line(metrics))
             file.flush()

@@ -1,8 +1,8 @@
-"""AdamW and Muon, on parameters that lie in one flat tensor.
+"""AdamW and Muon, on parameters in one flat tensor.
 
-A small model has dozens of small parameters; an optimiser that visits them one by one spends its time on calls, not
+A small model has dozens of small parameters; an optimiser that updates them one by one spends its time on calls, not
 on arithmetic. Here all parameters are views into one tensor, and all gradients into another: AdamW is then six
-operations whatever the model, the gradient norm is one, and several processes average their gradients in a single
+operations for any model, the gradient norm is one, and several processes average their gradients in a single
 all-reduce. (torch.optim would also import torch._dynamo, which costs 1.7 s at the first step.)
 """
 
@@ -20,7 +20,7 @@ class FlatParameters:
     """Moves a model's parameters into one tensor `values`, with their gradients in another, `gradients`.
 
     Matrices of the blocks come last, those of equal shape side by side, so that Muon can treat each shape as one
-    stack (n, rows, columns) without copying. The model goes on working: its parameters are views.
+    stack (n, rows, columns) without copying. The model still works: its parameters are views.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -31,7 +31,7 @@ class FlatParameters:
         # Gains of norms and biases first: they are not decayed.
         others.sort(key=lambda item: item[1].dim() == 2 and ".bias." not in item[0])
         self.n_undecayed = sum(p.numel() for name, p in others if p.dim() < 2 or ".bias." in name)
-        # The three projections in one `qkv` matrix (3C, C) are orthogonalised each for itself.
+        # The three projections in one `qkv` matrix (3C, C) are orthogonalised separately.
         shapes: dict[tuple[int, int], list[nn.Parameter]] = {}
         for _, p in matrices:
             rows, columns = p.shape
@@ -89,7 +89,7 @@ class Optimizer:
         self.update(self.scales(scale))
 
     def scales(self, scale: float) -> Tensor:
-        """The numbers that change from step to step, as one tensor (a compiled graph must not hold them fast):
+        """The numbers that change from step to step, as one tensor (a compiled graph must not treat them as constants):
         AdamW's rate, the same with the bias of the first moment corrected, that of the second, and Muon's rate."""
         self.steps += 1
         beta1, beta2 = self.settings.betas
@@ -114,7 +114,7 @@ class Optimizer:
         return {"mean": self.mean, "square": self.square, "steps": self.steps}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave. Raises CheckpointError when that was another model's or another optimiser's."""
+        """Restore a `state`. Raises CheckpointError for that of another model or optimiser."""
         for name, own in self.state().items():
             given = state.get(name)
             fits = given.shape == own.shape if isinstance(given, Tensor) and isinstance(own, Tensor) else False

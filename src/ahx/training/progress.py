@@ -1,9 +1,9 @@
-"""What a person sees of training: a live line on a terminal, plain lines elsewhere, nothing in helper processes."""
+"""Progress of training: a live line on a terminal, plain lines elsewhere, nothing in processes other than the first."""
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ahx.text.printing import console, guard, one_line
 from ahx.training.metrics import metric_line
@@ -12,7 +12,7 @@ _NOTE_EVERY_S = 5.0
 
 
 class Example(NamedTuple):
-    """A test case: an input, what the model made of it, and what is right."""
+    """A validation sample: the input, the model's output, and the right one."""
 
     text: str
     output: str
@@ -30,26 +30,19 @@ def short(text: str, most: int = 60) -> str:
 
 
 class ReadingNotes:
-    """Says every few seconds how far a large file has been read."""
+    """Prints every few seconds how much of a large file has been read."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet, self._told = quiet, time.monotonic()
+        self.quiet, self._noted = quiet, time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if not self.quiet and time.monotonic() - self._told > _NOTE_EVERY_S:
-            self._told = time.monotonic()
+        if not self.quiet and time.monotonic() - self._noted > _NOTE_EVERY_S:
+            self._noted = time.monotonic()
             print(f"ahx: note: {what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)
 
 
-class Reporter(Protocol):
-    def say(self, sentence: str) -> None: ...
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None: ...
-    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None: ...
-    def close(self) -> None: ...
-
-
-class Silent:
-    """For the processes of a group that are not the first."""
+class Reporter:
+    """Reports nothing: for processes of a group other than the first."""
 
     def say(self, sentence: str) -> None:
         pass
@@ -64,7 +57,7 @@ class Silent:
         pass
 
 
-class Plain(Silent):
+class Plain(Reporter):
     """Lines without control characters, for logs and pipes."""
 
     def say(self, sentence: str) -> None:
@@ -74,7 +67,7 @@ class Plain(Silent):
         print(metric_line(metrics), *map(str, examples), sep="\n", flush=True)
 
 
-class Live(Silent):
+class Live(Reporter):
     """A progress line that stays at the bottom of the terminal (80 columns suffice), with the evaluations above it."""
 
     def __init__(self, total: int) -> None:
@@ -95,7 +88,7 @@ class Live(Silent):
         guard()
 
     def say(self, sentence: str) -> None:
-        # Soft: a command that is wrapped by the terminal can still be copied as one line.
+        # Soft: a command that the terminal wraps can still be copied as one line.
         self.progress.console.print(sentence, soft_wrap=True)
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
@@ -114,5 +107,5 @@ class Live(Silent):
 
 
 def reporter(total: int, terminal: bool, first: bool) -> Reporter:
-    """The way to report for this process and this kind of output."""
-    return Silent() if not first else Live(total) if terminal else Plain()
+    """The reporter for this process and this kind of output."""
+    return Reporter() if not first else Live(total) if terminal else Plain()

@@ -52,13 +52,13 @@ def train(hp: Hyperparameters) -> int:
 
 
 def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | None = None) -> Outcome:
-    """Train as `hp` says and write the model, to hp.model_out unless `places` says otherwise. Raises AhxError.
+    """Train as `hp` says and write the model, to hp.model_out unless `paths` says otherwise. Raises AhxError.
 
     `stop` is for callers that listen to signals already, for instance since before torch was imported.
     """
     paths = paths or RunPaths.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
-    # Of a group of processes the first one writes: it alone asks, before it meets the others.
+    # In a group of processes only the first one writes, so it alone takes the lock, before it connects to the others.
     folder = paths.run / checkpoint.CHECKPOINTS if paths.unattended else paths.run  # jobs may share the former
     alone = FolderLock(folder) if os.environ.get("RANK", "0") == "0" else contextlib.nullcontext()
     keep_memory()
@@ -67,7 +67,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         data = prepare(hp, paths, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
         if hp.threads or device.type == "cpu":
-            torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.longest_row, hp.n_embd))
+            torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.source.longest_row, hp.n_embd))
         resumed = None
         if rank == 0:
             _make_folders(hp, paths)
@@ -90,7 +90,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
 
 
 def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
-    """Make what is missing. What an older run left there that is not resumed is moved aside."""
+    """Make the folders. Files of an older run that is not resumed are moved aside."""
     try:
         if not hp.resume and (aside := checkpoint.set_aside(paths.run)):
             print(f"ahx: note: what an earlier run left in {paths.run} was moved to {aside}", file=sys.stderr)
@@ -104,7 +104,7 @@ def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
 
 
 def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpoint.Saved | None:
-    """The checkpoint that a resumed run goes on from."""
+    """The checkpoint from which a resumed run continues."""
     if not hp.resume:
         return None
     newest, complaints = checkpoint.newest_whole(paths.run)
@@ -120,30 +120,30 @@ def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpo
 
 
 def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) -> None:
-    """Bring `loop` to where the checkpoint was. In a group only the first process reads it, and tells the others."""
+    """Restore `loop` from the checkpoint. In a group the first process reads it, and sends it to the others."""
     state: dict[str, Any] | None = None
     if resumed is not None:
         before = resumed.config.get("hyperparameters", {})
         same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
         state = {**checkpoint.load_training_state(resumed.folder), "same_limits": same_limits}
     if dist.is_initialized():
-        told = [state]
-        dist.broadcast_object_list(told, device=loop.train_step.device)
-        state = told[0]
+        shared = [state]
+        dist.broadcast_object_list(shared, device=loop.train_step.device)
+        state = shared[0]
         dist.broadcast(loop.train_step.flat.values, 0)
     if state is not None:
         loop.restore(state, state["same_limits"])
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: checkpoint.Saved) -> None:
-    """Refuse to go on with other hyperparameters: the result would be neither run's."""
+    """Refuse to continue with other hyperparameters: the result would belong to neither run."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
         f"{k} was {before.get(k)!r:.80}, now {v!r:.80}"
         for k, v in now.items()
         if k not in _MAY_CHANGE and before.get(k) != v
     ]
-    if saved.tokenizer.to_json() != data.tokenizer.to_json():
+    if saved.tokenizer.to_json() != data.source.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
         elsewhere = "another place for checkpoints" if paths.unattended else "another --model_out"
@@ -159,27 +159,30 @@ def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: t
     half = hp.precision == "bfloat16" or (
         hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )
+    tokenizer = data.source.tokenizer
     arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
-    arguments["restart"] = data.tokenizer.configuration
+    arguments["restart"] = tokenizer.configuration
     optimizer = Optimizer(flat, settings)
     if not hp.compile:
-        return TrainingStep(model, flat, optimizer, data.tokenizer.separator, **arguments)
+        return TrainingStep(model, flat, optimizer, tokenizer.separator, **arguments)
     if dist.is_initialized():
         raise InputError("compile works in one process only; leave out --compile, or torchrun")
     if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
         raise InputError(
             "compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile"
         )
-    return CompiledStep(model, flat, optimizer, data.tokenizer.separator, length=data.longest_row, **arguments)
+    return CompiledStep(
+        model, flat, optimizer, data.source.tokenizer.separator, length=data.source.longest_row, **arguments
+    )
 
 
 def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
-    """What config.json says beyond the architecture."""
+    """The content of config.json besides the architecture."""
     return {
         "version": ahx.__version__,
         "torch": torch.__version__,
         "rule": data.rule.spec if data.rule else None,
-        "teacher": data.teacher.to_json(),
+        "teacher": data.source.teacher.to_json(),
         "hyperparameters": hp.to_json(),
     }
 
@@ -193,7 +196,7 @@ def _introduce(
     n = sum(p.numel() for p in model.parameters())
     heads = "/".join(model.config.heads) if data.pos == "coupled" else counted(model.config.n_head, "head")
     report.say(
-        f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.tokenizer)} tokens, "
+        f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.source.tokenizer)} tokens, "
         f"positions {data.pos}, {counted(loop.total, 'step')} of {counted(hp.batch_size, 'sample')} on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
     )
@@ -208,7 +211,7 @@ def _conclude(
 ) -> None:
     if outcome.signal is None or paths.unattended:
         about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
-        checkpoint.save_flat(paths.model, model, data.tokenizer, about)
+        checkpoint.save_flat(paths.model, model, data.source.tokenizer, about)
         card.write(paths.model, about, hp)
     exact = outcome.metrics.get("val_exact")
     verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
@@ -217,7 +220,7 @@ def _conclude(
             f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {paths.model}"
         )
         if hp.certify and data.rule is not None:
-            check = certify(paths.model, model, data.tokenizer, data.rule)
+            check = certify(paths.model, model, data.source.tokenizer, data.rule)
             if not check.complete:
                 raise AhxError(
                     f"not certified: {check}; train longer (num_epochs, now {hp.num_epochs}), or with another seed"
@@ -232,6 +235,6 @@ def _conclude(
 
 
 def _arguments(hp: Hyperparameters) -> list[str]:
-    """The options that make these hyperparameters again."""
+    """The options that give these hyperparameters."""
     chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
     return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]

@@ -1,4 +1,4 @@
-"""Where a run reads its data and keeps what it writes."""
+"""The files that a run reads and writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ from ahx.training.hyperparameters import Hyperparameters
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The places of one run. `ahx train` has them all in one folder; in a container SageMaker says where they are."""
+    """The paths of one run. `ahx train` has them all in one folder; in a container SageMaker defines them."""
 
     run: Path  # holds the folder checkpoints/
     model: Path  # the trained model
     metrics: Path  # metrics.jsonl
-    data: tuple[Path, Path | None] | None = None  # training and validation file; None: found by the name hp.infile
+    data: tuple[Path, Path | None] | None = None  # training and validation file; None: those that hp.infile names
     caches: Path | None = None  # of data files; None: beside them
-    unattended: bool = False  # a job that others stop and start again: it writes the model whenever it is stopped
+    unattended: bool = False  # a job that is stopped and restarted: it writes the model whenever it is stopped
 
     @classmethod
     def of(cls, hp: Hyperparameters) -> Self:

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C ask training to stop after the step that is under way; nothing is lost."""
+"""SIGTERM and Ctrl-C ask training to stop after the current step; nothing is lost."""
 
 import signal
 from types import FrameType, TracebackType
@@ -8,13 +8,13 @@ from ahx.errors import AhxError
 
 
 class StoppedEarly(AhxError):
-    """Training was asked to stop before it had begun, and could not begin soon enough to stop properly."""
+    """Training was asked to stop before its first step, and preparations took too long."""
 
 
 class StopRequest:
-    """While active, the first SIGTERM or SIGINT is remembered in `signal`; a second Ctrl-C interrupts at once.
+    """While active, the first SIGTERM or SIGINT is stored in `signal`; a second Ctrl-C interrupts at once.
 
-    With `patience`, preparations that are still under way so many seconds after the signal end in StoppedEarly.
+    With `patience`, preparations that take longer than so many seconds after the signal end with StoppedEarly.
     """
 
     def __init__(self, patience: float | None = None) -> None:
@@ -25,7 +25,7 @@ class StopRequest:
     def __enter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._remember)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)  # container/train has blocked them until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)  # blocked by container/train until now
         if self._patience is not None:
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
         return self
@@ -35,10 +35,10 @@ class StopRequest:
     ) -> None:
         self.prepared()
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned, it takes
+            signal.signal(number, handler)  # type: ignore[arg-type]  # the value that signal.signal returned
 
     def prepared(self) -> None:
-        """From now on somebody looks at `signal` often enough."""
+        """From now on `signal` is checked often enough."""
         if self._patience is not None:
             self._patience = None
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,4 +1,4 @@
-"""The model that a run starts with: a new one, or the one of another run, if these data can be put to it."""
+"""The model that a run starts with: a new one, or that of another run, if its vocabulary and size fit the data."""
 
 import torch
 
@@ -13,17 +13,18 @@ from ahx.training.hyperparameters import Hyperparameters
 
 def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
     """A new model, or the one in hp.model_in, which is `given`. Raises CheckpointError and InputError."""
+    source = data.source
     config = configure(
-        data.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
-        block_size=hp.block_size or data.longest_row, dropout=hp.dropout,
-        heads=_heads(hp), reads=data.reads, lookups=data.lookups,
+        source.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
+        block_size=hp.block_size or source.longest_row, dropout=hp.dropout,
+        heads=_heads(hp), reads=source.teacher.reads, lookups=source.teacher.lookups,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
         return Transformer(config)
-    if given.tokenizer.to_json() != data.tokenizer.to_json():
+    if given.tokenizer.to_json() != source.tokenizer.to_json():
         raise CheckpointError(
-            f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, data.tokenizer)}; "
+            f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, source.tokenizer)}; "
             "train on the same alphabet and rule, or without --model_in"
         )
     unlike = [
@@ -33,16 +34,16 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     ]
     if unlike:
         raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
-    if data.pos == "learned" and given.model.config.block_size < data.longest_row:
+    if data.pos == "learned" and given.model.config.block_size < source.longest_row:
         raise InputError(
             f"{hp.model_in} has learned positions for {given.model.config.block_size} tokens (its block_size), and "
-            f"these data have rows of {data.longest_row}; train on shorter strings, or without --model_in"
+            f"these data have rows of {source.longest_row}; train on shorter strings, or without --model_in"
         )
     return given.model
 
 
 def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
-    """Why a model with the vocabulary `given` cannot learn from rows that need another one."""
+    """How the vocabulary `given` differs from the one that the rows need."""
     lacking = set(needed.tokens) - set(given.tokens)
     if not lacking:
         return "where the cursor starts elsewhere"
@@ -52,7 +53,7 @@ def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
 
 
 def _heads(hp: Hyperparameters) -> tuple[str, ...]:
-    """The kinds that were asked for; () leaves them to the position scheme."""
+    """The kinds that hp.heads gives; () leaves them to the position scheme."""
     if hp.heads:
         return tuple(hp.heads.split("/"))
     return ("c" * hp.n_head,) if hp.certify else ()

@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.data.rows import Row
+from ahx.data.token_rows import Row
 from ahx.model.batches import Batch, to_batch
 from ahx.model.scoring import token_losses
 from ahx.model.transformer import Transformer
@@ -20,8 +20,8 @@ class TrainingStep:
     """Learns from one batch of rows at a time.
 
     In a group of processes each takes every n-th row of the same batch. Losses are divided by the number of scored
-    tokens in the *whole* batch and gradients are summed over the processes, so n processes take the step that one
-    would have taken. All gradients lie in one tensor: a single all-reduce is all that data parallelism needs here.
+    tokens in the *whole* batch and gradients are summed over the processes, so n processes take the same step
+    as one. All gradients are in one tensor, so data parallelism needs a single all-reduce.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class TrainingStep:
         return loss
 
     def seed_dropout(self, step: int) -> None:
-        """Dropout depends on the step, not on what happened before it: a resumed run drops the same."""
+        """Dropout depends only on the step, so a resumed run drops the same."""
         if self.model.config.dropout:
             torch.manual_seed(hash((self.seed, step, self.rank)) % 2**63)
 
     def half(self) -> contextlib.AbstractContextManager[object]:
-        """The context in which the model runs in bfloat16 where that was asked for."""
+        """The context in which the model runs in bfloat16 if `autocast` is set."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -73,8 +73,8 @@ class TrainingStep:
 class CompiledStep(TrainingStep):
     """The same step as one compiled graph: forward, backward, clipping and update.
 
-    The first step takes from seconds to minutes; after that small models run about twice as fast. Graphs want fixed
-    shapes, so all batches are padded to `length` tokens and every place is scored, with weight 0 outside the output.
+    The first step takes from seconds to minutes; after that small models run about twice as fast. Graphs need fixed
+    shapes, so all batches are padded to `length` tokens and every position is scored, with weight 0 outside the output.
     """
 
     def __init__(self, *args: object, length: int, **kwargs: object) -> None:

@@ -1,4 +1,4 @@
-"""Data files, a block of lines at a time: bounded memory for a file of any size, and every malformed line found.
+"""Reads data files, a block of lines at a time: bounded memory for a file of any size, and every malformed line found.
 
 A data file has one `input,output` per line, in UTF-8. CRLF line ends, a byte order mark, blank lines, lines that begin
 with `#`, and a missing last line end are all fine.
@@ -15,14 +15,14 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Codes, Ints, codes_of, inside
+from ahx.data.ragged import Codes, Ints, codes_of, inside
 from ahx.errors import InputError, StorageError
 from ahx.files.atomic import reason
 from ahx.text.plural import counted
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
-Progress = Callable[[str, int, int], None]  # what is done with which file; bytes done, bytes in all
+Progress = Callable[[str, int, int], None]  # task and file; bytes done, bytes in total
 _SHOWN_PROBLEMS = 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEWLINE, _COMMA = 10, 44
@@ -73,7 +73,7 @@ class Block:
 
 
 def block_of(pairs: Sequence[tuple[str, str]]) -> Block:
-    """Pairs of input and output as the lines of a file would be; their symbols may be any."""
+    """Pairs of input and output as a block of lines; any symbols are allowed."""
     text = "".join([f"{text},{output}\n" for text, output in pairs])
     inputs, outputs = (np.fromiter((len(pair[at]) for pair in pairs), np.int64, len(pairs)) for at in (0, 1))
     end = np.cumsum(inputs + outputs + 2) - 1
@@ -84,7 +84,7 @@ def block_of(pairs: Sequence[tuple[str, str]]) -> Block:
 
 @dataclass
 class Problems:
-    """Malformed lines of one file, gathered so that all are reported together."""
+    """Malformed lines of one file, collected so that all are reported together."""
 
     path: Path
     count: int = 0
@@ -104,7 +104,7 @@ class Problems:
         more = self.count - len(self.first)
         raise InputError(
             f"{self.path}: {counted(self.count, 'malformed line')}; each must read input,output; "
-            f"mend or delete {'them' if self.count > 1 else 'it'}:{''.join(lines)}"
+            f"fix or delete {'them' if self.count > 1 else 'it'}:{''.join(lines)}"
             + (f"\n  and {more:,} more" if more else "")
         )
 
@@ -128,7 +128,7 @@ def read_blocks(
 ) -> Iterator[Block]:
     """The well-formed lines of `path`; the malformed ones go to `problems`.
 
-    `on_bytes` sees every byte of the file in order (for a content hash). Raises StorageError when it cannot be read.
+    `on_bytes` gets every byte of the file in order (for a content hash). Raises StorageError when it cannot be read.
     """
     line, rest, dropping = 1, b"", False
     with open_data(Path(path)) as handle:
@@ -151,7 +151,7 @@ def read_blocks(
             data = rest + data
             cut = data.rfind(b"\n") + 1
             lines, rest = data[:cut], data[cut:]
-            if lines.find(b"\n") > MAX_LINE_BYTES:  # only the first can be: the others began in this read
+            if lines.find(b"\n") > MAX_LINE_BYTES:  # only the first can be this long: the others began in this read
                 problems.add(line, _too_long())
                 lines, line = lines[lines.find(b"\n") + 1 :], line + 1
             if lines:
@@ -165,7 +165,7 @@ def read_blocks(
 
 
 def byte_progress(what: str, total: int, on_progress: Progress) -> Callable[[bytes], None]:
-    """An `on_bytes` that tells `on_progress` how far it is."""
+    """An `on_bytes` that reports to `on_progress`."""
     done = 0
 
     def on_bytes(data: bytes) -> None:

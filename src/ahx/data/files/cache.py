@@ -1,8 +1,8 @@
-"""A data file as rows of tokens on disk: made once, then read by row number without loading the file.
+"""The token cache of a data file on disk: written once, then read by row number without loading the file.
 
-A cache entry is a folder `<file>.ahxcache/<recipe>-<content>/`, where the recipe stands for the teacher and the
-tokenizer and the content for the bytes of the source; so an entry never changes once it is there, and processes that
-build the same one at the same time make the same one. It holds
+A cache entry is a folder `<file>.ahxcache/<recipe>-<content>/`. The recipe is a hash of the teacher and the tokenizer,
+the content a hash of the source's bytes. So an entry never changes, and processes that build it at the same time write
+the same one. It holds
 
     tokens.u16    all rows, end to end, little-endian
     offsets.i64   where each row begins, and the total
@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files.blocks import Block, Problems, Progress, open_data, read_blocks
-from ahx.data.files.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
 from ahx.data.files.encode import Encoder, Tokens
 from ahx.data.files.read import hash_inputs
-from ahx.data.spans import Ints, held_out
+from ahx.data.ragged import Ints
+from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
@@ -77,12 +78,12 @@ class TokenCache:
                 return np.empty(0, dtype=dtype)
             mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         if hasattr(mmap, "MADV_RANDOM"):
-            mapped.madvise(mmap.MADV_RANDOM)  # rows are read in no order, so reading ahead is waste
+            mapped.madvise(mmap.MADV_RANDOM)  # rows are read in random order, so reading ahead is wasted
         self._maps.append(mapped)
         return np.frombuffer(mapped, dtype=dtype)
 
     def _release(self) -> None:
-        """Unmap the pages read so far: they stay in the system's page cache, but no longer count as ours."""
+        """Unmap the pages read so far: they stay in the system's page cache, but not in this process's memory."""
         if hasattr(mmap, "MADV_DONTNEED"):
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
@@ -101,7 +102,7 @@ def open_cache(
 
     `part` keeps only lines whose inputs are, or are not, for validation (see `held_out`). A cache is trusted when size
     and modification time of the source are as they were; otherwise the content is hashed. Raises InputError that lists
-    all malformed lines and those that cannot be encoded; StorageError when there is no room or nothing to read.
+    all malformed lines and those that cannot be encoded; StorageError when the disk is full or the file is missing.
     """
     source = Path(path)
     recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part])
@@ -109,7 +110,7 @@ def open_cache(
     for home in homes:
         for entry in _entries(home, recipe):
             if _is_current(entry, source):
-                with suppress(OSError, ValueError):  # deleted or cut just now by another process
+                with suppress(OSError, ValueError):  # deleted or truncated by another process meanwhile
                     return TokenCache(entry)
     return _build(source, homes, recipe, Encoder(teacher, tokenizer), part, on_progress)
 
@@ -147,7 +148,7 @@ def _is_current(entry: Path, source: Path) -> bool:
         if hashlib.file_digest(handle, "sha256").hexdigest() != was["sha256"]:  # type: ignore[arg-type]
             return False
     was["mtime_ns"] = mtime_ns
-    with suppress(StorageError), atomic_files([entry / _META]) as [file]:  # a read-only cache is just hashed each time
+    with suppress(StorageError), atomic_files([entry / _META]) as [file]:  # a read-only cache is hashed each time
         file.write(json.dumps(meta).encode("utf-8"))
     return True
 
@@ -165,7 +166,7 @@ def _build(
             nonlocal done
             digest.update(data)
             done += len(data)
-            if done > before[0]:  # something still writes to it
+            if done > before[0]:  # the file is still being written
                 raise changed
             on_progress(f"tokenising {source}", done, before[0])
 
@@ -215,7 +216,7 @@ def _select(block: Block, part: Part) -> Block:
 
 @contextmanager
 def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
-    """A new folder in the first of `homes` that can be written; gone afterwards, unless it was moved."""
+    """A new folder in the first of `homes` that can be written; deleted afterwards, unless it was moved."""
     failures: list[str] = []
     for home in homes:
         if not may_write(home):
@@ -230,7 +231,7 @@ def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
     else:
         raise StorageError(f"no place to write a cache: {', '.join(failures)}; set XDG_CACHE_HOME to a writable folder")
     try:
-        for old in folder.parent.glob(f"{_BUILDING}*"):  # left by builders that were killed
+        for old in folder.parent.glob(f"{_BUILDING}*"):  # left by processes that were killed
             with suppress(OSError):
                 if time.time() - old.stat().st_mtime > _ABANDONED_S:
                     shutil.rmtree(old, ignore_errors=True)
@@ -246,7 +247,7 @@ def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
 
 
 def _move_into_place(folder: Path, entry: Path) -> None:
-    """Rename `folder` to `entry`. Where another process was quicker, its entry is as good as ours."""
+    """Rename `folder` to `entry`. If another process was faster, its entry is kept: it is the same."""
     for _ in range(100):
         try:
             os.rename(folder, entry)
@@ -255,7 +256,7 @@ def _move_into_place(folder: Path, entry: Path) -> None:
                 raise
             if _sound_meta(entry) is not None:
                 return
-            with suppress(OSError):  # a damaged one: out of the way, unless somebody else has just done so
+            with suppress(OSError):  # move a damaged entry aside, unless another process has done so
                 aside = tempfile.mkdtemp(prefix=_BUILDING, dir=entry.parent)
                 os.rename(entry, Path(aside) / entry.name)
                 shutil.rmtree(aside, ignore_errors=True)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.files.block_steps import BlockSteps, StepFinder
+from ahx.data.files.batched_teacher import BatchedTeacher, BlockSteps
 from ahx.data.files.blocks import Block, Problems, block_of
-from ahx.data.rows import FlatRows
-from ahx.data.spans import Ints, distinct, inside, offsets_of
-from ahx.data.teacher import Teacher, prompt_of
+from ahx.data.ragged import Ints, distinct, inside, offsets_of
+from ahx.data.teacher import Teacher
+from ahx.data.token_rows import FlatRows, row_of
 from ahx.data.tokenizer import Token, Tokenizer
 from ahx.errors import InputError
 from ahx.rules.transducer import STOP, Step
@@ -32,28 +32,27 @@ class Encoder:
                 "use fewer symbols or states"
             )
         self._teacher, self._tokenizer = teacher, tokenizer
-        self._finder = StepFinder(teacher)
+        self._batched = BatchedTeacher(teacher)
         self._number = {token: at for at, token in enumerate(tokenizer.tokens)}
         self._stop = self._number[Token(*Step(STOP))]
         self._remembered: dict[tuple[str, str], Tokens] = {}
 
     def encode(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:
         """The rows of all lines laid end to end, and the length of each; lines without a row go to `problems`."""
-        steps = self._finder.find(block)
+        steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)
         return self._one_by_one(block, problems) if rows is None else rows
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
-        """The rows of all pairs of input and output; None when one must be looked at by itself."""
+        """The rows of all pairs of input and output; None when some pair cannot be encoded in a batch."""
         block = block_of(pairs)
-        steps = self._finder.find(block)
+        steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)
         return None if rows is None else FlatRows(*rows)
 
     def row(self, text: str, output: str) -> list[int]:
-        """One line's tokens. Raises InputError when the tokenizer or the teacher has no answer to it."""
-        steps = self._tokenizer.encode_steps(self._teacher.steps(text, output))
-        return self._tokenizer.encode_input(prompt_of(self._teacher, text)) + steps
+        """One line's tokens. Raises InputError for what the tokenizer or the teacher cannot express."""
+        return row_of(self._teacher, self._tokenizer, text, output)
 
     def _assemble(self, block: Block, steps: BlockSteps) -> tuple[Tokens, Ints] | None:
         """Begin, input, separator, steps and stop of every line; None when a token is missing."""
@@ -74,10 +73,10 @@ class Encoder:
         rows[end - 1] = self._stop
         return rows, row_lengths
 
-    def _table(self, places: list[int], tokens: list[Token]) -> Tokens:
-        """An array that has the number of each token at its place."""
-        table = np.zeros(max(places, default=0) + 1, dtype=np.uint16)
-        table[places] = [self._number[token] for token in tokens]
+    def _table(self, positions: list[int], tokens: list[Token]) -> Tokens:
+        """An array that has the number of each token at its position."""
+        table = np.zeros(max(positions, default=0) + 1, dtype=np.uint16)
+        table[positions] = [self._number[token] for token in tokens]
         return table
 
     def _one_by_one(self, block: Block, problems: Problems) -> tuple[Tokens, Ints]:

@@ -1,4 +1,4 @@
-"""The teacher and the tokenizer of data files: one pass over all lines, nothing assumed about them."""
+"""Fits a teacher and a tokenizer to data files, in one pass over all lines."""
 
 import json
 import os
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.data.files.block_steps import StepFinder
+from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.blocks import Block, Problems, Progress, byte_progress, read_blocks
-from ahx.data.files.cache_home import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
-from ahx.data.spans import distinct
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.ragged import distinct
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
@@ -29,10 +29,10 @@ def fit(
     use_cursor: bool,
     on_progress: Progress = lambda what, done, total: None,
 ) -> tuple[Teacher, Tokenizer]:
-    """A teacher that is right on every line of `paths`, and the tokens that their rows need.
+    """A teacher that is right on every line of `paths`, and the tokenizer of their rows.
 
-    An alignment is guessed from the first lines; when a later line contradicts it, that line joins the guess. Raises
-    InputError that lists malformed lines, lines that contradict `rule`, or says that a file has no lines.
+    An alignment is fitted to the first lines; when a later line contradicts it, it is fitted again with that line.
+    Raises InputError that lists malformed lines, lines that contradict `rule`, or names a file without lines.
     """
     files = [Path(path) for path in paths]
     pairs = _first_pairs(files)
@@ -56,7 +56,7 @@ def fit_once(
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
 ) -> tuple[Teacher, Tokenizer]:
-    """`fit`, remembered beside the first file: unchanged files (size and modification time) are not read again."""
+    """`fit`, cached beside the first file: unchanged files (size and modification time) are not read again."""
     asked = {
         "version": CACHE_VERSION,
         "files": [[str(Path(path).resolve()), *stat_of(Path(path))] for path in paths],
@@ -66,7 +66,7 @@ def fit_once(
     name = f"fit-{fingerprint(asked)}.json"
     homes = cache_homes(Path(paths[0]), cache_dir)
     for home in homes:
-        with suppress(OSError, ValueError, LookupError, AhxError):  # whatever is wrong with it, fit again
+        with suppress(OSError, ValueError, LookupError, AhxError):  # any fault in the cache: fit again
             data = json.loads((home / name).read_text("utf-8"))
             return teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
     teacher, tokenizer = fit(paths, rule, use_cursor, on_progress)
@@ -88,10 +88,10 @@ def _first_pairs(files: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progress) -> list[tuple[str, str]]:
-    """Show every line to `vocabulary`; the first lines that contradict its teacher, if any."""
+    """Add every line to `vocabulary`; returns the first lines that contradict its teacher, if any."""
     for path in files:
         problems, lines = Problems(path), 0
-        on_bytes = byte_progress(f"looking through {path}", stat_of(path)[0], on_progress)
+        on_bytes = byte_progress(f"scanning {path}", stat_of(path)[0], on_progress)
         for block in read_blocks(path, problems, on_bytes):
             lines += len(block)
             against = vocabulary.add(block, problems)
@@ -107,7 +107,7 @@ class _Vocabulary:
     """The input symbols and steps seen so far."""
 
     def __init__(self, teacher: Teacher) -> None:
-        self._teacher, self._finder = teacher, StepFinder(teacher)
+        self._teacher, self._batched = teacher, BatchedTeacher(teacher)
         self._symbols: set[str] = set()
         self._steps: set[Step] = set()
         self._done: set[tuple[str, str]] = set()
@@ -116,8 +116,8 @@ class _Vocabulary:
         return Tokenizer.fit([("".join(self._symbols), list(self._steps))], start=self._teacher.start)
 
     def add(self, block: Block, problems: Problems) -> list[tuple[str, str]]:
-        """Take in the lines of `block`; lines that contradict an alignment are handed back, up to 1,000."""
-        steps = self._finder.find(block)
+        """Add the lines of `block`; returns up to 1,000 lines that contradict an alignment."""
+        steps = self._batched.steps(block)
         if steps is not None:
             self._symbols.update(map(chr, distinct(block.inputs)))
             self._steps.update(map(steps.step, distinct(steps.numbers)))

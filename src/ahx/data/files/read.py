@@ -1,4 +1,4 @@
-"""Reading data files, and finding those that belong together."""
+"""Checks and reads data files, and finds the validation file of a training file."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ahx.data.files.blocks import Block, Problems, read_blocks
-from ahx.data.spans import Hashes, hash_spans
+from ahx.data.split import Hashes, hash_strings
 from ahx.errors import InputError, StorageError
 
 TRAIN_SUFFIX, VAL_SUFFIX = "_train.txt", "_val.txt"
@@ -16,7 +16,7 @@ TRAIN_SUFFIX, VAL_SUFFIX = "_train.txt", "_val.txt"
 def check(path: str | os.PathLike[str]) -> int:
     """The number of data lines in `path`, all of them well formed.
 
-    Raises InputError that names every malformed line (the first 20 in full), or says that there is no data line;
+    Raises InputError that names every malformed line (the first 20 in full), or says that the file has no data lines;
     StorageError when the file cannot be read.
     """
     problems = Problems(Path(path))
@@ -30,7 +30,7 @@ def check(path: str | os.PathLike[str]) -> int:
 def read_pairs(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """The (input, output) pairs of `path`, a block of lines at a time.
 
-    Raises InputError and StorageError as `check` does; malformed lines only once it has come upon one.
+    Raises InputError and StorageError as `check` does; malformed lines only once one has been read.
     """
     problems, empty = Problems(Path(path)), True
     for block in read_blocks(path, problems):
@@ -65,7 +65,7 @@ def resolve_infile(infile: str | os.PathLike[str]) -> tuple[Path, Path | None]:
 
 def hash_inputs(block: Block) -> Hashes:
     """A hash of every input of `block`."""
-    return hash_spans(block.inputs, block.input_lengths)
+    return hash_strings(block.inputs, block.input_lengths)
 
 
 def leak(train_path: str | os.PathLike[str], val_path: str | os.PathLike[str]) -> float:

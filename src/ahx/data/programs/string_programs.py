@@ -1,7 +1,7 @@
-"""Random rules of strings, many programs at once: the rules, which programs are the same but for letters, and strings.
+"""Random programs that rewrite strings, in batches: their rules, their hashes up to renaming, and strings.
 
-A batch of N programs is a few arrays over (program, rule, place in a word). Letters are numbered as they are named: 0
-is A; -1 is no letter.
+A batch of N programs is a few arrays over (program, rule, position in a word). Letters are numbered in alphabetical
+order: 0 is A; -1 is padding.
 """
 
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Hashes, Ints, mix
-from ahx.data.split import draw_of_split
+from ahx.data.ragged import Ints
+from ahx.data.split import Hashes, draw_from_split, mix
 from ahx.rules.interpreters.string_interpreter import MOST_WRITTEN, StringInterpreter
 
 Bools = npt.NDArray[np.bool_]
@@ -21,7 +21,7 @@ _ROUNDS = 4
 
 
 class Sizes(NamedTuple):
-    """Which programs to draw: how many letters and rules, from least to most, or to what there is."""
+    """Which programs to draw: ranges of the numbers of letters and rules."""
 
     letters: tuple[int, int] = (2, 9)
     rules: tuple[int, int] = (1, 9)
@@ -37,7 +37,7 @@ class Programs(NamedTuple):
     letters_NA: Ints  # a program's letters come first, then all others
     n_letters_N: Ints
 
-    def some(self, which: Ints | Bools) -> "Programs":
+    def select(self, which: Ints | Bools) -> "Programs":
         """Some of the programs, by number or by mask."""
         return Programs._make(part[which] for part in self)
 
@@ -48,8 +48,11 @@ class Programs(NamedTuple):
 
 def draw_split(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringInterpreter, testing: bool) -> Programs:
     """`n` programs of the training split, or of the one that is held out for testing."""
-    return draw_of_split(
-        lambda m: draw_programs(rng, m, sizes, rule), lambda programs: likeness(programs, rule.has_final), n, testing
+    return draw_from_split(
+        lambda m: draw_programs(rng, m, sizes, rule),
+        lambda programs: canonical_hash(programs, rule.has_final),
+        n,
+        testing,
     )
 
 
@@ -69,7 +72,7 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
         return word
 
     long_NR = rng.integers(1, L + 1, (n, R))
-    if L > 1:  # single letters fit nearly everywhere: the fewer, the more often a later rule applies
+    if L > 1:  # single letters match nearly everywhere: the fewer, the more often a later rule applies
         long_NR = np.where(rng.random((n, R)) < 0.75, np.maximum(long_NR, 2), long_NR)
     left_NRL = words(L, long_NR) if L > 1 else letters_NA[:, np.arange(R) % A, None]
     # Of rules with the same left side the first one stays.
@@ -85,9 +88,9 @@ def draw_programs(rng: np.random.Generator, n: int, sizes: Sizes, rule: StringIn
     return Programs(left_NRL, right_NRK, final_NR, n_rules_N, letters_NA, n_letters_N)
 
 
-def likeness(programs: Programs, ordered: bool) -> Hashes:
-    """A number for each program that does not depend on how its letters are named, nor, unless `ordered`, on the order
-    of its rules; see `machines.likeness`."""
+def canonical_hash(programs: Programs, ordered: bool) -> Hashes:
+    """A hash of each program that does not depend on the names of its letters, nor, unless `ordered`, on the order of
+    its rules; see `turing_machines.canonical_hash`."""
     N, R, _ = programs.left_NRL.shape
     A = programs.letters_NA.shape[1]
     word_NRP = np.concatenate([programs.left_NRL, programs.right_NRK], 2)
@@ -100,7 +103,7 @@ def likeness(programs: Programs, ordered: bool) -> Hashes:
         color_NRP = np.take_along_axis(color_NA, (word_NRP % (A + 1)).reshape(N, -1), 1).reshape(word_NRP.shape)
         rule_NR = mix(mix(color_NRP + place_P).sum(2, dtype=np.uint64) + number_R + programs.final_NR.astype(np.uint64))
         rule_NR = np.where(programs.has_rule_NR, rule_NR, np.uint64(0))
-        # Each letter gathers the rules in which it occurs, with the place where.
+        # Each letter sums over the rules in which it occurs, and its positions there.
         seen_NRP = mix(rule_NR[..., None] + place_P)
         gathered_NA = np.zeros((N, A + 1), np.uint64)
         rows = np.repeat(np.arange(N), R * P)
@@ -130,18 +133,18 @@ def draw_strings(rng: np.random.Generator, programs: Programs, lengths: tuple[in
 
 
 def _plant(rng: np.random.Generator, programs: Programs, cells_MW: Ints, length_M: Ints) -> None:
-    """Write a left side into some of the strings, where it has room: long ones would hardly ever occur."""
+    """Write a left side into some of the strings, where there is room: long ones would hardly ever occur by chance."""
     M = len(length_M)
     which = (rng.random(M) * programs.n_rules_N).astype(np.int64)
     left_ML = programs.left_NRL[np.arange(M), which]
     long_M = (left_ML >= 0).sum(1)
     begin_M = (rng.random(M) * (length_M - long_M + 1)).astype(np.int64)
-    m, place = np.nonzero((left_ML >= 0) & ((length_M >= long_M) & (rng.random(M) < _PLANTED_SHARE))[:, None])
-    cells_MW[m, begin_M[m] + place] = left_ML[m, place]
+    m, position = np.nonzero((left_ML >= 0) & ((length_M >= long_M) & (rng.random(M) < _PLANTED_SHARE))[:, None])
+    cells_MW[m, begin_M[m] + position] = left_ML[m, position]
 
 
 def joined(cells_MX: Ints, kept_MX: Bools, ended_M: Bools) -> Strings:
-    """The kept cells of each row, moved together."""
+    """The kept cells of each row, without gaps."""
     length_M = kept_MX.sum(1)
     order = np.argsort(~kept_MX, 1, kind="stable")[:, : length_M.max(initial=0)]
     cells_MW = np.take_along_axis(cells_MX, order, 1)

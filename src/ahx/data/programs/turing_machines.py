@@ -1,7 +1,7 @@
-"""Random Turing machines, many at once: their tables, which of them are the same but for names, and their runs.
+"""Random Turing machines in batches: their tables, their hashes up to renaming, and their runs.
 
-A batch of N machines is three arrays over (machine, state, symbol). States and symbols are numbered as they are named:
-0 is A, and a machine with three states may well be one of B, F and G.
+A batch of N machines is three arrays over (machine, state, symbol). States are numbered in alphabetical order: 0 is A,
+and the states of a machine with three states may be B, F and G.
 """
 
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Hashes, Ints, mix
-from ahx.data.split import draw_of_split
+from ahx.data.ragged import Ints
+from ahx.data.split import Hashes, draw_from_split, mix
 
 Bools = npt.NDArray[np.bool_]
 
@@ -19,11 +19,11 @@ _ROUNDS = 4
 
 
 class Sizes(NamedTuple):
-    """Which machines to draw: how many states and symbols, from least to most, and what is not there."""
+    """Which machines to draw: ranges of the numbers of states and symbols, and of the share of missing rules."""
 
     states: tuple[int, int] = (2, 8)
     symbols: tuple[int, int] = (2, 4)
-    # The share of a machine's rules that are left out, from least to most: it halts where it has none.
+    # A machine halts where it has no rule.
     missing: tuple[float, float] = (0.03, 0.03)
 
 
@@ -34,12 +34,12 @@ class Machines(NamedTuple):
     move_NQS: Ints  # -1 or +1
     target_NQS: Ints
     has_rule_NQS: Bools
-    states_NQ: Ints  # a machine's states come first, then all other names
+    states_NQ: Ints  # a machine's states come first, then all others
     n_states_N: Ints
     symbols_NS: Ints  # likewise; symbol 0, the blank, is always the first
     n_symbols_N: Ints
 
-    def some(self, which: Ints | Bools) -> "Machines":
+    def select(self, which: Ints | Bools) -> "Machines":
         """Some of the machines, by number or by mask."""
         return Machines._make(part[which] for part in self)
 
@@ -61,17 +61,17 @@ def draw_machines(rng: np.random.Generator, n: int, sizes: Sizes, n_states: int,
     target_NQS = states_NQ[rows, (pick[1] * n_states_N[:, None, None]).astype(np.int64)]
     target_NQS[pick[2] < _HALTING_SHARE] = Q
     least, most = sizes.missing
-    missing_N11 = least + (most - least) * rng.random((n, 1, 1)) ** 3  # nearly none of most machines, much of some
+    missing_N11 = least + (most - least) * rng.random((n, 1, 1)) ** 3  # few rules of most machines, many of some
     has_rule_NQS = has_state_NQ[:, :, None] & has_symbol_NS[:, None] & (pick[2] < 1 - missing_N11)
     move_NQS = rng.integers(0, 2, (n, Q, S)) * 2 - 1
     return Machines(write_NQS, move_NQS, target_NQS, has_rule_NQS, states_NQ, n_states_N, symbols_NS, n_symbols_N)
 
 
-def likeness(machines: Machines) -> Hashes:
-    """A number for each machine that does not depend on how its states and symbols are named (the blank apart).
+def canonical_hash(machines: Machines) -> Hashes:
+    """A hash of each machine that does not depend on the names of its states and symbols (other than the blank).
 
-    Machines that are the same but for names have the same number, always; so a split by it keeps them together. Others
-    hardly ever do. States and symbols are told apart by what the rules do with them, more finely in each round: the
+    Machines that are equal up to renaming always have the same hash, so a split by it keeps them together; others
+    hardly ever do. States and symbols are distinguished by what the rules do with them, more finely in each round: the
     colour refinement of Weisfeiler & Leman (1968).
     """
     N, Q, S = machines.write_NQS.shape
@@ -96,7 +96,7 @@ def draw_split(
     rng: np.random.Generator, n: int, sizes: Sizes, n_states: int, n_symbols: int, testing: bool
 ) -> Machines:
     """`n` machines of the training split, or of the one that is held out for testing."""
-    return draw_of_split(lambda m: draw_machines(rng, m, sizes, n_states, n_symbols), likeness, n, testing)
+    return draw_from_split(lambda m: draw_machines(rng, m, sizes, n_states, n_symbols), canonical_hash, n, testing)
 
 
 class Tapes(NamedTuple):
@@ -124,7 +124,7 @@ def draw_tapes(rng: np.random.Generator, machines: Machines, lengths: tuple[int,
 
 
 def advance(machines: Machines, tapes: Tapes) -> tuple[Tapes, Bools]:
-    """One step of each machine, in place where it can be: the new tapes, and which of them grew."""
+    """One step of each machine: the new tapes, and which of them grew. Changes the cells in place."""
     cells_MW, head_M, state_M, low_M, high_M = tapes
     rows, Q = np.arange(len(head_M)), machines.write_NQS.shape[1]
     symbol_M, state_or_0 = cells_MW[rows, head_M], np.minimum(state_M, Q - 1)

@@ -1,38 +1,30 @@
 """Rows of Turing machines: two tokens for each rule, and runs from short tapes.
 
-Where no rule fits, the configuration is written once more; there the run ends, for all that follows would be the same.
+Where no rule fits, the configuration is repeated once and the run ends.
 """
 
 import numpy as np
 
 from ahx.data.programs.program_writer import MARKS, ProgramWriter, Runs, Tokens, shown_tokens
-from ahx.data.programs.turing_machines import Machines, Sizes, advance, draw_split, draw_tapes, likeness
-from ahx.data.spans import Hashes
+from ahx.data.programs.turing_machines import Machines, Sizes, advance, canonical_hash, draw_split, draw_tapes
+from ahx.data.split import Hashes
 from ahx.data.tokenizer import Token, Tokenizer
 from ahx.rules.interpreters.turing_interpreter import HALT, TuringInterpreter
 from ahx.rules.transducer import NEXT, Step
 
 
-def machine_vocabulary(rule: TuringInterpreter) -> Tokenizer:
-    """The tokens of all programs and configurations of `rule`: 158 for 8 states and 4 symbols."""
-    keys = [Token(f"{q}{s}:") for q in rule.states for s in rule.symbols]
-    actions = [Token(f"{s}{m}{q},") for s in rule.symbols for m in "LR" for q in rule.states + HALT]
-    heads = [q + s for q in rule.states + HALT for s in rule.symbols]
-    steps = [*(Step(cell, 1) for cell in [*rule.symbols, *heads]), *(Step(q + "0", 0) for q in rule.states + HALT)]
-    return Tokenizer([*MARKS, *keys, *actions, *(Token(*step) for step in [*steps, Step(NEXT)])], rule.start)
-
-
-class MachineWriter(ProgramWriter[Machines]):
+class TuringWriter(ProgramWriter[Machines]):
     """Turing machines and their tapes."""
 
     usual = Sizes()
-    # That no rule fits is harder to see than which one does, and hardest where there are few rules: so more of them are
-    # left out than in machines that a model is judged by, and of some machines more than half.
+    # That no rule fits is harder to learn than which one does, most of all where few rules are missing: so training
+    # leaves out more rules than evaluation, and of some machines more than half.
     training, small = Sizes(missing=(0.0, 0.6)), Sizes((2, 4), (2, 3), (0.0, 0.6))
     steps = 6
 
     def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
-        self.rule, self.tokenizer, number = rule, tokenizer, tokenizer.number
+        super().__init__(rule, tokenizer)
+        self.rule, number = rule, tokenizer.number
         states = rule.states + HALT
         self.key_QS = np.array([[number(f"{q}{s}:") for s in rule.symbols] for q in rule.states])
         self.action_SMQ = np.array([[[number(f"{s}{m}{q},") for q in states] for m in "LR"] for s in rule.symbols])
@@ -40,11 +32,20 @@ class MachineWriter(ProgramWriter[Machines]):
         self.head_QS = np.array([[number(q + s, 1) for s in rule.symbols] for q in states])
         self.grown_Q = np.array([number(q + "0", 0) for q in states])
 
+    @classmethod
+    def vocabulary(cls, rule: TuringInterpreter) -> Tokenizer:
+        """158 tokens for 8 states and 4 symbols."""
+        keys = [Token(f"{q}{s}:") for q in rule.states for s in rule.symbols]
+        actions = [Token(f"{s}{m}{q},") for s in rule.symbols for m in "LR" for q in rule.states + HALT]
+        cells = [*rule.symbols, *(q + s for q in rule.states + HALT for s in rule.symbols)]
+        steps = [*(Step(cell, 1) for cell in cells), *(Step(q + "0", 0) for q in rule.states + HALT), Step(NEXT)]
+        return Tokenizer([*MARKS, *keys, *actions, *(Token(*step) for step in steps)], rule.start)
+
     def draw(self, rng: np.random.Generator, n: int, sizes: Sizes, testing: bool) -> Machines:
         return draw_split(rng, n, sizes, self.rule.n_states, self.rule.n_symbols, testing)
 
-    def likeness(self, programs: Machines) -> Hashes:
-        return likeness(programs)
+    def canonical_hash(self, programs: Machines) -> Hashes:
+        return canonical_hash(programs)
 
     def longest_row(self, shape: Runs) -> int:
         runs, steps, (_, longest) = shape
@@ -65,7 +66,7 @@ class MachineWriter(ProgramWriter[Machines]):
     def runs(self, rng: np.random.Generator, programs: Machines, shape: Runs) -> list[Tokens]:
         tapes = draw_tapes(rng, programs, shape.lengths, shape.steps)
         (M, W), marks, steps = tapes.cells_MW.shape, self.tokenizer, shape.steps
-        at_W = np.arange(W + 2)  # a place more at both ends, for marks: cell i stands at i + 1
+        at_W = np.arange(W + 2)  # one more at both ends, for marks: cell i is at i + 1
         tokens, shown = np.zeros((M, steps + 1, W + 2), np.int64), np.zeros((M, steps + 1, W + 2), bool)
         rows, grew, halted = np.arange(M), np.zeros(M, bool), np.zeros(M, bool)
         for k in range(steps + 1):

@@ -1,4 +1,4 @@
-"""Random input strings: every length equally likely, and strings on which a rule has something to do."""
+"""Random input strings: every length equally likely, with substrings on which a rule acts."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Ints, codes_of, offsets_of, places_of, text_of
+from ahx.data.ragged import Ints, codes_of, offsets_of, positions_of, text_of
 from ahx.errors import InputError
 
 _PLANTED_SHARE = 0.5
@@ -16,11 +16,11 @@ _MOST_PLANTED = 3
 class Sampler:
     """Draws strings over `alphabet` with `min_len` to `max_len` symbols.
 
-    Lengths are uniform, so that long strings are not starved; symbols are uniform. With `snippets` (such as the
-    left-hand sides of a rule), half of the strings get one to three of them at random places, cut at the end of the
-    string: a left-hand side of five letters out of 26 would otherwise hardly ever occur.
+    Lengths and symbols are uniform. With `snippets` (such as the left-hand sides of a rule), half of the strings get
+    one to three of them at random positions, cut at the end of the string: a left-hand side of five letters out of 26
+    would otherwise hardly ever occur.
 
-    Raises InputError for an empty or repeating alphabet, or lengths that no string has.
+    Raises InputError for an empty or repeating alphabet, or impossible lengths.
     """
 
     def __init__(self, alphabet: str, min_len: int, max_len: int, snippets: Sequence[str] = ()) -> None:
@@ -33,7 +33,7 @@ class Sampler:
         if max_len < min_len:
             raise InputError(f"max_len is {max_len}, below min_len {min_len}; give at least {min_len}")
         self.alphabet, self.min_len, self.max_len = alphabet, min_len, max_len
-        # A snippet with foreign symbols (such as a rule's own markers) would make inputs that the rule does not expect.
+        # A snippet with symbols outside the alphabet would make inputs that the rule does not expect.
         self.snippets = tuple(snippet for snippet in snippets if snippet and set(snippet) <= set(alphabet))
         self._codes = codes_of(alphabet)
         self._snippet_codes = codes_of("".join(self.snippets))
@@ -68,9 +68,9 @@ class Sampler:
         """Write one random snippet into each of the strings of `codes` that begin at `starts`."""
         which = rng.integers(0, len(self.snippets), len(starts))
         room = np.maximum(lengths - self._snippet_lengths[which], 0)
-        places = rng.integers(0, room + 1)
+        positions = rng.integers(0, room + 1)
         taken = np.minimum(self._snippet_lengths[which], lengths)
-        place = places_of(taken)
+        within = positions_of(taken)
         snippet_starts = offsets_of(self._snippet_lengths)[which]
-        planted = self._snippet_codes[np.repeat(snippet_starts, taken) + place]
-        codes[np.repeat(starts + places, taken) + place] = planted
+        planted = self._snippet_codes[np.repeat(snippet_starts, taken) + within]
+        codes[np.repeat(starts + positions, taken) + within] = planted

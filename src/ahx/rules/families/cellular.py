@@ -1,6 +1,6 @@
 """Elementary cellular automata by Wolfram number: each cell's next value depends on itself and its two neighbours.
 
-The width stays fixed. Beyond the ends stands a constant (`boundary=0` or 1), or the other end (`boundary=cyclic`).
+The width stays fixed. Beyond the ends is a constant (`boundary=0` or 1), or the other end (`boundary=cyclic`).
 Source: Wolfram, "Statistical mechanics of cellular automata", Reviews of Modern Physics 1983.
 """
 
@@ -12,10 +12,9 @@ from typing import Literal
 
 from ahx.errors import InputError
 from ahx.rules.language import Source, written_spec
-from ahx.rules.passes import repeated
 from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.rule import Rule, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, Step, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, Step, Transducer, repeated
 
 CELLS = "01"
 BOUNDARIES = ("0", "1", "cyclic")
@@ -71,9 +70,6 @@ class CellularAutomaton(Rule):
                 text = "".join(next_cell(self.number, padded[i : i + 3]) for i in range(len(text)))
             yield text
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     def unlimited(self) -> "CellularAutomaton":
         return replace(self, generations=_ENDLESS)
 
@@ -81,9 +77,10 @@ class CellularAutomaton(Rule):
         return None if self.boundary == "cyclic" else CellularQueue(self.number, self.boundary)
 
     @cached_property
-    def _machine(self) -> Transducer | None:
-        machine = Cyclic(self.number) if self.boundary == "cyclic" else Bounded(self.number, self.boundary)
-        return repeated(machine, self.generations)
+    def _transducer(self) -> Transducer | None:
+        number, boundary = self.number, self.boundary
+        transducer = CyclicTransducer(number) if boundary == "cyclic" else BoundedTransducer(number, boundary)
+        return repeated(transducer, self.generations)
 
 
 def next_cell(number: int, neighbourhood: str) -> str:
@@ -92,7 +89,7 @@ def next_cell(number: int, neighbourhood: str) -> str:
 
 
 @dataclass(frozen=True)
-class Bounded:
+class BoundedTransducer:
     """The transducer with a constant beyond the ends: it needs no state."""
 
     number: int
@@ -108,7 +105,7 @@ class Bounded:
 
 
 @dataclass(frozen=True)
-class Cyclic:
+class CyclicTransducer:
     """The transducer with its ends joined: it carries the last cell to the left, and then the first to the right.
 
     ""    on the last cell    "lX"  walking left, the last cell is X    "cX"  writing, the first cell is X
@@ -151,7 +148,7 @@ class CellularQueue(QueueMachine):
 
     def load(self, text: str) -> list[str]:
         if not text or not set(text) <= set(CELLS):
-            raise InputError(f"{text[:40]!r} is no row of cells; write at least one, each 0 or 1, such as 0001000")
+            raise InputError(f"{text[:40]!r} is not a row of cells; write at least one, each 0 or 1, such as 0001000")
         return [self.mark, *text, self.mark]
 
     def unload(self, queue: Sequence[str]) -> str:

@@ -1,29 +1,21 @@
 """L-systems: all symbols are rewritten at once, for n generations. The input is the axiom.
 
+With one symbol on each left side, rewriting all at once and rewriting from left to right are the same.
 Source: Lindenmayer, "Mathematical models for cellular interactions in development", J. Theoretical Biology 1968
 (the deterministic, context-free kind, D0L).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
-from ahx.rules.families.substitution import LeftToRight, Productions
+from ahx.rules.families.substitution import Substitution
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated
-from ahx.rules.rule import Rule, check_growth, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
 
 
 @dataclass(frozen=True)
-class LSystem(Rule):
-    """Rewrites every symbol, `generations` times; symbols without a rule stay."""
+class LSystem(Substitution):
+    """Rewrites every symbol, `passes` times; symbols without a rule stay."""
 
     family = "lsystem"
-
-    productions: Productions
-    alphabet: str
-    generations: int = 1
 
     @classmethod
     def read(cls, source: Source) -> "LSystem":
@@ -41,28 +33,6 @@ class LSystem(Rule):
         return written_spec(
             "lsystem",
             [written_rule(left, right) for left, right in self.productions],
-            n=None if self.generations == 1 else self.generations,
+            n=None if self.passes == 1 else self.passes,
             alphabet=None if self.alphabet == usual else self.alphabet,
         )
-
-    def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
-        return limited(self._generations(text), limit)
-
-    def _generations(self, text: str) -> Iterator[str]:
-        yield text
-        table = str.maketrans(dict(self.productions))
-        for _ in range(self.generations):
-            check_growth(text, self.productions)
-            text = text.translate(table)
-            yield text
-
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
-    @cached_property
-    def _machine(self) -> Transducer | None:
-        # One symbol on each left side: then rewriting all at once and rewriting from left to right are the same.
-        return repeated(LeftToRight(self.productions), self.generations)
-
-    def snippets(self) -> tuple[str, ...]:
-        return tuple(left for left, _ in self.productions)

@@ -1,4 +1,4 @@
-"""Markov algorithms: ordered rules, the first that fits is applied at its leftmost place, again and again.
+"""Markov algorithms: ordered rules, the first that fits is applied at its leftmost match, again and again.
 
 A run ends when no rule fits, or after a final rule (`->.`). `steps=1` does a single step.
 Source: Markov, "Theory of Algorithms" (1954), where they are called normal algorithms.
@@ -10,9 +10,20 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated, spelled, starts_with
 from ahx.rules.rule import Rule, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
+from ahx.rules.transducer import (
+    DEFAULT_STEP_LIMIT,
+    LEFT_EDGE,
+    NEXT,
+    RIGHT_EDGE,
+    SILENT,
+    STOP,
+    Step,
+    Transducer,
+    repeated,
+    spelled,
+    starts_with,
+)
 
 
 class Production(NamedTuple):
@@ -61,18 +72,15 @@ class Markov(Rule):
             production = next((p for p in self.productions if p.left in text), None)
             if production is None:
                 return
-            text = text.replace(production.left, production.right, 1)  # the leftmost place
+            text = text.replace(production.left, production.right, 1)  # the leftmost match
             yield text
             done += 1
             if production.final:
                 return
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
-        return repeated(OneRewrite(self.productions), self.max_steps)
+    def _transducer(self) -> Transducer | None:
+        return repeated(MarkovTransducer(self.productions), self.max_steps)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p.left for p in self.productions if p.left))
@@ -83,15 +91,15 @@ def _symbols(productions: Sequence[Production]) -> str:
 
 
 @dataclass(frozen=True)
-class OneRewrite:
+class MarkovTransducer:
     """The transducer: each pass is one rewriting.
 
-    With several rules it first walks silently from right to left to learn which rule applies:
+    With several rules the cursor first moves silently from right to left to find the rule that applies:
       ""      no rule seen yet             "sI"    rule I is the best seen yet
-    then it copies from left to right up to the first place of that rule, rewrites it, and copies the rest:
+    then it copies from left to right up to the first match of that rule, rewrites it, and copies the rest:
       "fI"    looking for rule I           "fI.J"  J letters of its right side are written
       "d"     done, another pass follows   "e"     the run ends with this pass
-    With one rule there is nothing to choose, and it starts on the left, in the role of "f0".
+    With one rule there is nothing to choose, and it starts on the left, in the state "f0".
     """
 
     productions: tuple[Production, ...]

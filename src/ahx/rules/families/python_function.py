@@ -1,7 +1,7 @@
-"""Any Python function from string to string, named as `module:function`; or a `Rule` object of the user's own.
+"""Any Python function from string to string, named as `module:function`; or a `Rule` object that a user has written.
 
-The module is looked for where Python looks, and in the current folder first: reading such a rule runs code. So it is
-read only where somebody has typed its name (`Trust`).
+The module is searched in the current folder first, and then where Python searches. Reading such a rule runs code, so it
+is read only if the user has typed its name (`Trust`).
 """
 
 import importlib
@@ -16,13 +16,13 @@ from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT
 from ahx.text.suggest import did_you_mean
 
-#: Is asked for the name of every function before anything is imported; raises InputError to refuse.
+#: Called with the name of every function before anything is imported; raises InputError to refuse.
 Trust = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class PythonFunction(Rule):
-    """A rule that is computed by a function; it has no steps."""
+    """A rule that is computed by a function; it has no transducer."""
 
     name: str  # module:function
     alphabet: str
@@ -53,9 +53,9 @@ class PythonFunction(Rule):
     def _call(self, text: str) -> str:
         try:
             output = self.function(text)
-        except (Exception, SystemExit) as error:  # the function is the user's: whatever it raises is theirs to mend
+        except (Exception, SystemExit) as error:  # user code: any exception is reported to the user
             raise InputError(
-                f"{self.name} raised {type(error).__name__} on {text[:40]!r}: {error}; mend the function"
+                f"{self.name} raised {type(error).__name__} on {text[:40]!r}: {error}; fix the function"
             ) from error
         if not isinstance(output, str):
             raise InputError(
@@ -63,7 +63,7 @@ class PythonFunction(Rule):
             )
         if not output.isascii() and any("\ud800" <= symbol <= "\udfff" for symbol in output):
             raise InputError(
-                f"{self.name} returned {output[:40]!r} for {text[:40]!r}, which UTF-8 cannot hold; mend it"
+                f"{self.name} returned {output[:40]!r} for {text[:40]!r}, which UTF-8 cannot hold; fix the function"
             )
         return output
 
@@ -74,7 +74,7 @@ def _import(name: str) -> object:
     sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the module is the user's: whatever it raises is theirs to mend
+    except (Exception, SystemExit) as error:  # user code: any exception is reported to the user
         raise InputError(
             f"cannot import {module_name!r} for the rule {name}: {error}; "
             "check its name, and that it is in the current folder or installed"

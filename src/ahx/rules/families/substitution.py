@@ -1,7 +1,7 @@
 """Single-pass substitution: `A -> AA, B -> ` reads from left to right and rewrites what it finds, once.
 
-At each place the first listed rule whose left side stands there is applied, and reading goes on behind it. Symbols that
-no rule covers are copied. With `steps=N` the whole pass is done N times. No rules at all: the identity, `copy`.
+At each position the first listed rule that matches is applied, and reading goes on behind the match. Symbols that no
+rule matches are copied. With `steps=N` the whole pass is done N times. Without rules it is the identity, `copy`.
 """
 
 import re
@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import Literal
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated, spelled, starts_with
 from ahx.rules.rule import Rule, check_growth, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer, repeated, spelled, starts_with
 
 Productions = tuple[tuple[str, str], ...]  # (left side, right side), in the order of the rule's text
 
@@ -56,24 +55,22 @@ class Substitution(Rule):
             return
         rights = dict(self.productions)
         pattern = re.compile("|".join(re.escape(left) for left in rights))  # the first alternative that fits is taken
+        table = str.maketrans(rights) if max(map(len, rights)) == 1 else None
         for _ in range(self.passes):
             check_growth(text, self.productions)
-            text = pattern.sub(lambda found: rights[found[0]], text)
+            text = pattern.sub(lambda found: rights[found[0]], text) if table is None else text.translate(table)
             yield text
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
-        return repeated(LeftToRight(self.productions), self.passes)
+    def _transducer(self) -> Transducer | None:
+        return repeated(SubstitutionTransducer(self.productions), self.passes)
 
     def snippets(self) -> tuple[str, ...]:
         return tuple(left for left, _ in self.productions)
 
 
 @dataclass(frozen=True)
-class LeftToRight:
+class SubstitutionTransducer:
     """The transducer of endless passes: in state i, i letters of the right side at the cursor are written."""
 
     productions: Productions

@@ -1,4 +1,4 @@
-"""Tag systems and lag systems: symbols are deleted in front, and a word is appended at the end.
+"""Tag systems and lag systems: symbols are deleted at the front, and a word is appended at the end.
 
 `tag: 2; a -> bc, ...` deletes the first 2 symbols and appends the word of the first one. `lag: 2; ab -> c, ...` chooses
 the word by the first 2 symbols but deletes only one. A run halts when too few symbols are left, or no rule fits.
@@ -15,17 +15,16 @@ from typing import Literal
 from ahx.errors import InputError
 from ahx.rules.families.substitution import Productions
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
-from ahx.rules.passes import repeated, spelled
 from ahx.rules.queue_machine import Cells, QueueMachine
 from ahx.rules.rule import Rule, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer, repeated, spelled
 
 MAX_WINDOW = 100
 
 
 @dataclass(frozen=True)
 class Tag(Rule):
-    """A tag system: deletes the first `window` symbols, and appends the word that the first of them has."""
+    """A tag system: deletes the first `window` symbols, and appends the word of the first of them."""
 
     family = "tag"
     example = "tag: 2; a -> bc, b -> a"
@@ -56,7 +55,7 @@ class Tag(Rule):
 
     @property
     def deleted(self) -> int:
-        """How many symbols are deleted in front."""
+        """How many symbols are deleted at the front."""
         return self.window
 
     @property
@@ -81,12 +80,10 @@ class Tag(Rule):
             yield text
             done += 1
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
-        return repeated(Queue(self.window, self._keyed(self.window), self.deleted, self.productions), self.max_steps)
+    def _transducer(self) -> Transducer | None:
+        once = TagTransducer(self.window, self._keyed(self.window), self.deleted, self.productions)
+        return repeated(once, self.max_steps)
 
     def unlimited(self) -> "Tag":
         return replace(self, max_steps=None)
@@ -101,7 +98,7 @@ class Tag(Rule):
 
 @dataclass(frozen=True)
 class Lag(Tag):
-    """A lag system: looks at the first `window` symbols, deletes one, and appends the word that they have."""
+    """A lag system: reads the first `window` symbols, deletes one, and appends the word of all of them."""
 
     family = "lag"
     example = "lag: 2; aa -> b, ab -> a"
@@ -116,7 +113,7 @@ class Lag(Tag):
 
 
 @dataclass(frozen=True)
-class Queue:
+class TagTransducer:
     """The transducer: each pass is one step.
 
     ""     in front                                "h"     the run has halted, the rest is copied
@@ -157,7 +154,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class TagQueue(QueueMachine):
-    """The system as it stands, one word after the other in a single queue: no copying at all."""
+    """The system itself as a queue machine, without copying."""
 
     cells: Cells
     window: int
@@ -179,7 +176,8 @@ class TagQueue(QueueMachine):
     def load(self, text: str) -> list[str]:
         for symbol in text:
             if symbol not in self.cells:
-                raise InputError(f"{symbol!r} in {text[:40]!r} is no symbol of this system ({', '.join(self.cells)})")
+                known = ", ".join(self.cells)
+                raise InputError(f"{symbol!r} in {text[:40]!r} is not a symbol of this system ({known})")
         return list(text)
 
     def unload(self, queue: Sequence[str]) -> str:

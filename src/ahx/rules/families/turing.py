@@ -2,10 +2,10 @@
 
 Rows, separated by `_`, are the states A, B, C ...; the columns of a row are the symbols 0, 1, 2 ...; each cell says
 what to write, where to move (L or R) and which state comes next. Z or H (a letter without a row) is the halting state.
-In a cell `---` the machine halts on the spot, without a step.
+A cell `---` halts at once, without a step.
 
 A string is a configuration: the tape, with the state's letter just before the scanned cell, as in `01B1`. An input
-without a letter is a tape: the head stands on its first cell, in the start state. The tape grows by blanks.
+without a letter is a tape: the head is on its first cell, in the start state. The tape grows by blanks.
 Format: https://bbchallenge.org
 """
 
@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.families.turing_queue import TuringQueue
-from ahx.rules.families.turing_steps import LocalRewriting
 from ahx.rules.families.turing_table import HALTING_LETTERS, Table, action, read_table, symbols_of
+from ahx.rules.families.turing_transducer import TuringTransducer
 from ahx.rules.language import LETTERS, Source, written_spec
-from ahx.rules.passes import repeated
 from ahx.rules.queue_machine import QueueMachine
 from ahx.rules.rule import Rule, endless, limited
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer
+from ahx.rules.transducer import DEFAULT_STEP_LIMIT, Transducer, repeated
 from ahx.text.plural import counted
 
 
@@ -121,10 +120,10 @@ class TuringMachine(Rule):
             done += 1
 
     def apply(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> str:
-        """The last configuration; about ten million machine steps a second, as no other one is written out."""
+        """The last configuration, at about ten million steps a second, because no other one is written out."""
         cells, head, state = self.configuration(text)
         columns = len(self._symbols)
-        unvisited = columns  # a column of its own, which acts like the blank: so the tape can grow by large pieces
+        unvisited = columns  # an extra column that acts like the blank, so that the tape can grow in large blocks
         width = columns + 1
         row = LETTERS.index(state) * width
         fast = self._fast_table
@@ -165,12 +164,9 @@ class TuringMachine(Rule):
         ones = output.count("1")
         return counted(ones, "one")
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer | None:
-        return repeated(LocalRewriting(self.table, self.blank, self.start), self.max_steps)
+    def _transducer(self) -> Transducer | None:
+        return repeated(TuringTransducer(self.table, self.blank, self.start), self.max_steps)
 
     def unlimited(self) -> "TuringMachine":
         return replace(self, max_steps=None)

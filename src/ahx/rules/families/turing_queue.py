@@ -4,11 +4,11 @@ The queue holds the configuration between two marks, the scanned cell together w
 
     1 0 B1 1 0     ->     # 1 0 B1 1 0 #
 
-For each three cells (a, b, c) in front, what b becomes is appended, and a is deleted. Only next to the head is that
-anything but b itself; and where the head leaves the tape at an end, a blank is appended besides. After the mark has
-been appended again, the queue holds the next configuration. A window whose middle is a halted head halts.
-Source: the construction is the folklore behind Wang's lag systems; Schuurmans, Dai & Zanini 2024 (arXiv 2410.03170)
-spell one out.
+For the three cells (a, b, c) in front, the next value of b is appended, and a is deleted. It differs from b only next
+to the head; where the head leaves the tape at an end, a blank is appended as well. Once the mark has been appended
+again, the queue holds the next configuration. A window whose middle is a halted head halts.
+Source: the construction is folklore from Wang's lag systems; Schuurmans, Dai & Zanini 2024 (arXiv 2410.03170) describe
+one in full.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ class TuringQueue(QueueMachine):
         return tuple(letter + symbol for letter in letters for symbol in self._symbols)
 
     @cached_property
-    def cells(self) -> Cells:  # type: ignore[override]  # a class that only reads it need not know how it is made
+    def cells(self) -> Cells:  # type: ignore[override]  # a property in place of an attribute
         return (*self._symbols, *self.heads, MARK)
 
     @cached_property
@@ -79,7 +79,7 @@ class TuringQueue(QueueMachine):
         symbols, heads = tuple(self._symbols), self.heads
         halted = {head for head, todo in self._actions.items() if todo is None}
         active = tuple(head for head in heads if head not in halted)
-        # A halted head in front was in the middle before, and there was nothing after that: only active ones get there.
+        # A halted head in front would have been in the middle before, where it halts: only active heads get there.
         yield from product(symbols, repeat=3)
         yield from product(active, symbols, symbols)
         yield from product(symbols, heads, symbols)
@@ -99,18 +99,18 @@ class TuringQueue(QueueMachine):
         for cell in cells:
             if cell not in self.cells:
                 raise InputError(
-                    f"the machine never gets to {cell!r} in {text[:40]!r}; start from one of its own states"
+                    f"the machine never reaches {cell!r} in {text[:40]!r}; start from one of its own states"
                 )
         return [MARK, *cells, MARK]
 
     def unload(self, queue: Sequence[str]) -> str:
-        """The configuration: what comes before the mark belongs behind what has been written after it."""
-        cells = list(queue[1:])  # the first cell has been dealt with
+        """The configuration: the cells before the mark belong behind those after it."""
+        cells = list(queue[1:])  # the first cell is done
         at = cells.index(MARK)
         return "".join(cells[at + 1 :] + cells[:at])
 
 
 def cells_of(configuration: str) -> list[str]:
-    """`01B1` as cells: 0, 1 replaced by a head where the state's letter stands before it: 0, 1, B1."""
+    """`01B1` as cells: 0, 1, B1. The symbol behind the state's letter becomes a head."""
     at = next(i for i, symbol in enumerate(configuration) if symbol in LETTERS)
     return [*configuration[:at], configuration[at : at + 2], *configuration[at + 2 :]]

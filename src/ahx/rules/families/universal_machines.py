@@ -1,7 +1,7 @@
 """Programs for the universal machines: tag systems as starting configurations of `utm46` and `utm15_2`.
 
-A universal machine computes anything that can be computed once it is given the right tape. These two are given tag
-systems, which are universal themselves (Cocke & Minsky 1964; Neary & Woods 2009).
+A universal machine computes anything computable, given the right tape. These two simulate tag systems, which are
+universal themselves (Cocke & Minsky 1964; Neary & Woods 2009).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ def rogozhin_configuration(productions: Sequence[Sequence[int]], word: Sequence[
     """The configuration in which utm46 begins to simulate a 2-tag system on `word`.
 
     Letters are 0 to n; `productions` has a word for 0 to n - 1, and n halts. Raises InputError unless the system is of
-    the class that the machine is made for: with d = n - 1, the word of d is d d, all others begin with d d and go on.
+    the class that the machine simulates: with d = n - 1, the word of d is d d, all others begin with d d and go on.
     Source: Rogozhin 1996 (see the preset), section 8.
     """
     n = len(productions)
@@ -31,7 +31,7 @@ def rogozhin_configuration(productions: Sequence[Sequence[int]], word: Sequence[
 
 
 def rogozhin_weights(productions: Sequence[Sequence[int]]) -> list[int]:
-    """How many ones stand for each letter on the tape of utm46."""
+    """How many ones encode each letter on the tape of utm46."""
     return list(accumulate((2 * len(own) for own in productions), initial=1))
 
 

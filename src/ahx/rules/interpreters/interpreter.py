@@ -1,39 +1,63 @@
-"""Rules in the prompt: what all rules that read another rule before their input have in common.
+"""The interface of interpreters: rules that read another rule, the program, in their input.
 
 An input is a program, a bar and a configuration; the output is the configuration one step later. Where no rule of the
-program fits, it stays as it is. What a model that has learnt this knows is no rule but how to follow one.
+program fits, it stays unchanged. A model that learns this learns no particular rule, but how to follow any.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from inspect import cleandoc
+from typing import ClassVar, Self
 
+from ahx.rules.language import Source, written_spec
+from ahx.rules.preset import Preset
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
 
 BAR = "|"
-Piece = tuple[str, int | None, str]  # a token of an input: its text, its move (None in a program), its state
+PromptToken = tuple[str, int | None, str]  # text, move (None in a program) and state of one token of an input
 
 
 class Interpreter(Rule):
-    """Any program of a kind."""
+    """Any program of a kind. The docstring of a subclass is what `ahx rules show` says."""
 
     family = "interpreter"
     kind: ClassVar[str]  # as in `interpreter: turing`
     start: ClassVar[Start] = "program"
-    reads: ClassVar[tuple[int, int]]  # offsets from the cursor that a step depends on, beside the program
+    reads: ClassVar[tuple[int, int]]  # offsets from the cursor on which a step depends, besides the program
     lookups: ClassVar[int] = 2  # how many things a step may have to look up in the program
-    programs: ClassVar[str]  # what its programs are called
-    shown: ClassVar[tuple[str, ...]]  # inputs that explain it
+    limits: ClassVar[dict[str, tuple[int, int, int]]]  # least, usual and greatest value of each size
+    programs: ClassVar[str]  # plural noun for its programs
+    shown: ClassVar[tuple[str, ...]]  # inputs for `ahx rules show`
+
+    @classmethod
+    def read(cls, source: Source) -> Self:
+        """The interpreter of the sizes in a rule's text. Raises InputError."""
+        source.check_options(*cls.limits)
+        sizes = {
+            f"n_{name}": source.number(word, least, most) if (word := source.options.get(name)) else usual
+            for name, (least, usual, most) in cls.limits.items()
+        }
+        return cls(**sizes)  # every subclass is a dataclass of its sizes
+
+    @classmethod
+    def preset(cls) -> Preset:
+        """The interpreter of the usual sizes, by name: `turing_interpreter`."""
+        return Preset(f"{cls.kind}_interpreter", f"interpreter: {cls.kind}", cleandoc(cls.__doc__ or ""))
 
     @property
-    @abstractmethod
+    def spec(self) -> str:
+        chosen = {name: most for name, (_, most) in self.sizes.items() if most != self.limits[name][1]}
+        return written_spec("interpreter", [self.kind], **chosen)
+
+    @property
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """What makes a program small or large, with the least and the most that there can be of each."""
+        """The sizes of a program, such as its number of rules, each with its least and greatest value."""
+        return {name: (least, getattr(self, f"n_{name}")) for name, (least, _, _) in self.limits.items()}
 
     @abstractmethod
-    def prompt(self, text: str) -> list[Piece]:
-        """The tokens of an input. Raises InputError for a text that is none, or has what this one cannot know."""
+    def prompt(self, text: str) -> list[PromptToken]:
+        """The tokens of an input. Raises InputError for a text that is not an input, or exceeds the sizes."""
 
     @abstractmethod
     def taken(self, text: str) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Rules of strings in the prompt: any substitution, any Markov algorithm.
+"""Interpreters of rules that rewrite strings: any substitution, any Markov algorithm.
 
     interpreter: substitution      A->BC,B->,|ABA          ->  BCBC
     interpreter: markov            BA->AB,CC->.D,|CBACC    ->  CABCC
@@ -9,17 +9,18 @@ A rule is a left side, an arrow, a right side and a comma.
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from itertools import chain
+from typing import ClassVar
 
 from ahx.errors import InputError
 from ahx.rules.families.markov import Production
-from ahx.rules.interpreters.interpreter import BAR, Interpreter, Piece
-from ahx.rules.language import LETTERS, Source, written_spec
+from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
+from ahx.rules.language import LETTERS
 from ahx.rules.transducer import Step
 
-END = "."  # behind a string on which a final rule was applied
+END = "."  # behind a string to which a final rule was applied
 MOST_WRITTEN = 3  # letters of a right side
-PLACES = "abc"  # what states call them
+LETTER_NAMES = "abc"  # their names in states
 _RULE = re.compile(r"([A-Z]+)->(\.?)([A-Z]*),")
 
 Program = tuple[Production, ...]
@@ -31,50 +32,29 @@ class StringInterpreter(Interpreter):
 
     longest_left: ClassVar[int]  # letters of a left side
     has_final: ClassVar[bool]  # whether there are final rules, and so strings with a dot
-    usual: ClassVar[tuple[int, int]]  # letters, rules
 
     n_letters: int
     n_rules: int
     alphabet: str = ""
 
-    @classmethod
-    def read(cls, source: Source) -> Self:
-        source.check_options("letters", "rules")
-        letters, rules = (
-            source.number(word, least, 9) if (word := source.options.get(name)) else usual
-            for name, least, usual in zip(("letters", "rules"), (2, 1), cls.usual, strict=True)
-        )
-        return cls(letters, rules)
-
-    @property
-    def spec(self) -> str:
-        letters, rules = (
-            n if n != u else None for n, u in zip((self.n_letters, self.n_rules), self.usual, strict=True)
-        )
-        return written_spec("interpreter", [self.kind], letters=letters, rules=rules)
-
-    @property
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        return {"letters": (2, self.n_letters), "rules": (1, self.n_rules)}
-
     @property
     def letters(self) -> str:
         return LETTERS[: self.n_letters]
 
-    def prompt(self, text: str) -> list[Piece]:
+    def prompt(self, text: str) -> list[PromptToken]:
         program, string = self.parse(text)
-        rules = [piece for number, production in enumerate(program, 1) for piece in self.pieces(number, production)]
-        return [*rules, (BAR, None, ""), *((symbol, 1, "") for symbol in string)]
+        rules = [self.rule_tokens(number, production) for number, production in enumerate(program, 1)]
+        return [*chain(*rules), (BAR, None, ""), *((symbol, 1, "") for symbol in string)]
 
     def taken(self, text: str) -> list[Step]:
         return self.rewrite(*self.parse(text))
 
     def parse(self, text: str) -> tuple[Program, str]:
-        """Program and string. Raises InputError where `text` is not both, or names what this rule has not."""
+        """Program and string. Raises InputError where `text` does not have both, or exceeds the sizes."""
         rules, bar, string = text.partition(BAR)
         wrong = _RULE.sub("", rules) if bar else text
         if wrong:
-            raise InputError(f"{wrong[:40]!r} is no program; write rules, a bar and a string: AB->C,C->,|ABAC")
+            raise InputError(f"{wrong[:40]!r} is not a program; write rules, a bar and a string: AB->C,C->,|ABAC")
         program = tuple(Production(left, right, bool(dot)) for left, dot, right in _RULE.findall(rules))
         if len(program) > self.n_rules:
             raise InputError(f"the interpreter knows programs of up to {self.n_rules} rules, not {len(program)}")
@@ -99,8 +79,8 @@ class StringInterpreter(Interpreter):
         """The steps that write the string one step later."""
 
     @abstractmethod
-    def pieces(self, number: int, production: Production) -> list[Piece]:
-        """The tokens of a program's rule with this number, from 1. Their states say all that there is to know."""
+    def rule_tokens(self, number: int, production: Production) -> list[PromptToken]:
+        """The tokens of a program's rule with this number, from 1. Their states describe the rule completely."""
 
 
 def written_letters(right: str) -> list[tuple[int, str, bool]]:
@@ -111,6 +91,6 @@ def written_letters(right: str) -> list[tuple[int, str, bool]]:
 def spelled(right: str, move: int, state: str = "", after: str = "") -> list[Step]:
     """The steps that write `right`: the cursor waits until the last one, and then moves by `move`."""
     return [
-        Step(letter, move, after) if last else Step(letter, 0, state + PLACES[k + 1])
+        Step(letter, move, after) if last else Step(letter, 0, state + LETTER_NAMES[k + 1])
         for k, letter, last in written_letters(right)
     ]

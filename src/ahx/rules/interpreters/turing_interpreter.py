@@ -10,11 +10,12 @@ tape grows by blanks (0) at both ends. Where no rule fits, the machine has halte
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ahx.errors import InputError
 from ahx.rules.families.turing_table import DIGITS, Action, Table, read_table
-from ahx.rules.interpreters.interpreter import BAR, Interpreter, Piece
-from ahx.rules.language import LETTERS, Source, written_spec
+from ahx.rules.interpreters.interpreter import BAR, Interpreter, PromptToken
+from ahx.rules.language import LETTERS, Source
 from ahx.rules.transducer import Step
 
 BLANK = "0"
@@ -22,44 +23,26 @@ HALT = "Z"  # the state for which there are no rules
 _RULE = re.compile(r"([A-Z])([0-9]):([0-9])([LR])([A-Z]),")
 _CELL = re.compile(r"[A-Z]?[0-9]")
 _CONFIGURATION = re.compile(r"[0-9]*[A-Z][0-9]+")
-_MOST_STATES, _MOST_SYMBOLS = 8, 4
 
 Program = Mapping[tuple[str, str], Action]
 
 
 @dataclass(frozen=True)
 class TuringInterpreter(Interpreter):
-    """Any machine with up to `n_states` states (A, B, ...; Z halts) and `n_symbols` symbols (0, 1, ...)."""
+    """One step of the Turing machine whose rules stand before the bar: any machine with up to 8 states and 4 symbols.
+
+    >>> turing_interpreter("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|A0")
+    '1B0'
+    """
 
     kind, programs = "turing", "machines"
     reads = (-1, 1)
+    limits: ClassVar = {"states": (2, 8, 8), "symbols": (2, 4, 4)}
     shown = tuple("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|" + tape for tape in ("A0", "1B0", "0B10"))
 
-    n_states: int
-    n_symbols: int
+    n_states: int  # A, B, ...; Z halts
+    n_symbols: int  # 0, 1, ...
     alphabet: str = ""
-
-    @classmethod
-    def read(cls, source: Source) -> "TuringInterpreter":
-        source.check_options("states", "symbols")
-        n_states, n_symbols = (
-            source.number(word, 2, most) if (word := source.options.get(name)) else most
-            for name, most in (("states", _MOST_STATES), ("symbols", _MOST_SYMBOLS))
-        )
-        return cls(n_states, n_symbols)
-
-    @property
-    def spec(self) -> str:
-        return written_spec(
-            "interpreter",
-            ["turing"],
-            states=None if self.n_states == _MOST_STATES else self.n_states,
-            symbols=None if self.n_symbols == _MOST_SYMBOLS else self.n_symbols,
-        )
-
-    @property
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        return {"states": (2, self.n_states), "symbols": (2, self.n_symbols)}
 
     @property
     def states(self) -> str:
@@ -69,9 +52,9 @@ class TuringInterpreter(Interpreter):
     def symbols(self) -> str:
         return DIGITS[: self.n_symbols]
 
-    def prompt(self, text: str) -> list[Piece]:
+    def prompt(self, text: str) -> list[PromptToken]:
         program, configuration = self.parse(text)
-        rules: list[Piece] = []
+        rules: list[PromptToken] = []
         for state, symbol in program:
             todo = program[state, symbol]
             rules += [(f"{state}{symbol}:", None, ""), (f"{todo.symbol}{todo.move}{todo.state},", None, "")]
@@ -81,11 +64,11 @@ class TuringInterpreter(Interpreter):
         return steps(*self.parse(text))
 
     def parse(self, text: str) -> tuple[Program, str]:
-        """Program and configuration. Raises InputError where `text` is not both, or names what this rule has not."""
+        """Program and configuration. Raises InputError where `text` does not have both, or exceeds the sizes."""
         rules, bar, configuration = text.partition(BAR)
         if not bar or _RULE.sub("", rules):
             wrong = _RULE.sub("", rules)[:40] if bar else text[:40]
-            raise InputError(f"{wrong!r} is no program; write rules, a bar and a configuration: A0:1RB,B0:1LA,|0A0")
+            raise InputError(f"{wrong!r} is not a program; write rules, a bar and a configuration: A0:1RB,B0:1LA,|0A0")
         program: dict[tuple[str, str], Action] = {}
         for state, symbol, new, move, target in _RULE.findall(rules):
             if (state, symbol) in program:
@@ -97,9 +80,10 @@ class TuringInterpreter(Interpreter):
         return program, configuration
 
     def check(self, configuration: str) -> None:
-        """Raises InputError unless `configuration` is one, of these states and symbols."""
+        """Raises InputError unless `configuration` is valid for these states and symbols."""
         if not _CONFIGURATION.fullmatch(configuration):
-            raise InputError(f"{configuration[:40]!r} is no configuration; write the state before a cell, as in 01B1")
+            shown = configuration[:40]
+            raise InputError(f"{shown!r} is not a configuration; write the state before a cell, as in 01B1")
         for character in configuration:
             self._known(*((character, BLANK) if character in LETTERS else (HALT, character)))
 
@@ -112,9 +96,9 @@ class TuringInterpreter(Interpreter):
 
 
 def program_of(table: Table) -> str:
-    """The rules of a table in the standard format, in its order, as they stand before the bar.
+    """The program of a table in the standard format, in the table's order.
 
-    A cell `---` gives no rule; H, where it is no state of the table, becomes Z.
+    A cell `---` gives no rule; H becomes Z unless it is a state of the table.
     """
     rules = []
     for letter, row in zip(LETTERS, table, strict=False):
@@ -126,7 +110,7 @@ def program_of(table: Table) -> str:
 
 
 def read_machine(text: str) -> Table:
-    """The table that a text such as `1RB1LC_...` spells. Raises InputError with a caret under what does not fit."""
+    """The table that a text such as `1RB1LC_...` spells. Raises InputError with a caret under the first error."""
     source = Source(text)
     if len(source.words) != 1 or source.entries or source.options:
         source.fail(0, "expected one machine in the standard format, such as 1RB1LB_1LA1RZ")
@@ -134,9 +118,9 @@ def read_machine(text: str) -> Table:
 
 
 def steps(program: Program, configuration: str) -> list[Step]:
-    """The cells of the next configuration, each with the move of the cursor on the one before.
+    """The cells of the next configuration, each with the move of the cursor on the previous one.
 
-    A new cell at an end of the tape is the head itself, and the cursor waits: below it is a cell yet to be copied.
+    A new cell at an end of the tape is the head itself, and the cursor stays on the cell to be copied next.
     """
     at = next(i for i, character in enumerate(configuration) if character in LETTERS)
     before, state, symbol, after = configuration[:at], configuration[at], configuration[at + 1], configuration[at + 2 :]

@@ -1,4 +1,4 @@
-"""What training draws from."""
+"""The sources of samples of a rule, and of files."""
 
 import shutil
 from pathlib import Path
@@ -6,23 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ahx.data.dataset import FileSamples, RuleSamples, open_files
 from ahx.data.files.read import read_pairs
+from ahx.data.files.source import FileSource, open_files
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import hash_texts, held_out
-from ahx.data.teacher import MachineTeacher
+from ahx.data.samples.source import RuleSource
+from ahx.data.split import hash_texts, held_out
+from ahx.data.teacher import TransducerTeacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
 from ahx.rules.rule import Rule
 
 
-def rule_samples(rule: Rule, sampler: Sampler, seed: int = 0) -> RuleSamples:
-    teacher = MachineTeacher(rule)
+def rule_samples(rule: Rule, sampler: Sampler, seed: int = 0) -> RuleSource:
+    teacher = TransducerTeacher(rule)
     pairs = [(text, teacher.steps(text, rule.apply(text))) for text in Sampler(sampler.alphabet, 0, 4).every()]
-    return RuleSamples(rule, teacher, Tokenizer.fit(pairs, sampler.alphabet), sampler, seed)
+    return RuleSource(rule, teacher, Tokenizer.fit(pairs, sampler.alphabet), sampler, seed)
 
 
-def texts(samples: RuleSamples | FileSamples, rows: list) -> list[str]:
+def texts(samples: RuleSource | FileSource, rows: list) -> list[str]:
     tokenizer = samples.tokenizer
     inputs = [row.tolist()[1 : row.tolist().index(tokenizer.separator)] for row in rows]
     return ["".join(tokenizer.tokens[number].symbol for number in row) for row in inputs]

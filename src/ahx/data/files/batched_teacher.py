@@ -1,6 +1,6 @@
-"""The steps of all lines of a block at once, for each kind of teacher: exactly those that `teacher.steps` gives.
+"""The steps of all lines of a block at once; the result equals that of `teacher.steps` for each line.
 
-Plain steps and those of an alignment follow from lengths alone; a machine is run on many tapes together.
+Plain steps and those of an alignment follow from lengths alone; a transducer runs on many inputs at once.
 """
 
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.align import Alignment
+from ahx.data.alignment import Alignment
+from ahx.data.files.batched_transducer import BatchedTransducer
 from ahx.data.files.blocks import Block
-from ahx.data.samples.many_tapes import ManyTapes
-from ahx.data.spans import Ints, offsets_of, places_of, totals_of
-from ahx.data.teacher import AlignmentTeacher, MachineTeacher, PlainTeacher, Teacher
+from ahx.data.ragged import Ints, offsets_of, positions_of, totals_of
+from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, TransducerTeacher
 from ahx.rules.transducer import SILENT, Step
 
-_SILENT_CODE = 0  # a NUL is no symbol of a data file
+_SILENT_CODE = 0  # data files hold no NUL
 
 
 class BlockSteps(NamedTuple):
@@ -26,23 +26,23 @@ class BlockSteps(NamedTuple):
     step: Callable[[int], Step]  # what a number stands for, in this block
 
 
-class StepFinder:
-    """Finds the steps of blocks of lines."""
+class BatchedTeacher:
+    """A teacher for whole blocks of lines."""
 
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
-        machine = teacher.rule.transducer() if isinstance(teacher, MachineTeacher) else None
-        self._tapes = None if machine is None else ManyTapes(machine)
+        transducer = teacher.rule.transducer() if isinstance(teacher, TransducerTeacher) else None
+        self._transducer = None if transducer is None else BatchedTransducer(transducer)
 
-    def find(self, block: Block) -> BlockSteps | None:
-        """The steps of all lines, or None when a line must be looked at by itself: it contradicts the teacher, or its
-        machine runs for very long or reads what it has written."""
+    def steps(self, block: Block) -> BlockSteps | None:
+        """The steps of all lines; None when a line must be done by itself: it contradicts the teacher, or its
+        transducer runs for very long or reads what it has written."""
         match self._teacher:
             case PlainTeacher():
                 return BlockSteps(block.output_lengths, block.outputs.astype(np.int64), lambda code: Step(chr(code)))
             case AlignmentTeacher(alignment):
                 return _aligned(block, alignment)
-        return None if self._tapes is None else _run(block, self._tapes)
+        return None if self._transducer is None else _run(block, self._transducer)
 
 
 def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
@@ -56,11 +56,11 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
         return None
     if alignment.start == "right":
         ends = offsets_of(block.input_lengths)[1:]
-        written = written[np.repeat(ends, block.input_lengths) - 1 - places_of(block.input_lengths)]
+        written = written[np.repeat(ends, block.input_lengths) - 1 - positions_of(block.input_lengths)]
     # A symbol that writes nothing still takes a step, a silent one.
     taken = np.maximum(written, 1)
     last = np.cumsum(taken) - 1
-    done = places_of(taken) + 1
+    done = positions_of(taken) + 1
     done[last] = 0
     # The outputs of all lines, laid end to end, are the chunks laid end to end.
     codes = block.outputs
@@ -80,13 +80,13 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
     return BlockSteps(totals_of(taken, block.input_lengths), done * width + codes, step)
 
 
-def _run(block: Block, tapes: ManyTapes) -> BlockSteps | None:
-    found = tapes.run(block.inputs, block.input_lengths)
+def _run(block: Block, transducer: BatchedTransducer) -> BlockSteps | None:
+    found = transducer.run(block.inputs, block.input_lengths)
     if found is None:
         return None
     per_line, numbers = found
-    written = tapes.written(numbers)
+    written = transducer.written(numbers)
     lengths = totals_of((written > 0).astype(np.int64), per_line)
     if not np.array_equal(lengths, block.output_lengths) or not np.array_equal(written[written > 0], block.outputs):
         return None
-    return BlockSteps(per_line, numbers, tapes.steps.__getitem__)
+    return BlockSteps(per_line, numbers, transducer.steps.__getitem__)

@@ -1,13 +1,12 @@
 """Data files of a rule: training and validation lines that share no input.
 
-Which strings are for validation is a property of the string (its hash), so files made at different times, and samples
+Whether a string is for validation is a property of the string (its hash), so files made at different times, and samples
 drawn directly from the rule, agree on it.
 
-Lines are distinct as long as the strings suffice. Where they do not, every validation string stands once in the
-validation file (a repeated one would measure nothing new), and training lines repeat, to keep the number of lines and
-the even spread of lengths that were asked for. Where there are too many strings to list, lines are drawn and repeated
-ones discarded, which takes 8 bytes of memory per line; when more than half of all strings are asked for, that would
-take forever, and training lines may repeat there too.
+Lines are distinct as long as there are enough strings. If not, every validation string is written once (a repeated one
+would measure nothing new), and training lines repeat, to keep the requested number of lines and even spread of lengths.
+If there are too many strings to list, lines are drawn and repeated ones discarded, which takes 8 bytes of memory per
+line; when more than half of all strings are requested, that would take too long, and training lines may repeat.
 """
 
 import os
@@ -20,15 +19,15 @@ import numpy.typing as npt
 
 from ahx.data.files.blocks import MAX_LINE_BYTES
 from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
-from ahx.data.samples.pool import listable, repeat, split_all, spread
+from ahx.data.samples.enumeration import listable, repeat, split_all, spread
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import Hashes, hash_texts, held_out
+from ahx.data.split import Hashes, hash_texts, held_out
 from ahx.errors import InputError
 from ahx.files.atomic import atomic_files
 from ahx.rules.rule import Rule
 
-_LEAST_SHARE = 1e-5  # of either part; a string of a smaller one takes too long to come upon
-_FEWEST_EXPECTED = 20  # strings in either part, where they are drawn: with a chance of e^-20 there is none
+_LEAST_SHARE = 1e-5  # of either part; drawing strings of a smaller one takes too long
+_FEWEST_EXPECTED = 20  # strings in either part, where they are drawn: the chance that there are none is e^-20
 _BATCH = 20_000
 _BATCH_SYMBOLS = 4_000_000
 _UNWRITABLE = {",": "a comma", "\n": "a line feed", "\r": "a carriage return", "\0": "a NUL"}
@@ -42,7 +41,7 @@ class Generated:
     val_path: Path
     train_lines: int
     val_lines: int
-    note: str  # a sentence when the strings did not suffice, else ""
+    note: str  # a sentence when there were too few strings, else ""
 
 
 def generate(
@@ -55,10 +54,10 @@ def generate(
     val_fraction: float = 0.1,
     on_progress: Callable[[int], None] = lambda lines: None,
 ) -> Generated:
-    """Write `out`_train.txt and `out`_val.txt with `num_samples` lines together; `on_progress` hears of finished lines.
+    """Write `out`_train.txt and `out`_val.txt with `num_samples` lines together; `on_progress` gets finished lines.
 
-    The same arguments give the same bytes on every platform. Raises InputError when symbols cannot stand in a data
-    file, or when there are not two strings to tell apart; StorageError when the files cannot be written.
+    The same arguments give the same bytes on every platform. Raises InputError when a data file cannot hold the
+    symbols, or when there are fewer than two strings; StorageError when the files cannot be written.
     """
     _check(sampler, num_samples, seed, val_fraction)
     train, val = (Path(os.fspath(out) + suffix) for suffix in (TRAIN_SUFFIX, VAL_SUFFIX))
@@ -107,7 +106,7 @@ Batches = Iterator[tuple[int, list[str]]]  # (0 for training or 1 for validation
 
 
 def _plan(sampler: Sampler, train_lines: int, val_lines: int, seed: int, fraction: float) -> tuple[Batches, str]:
-    """The inputs of both files, and a note when they are not what was asked for."""
+    """The inputs of both files, and a note when they are not what was requested."""
     train_rng, val_rng = (np.random.default_rng((seed, part)) for part in (0, 1))
     count = min(sampler.count(), 2**63)
     if listable(sampler):
@@ -175,13 +174,13 @@ def _drawn(
 
 
 class _Seen:
-    """A growing set of hashes, 8 bytes each: sorted runs, of which two of like size are merged into one."""
+    """A growing set of hashes, 8 bytes each: sorted runs, of which two of similar size are merged into one."""
 
     def __init__(self) -> None:
         self._runs: list[Hashes] = []
 
     def new(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Which of `hashes` occur for the first time; from now on none of them does."""
+        """Which of `hashes` are not in the set yet; adds them."""
         first = np.zeros(len(hashes), dtype=np.bool_)
         first[np.unique(hashes, return_index=True)[1]] = True
         for run in self._runs:
@@ -197,7 +196,7 @@ class _Seen:
 
 
 def _line(rule: Rule, text: str) -> str:
-    """One line of a data file. Raises InputError when the output cannot stand in it."""
+    """One line of a data file. Raises InputError when a data file cannot hold the output."""
     output = rule.apply(text)
     for symbol, name in _UNWRITABLE.items():
         if symbol in output:

@@ -1,14 +1,14 @@
 """One transducer on many inputs at once: all cursors move together, a numpy operation per step instead of a Python one.
 
-What a machine does depends on its state and on a few cells only. So the cells around every place are numbered, and a
-table over (state, number) is filled with the machine's answers as they are first needed.
+A transducer's step depends on its state and a few cells only. So the cells around every position are numbered, and a
+table over (state, number) is filled with the transducer's answers when they are first needed.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.spans import Codes, Ints, distinct, inside, offsets_of
+from ahx.data.ragged import Codes, Ints, distinct, inside, offsets_of
 from ahx.errors import InputError
 from ahx.rules.transducer import LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, STOP, Step, Transducer
 
@@ -20,19 +20,19 @@ _UNKNOWN = -1
 
 
 class Tapes(NamedTuple):
-    """Inputs laid end to end, with the cells around every place in one number."""
+    """Inputs laid end to end, with the cells around every position in one number."""
 
     first: Ints  # where each input's first symbol lies
     lengths: Ints
-    window: Ints  # for every place, the number of its surroundings
+    window: Ints  # for every position, the number of its surroundings
     views: list[tuple[str, ...]]  # by that number
 
 
-class ManyTapes:
-    """Runs `machine` on many inputs. `steps` lists the steps seen so far, in the order of their numbers."""
+class BatchedTransducer:
+    """Runs `transducer` on many inputs. `steps` lists the steps seen so far, in the order of their numbers."""
 
-    def __init__(self, machine: Transducer) -> None:
-        self._machine = machine
+    def __init__(self, transducer: Transducer) -> None:
+        self._transducer = transducer
         self._known: dict[tuple[str, tuple[str, ...]], int] = {}
         self.steps = [Step(STOP)]
         self._number = {Step(STOP): _STOPS}
@@ -41,7 +41,7 @@ class ManyTapes:
     def run(self, codes: Codes, lengths: Ints) -> tuple[Ints, Ints] | None:
         """How many steps each input takes, and the numbers of all steps end to end; the stops are left out.
 
-        None where inputs are better run one by one: the machine reads what it wrote, runs for very long, or has no
+        None where inputs are better run one by one: the transducer reads what it wrote, runs for very long, or has no
         answer to one of them.
         """
         tapes = self._tapes(codes, lengths)
@@ -63,7 +63,7 @@ class ManyTapes:
         return per_line, numbers
 
     def _tapes(self, codes: Codes, lengths: Ints) -> Tapes | None:
-        low, high = self._machine.reads
+        low, high = self._transducer.reads
         # The cursor may stand one cell beyond either end.
         before, after = max(0, 1 - low), max(0, 1 + high)
         symbols = distinct(codes)
@@ -81,9 +81,9 @@ class ManyTapes:
         cells = np.concatenate((np.zeros(max(0, -low), dtype=np.int64), cells, np.zeros(max(0, high), dtype=np.int64)))
         begin = max(0, -low) + low
         surroundings = np.zeros(offsets[-1], dtype=np.int64)
-        for place in reversed(range(width)):
+        for position in reversed(range(width)):
             surroundings *= len(names)
-            surroundings += cells[begin + place : begin + place + offsets[-1]]
+            surroundings += cells[begin + position : begin + position + offsets[-1]]
         different, window = np.unique(surroundings, return_inverse=True)
         digits = len(names) ** np.arange(width)
         views = [tuple(names[digit] for digit in row) for row in (different[:, None] // digits % len(names)).tolist()]
@@ -92,7 +92,7 @@ class ManyTapes:
     def _follow(self, tapes: Tapes) -> list[tuple[Ints, Ints]] | None:
         """At each time, the inputs that are not done and the steps that they take."""
         lines = np.arange(len(tapes.lengths))
-        cursor = tapes.first + (0 if self._machine.start == "left" else tapes.lengths - 1)
+        cursor = tapes.first + (0 if self._transducer.start == "left" else tapes.lengths - 1)
         state = np.zeros(len(lines), dtype=np.int64)
         table = np.full((len(self._states), len(tapes.views)), _UNKNOWN, dtype=np.int64)
         moves, states = self._effects()
@@ -111,9 +111,9 @@ class ManyTapes:
             lines, cursor, steps = lines[going], cursor[going], steps[going]
             taken.append((lines, steps))
             cursor, state = cursor + moves[steps], states[steps]
-            place = cursor - tapes.first[lines]
+            position = cursor - tapes.first[lines]
             together += len(lines)
-            if ((place < -1) | (place > tapes.lengths[lines])).any():
+            if ((position < -1) | (position > tapes.lengths[lines])).any():
                 return None
             if len(taken) > _MOST_STEPS or together > _MOST_STEPS_TOGETHER:
                 return None
@@ -125,14 +125,14 @@ class ManyTapes:
         return np.array([step.move for step in self.steps]), np.array(states)
 
     def _fill(self, table: Ints, state: Ints, window: Ints, views: list[tuple[str, ...]]) -> bool:
-        """Ask the machine about what `table` does not know; False when an answer cannot stand in it."""
+        """Fill in what `table` lacks; False when an answer cannot be entered."""
         names = list(self._states)
         unknown = table[state, window] == _UNKNOWN
         for number in distinct(state[unknown] * len(views) + window[unknown]):
             at, seen = divmod(number, len(views))
             step = self._known.get((names[at], views[seen]))
             if step is None:
-                answer = self._machine.step(names[at], views[seen])
+                answer = self._transducer.step(names[at], views[seen])
                 if answer.symbol == NEXT or (answer.symbol == STOP and answer != Step(STOP)):
                     return False
                 step = self._number.setdefault(answer, len(self.steps))

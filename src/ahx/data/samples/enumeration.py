@@ -1,4 +1,4 @@
-"""Distinct strings for training and for validation, when the strings are few enough to list them all."""
+"""Lists all strings of a sampler, where they are few enough, and splits them into training and validation."""
 
 from collections import defaultdict
 from itertools import zip_longest
@@ -6,9 +6,9 @@ from itertools import zip_longest
 import numpy as np
 
 from ahx.data.samples.sampler import Sampler
-from ahx.data.spans import VALIDATION_FRACTION, hash_texts, held_out
+from ahx.data.split import VALIDATION_FRACTION, hash_texts, held_out
 
-# Up to this size, listing all strings beats drawing some and discarding those that are not wanted.
+# Up to this size, listing all strings is faster than drawing some and discarding others.
 _LISTABLE_STRINGS, _LISTABLE_SYMBOLS = 1 << 17, 1 << 22
 
 
@@ -19,9 +19,9 @@ def listable(sampler: Sampler) -> bool:
 
 
 def split_all(sampler: Sampler, fraction: float = VALIDATION_FRACTION) -> tuple[list[str], list[str]]:
-    """Every string of a small space, as (training, validation): those that `held_out` names.
+    """Every string of `sampler`, as (training, validation); see `held_out`.
 
-    There is at least one string in each part.
+    Each part has at least one string.
     """
     strings = list(sampler.every())
     hashes = hash_texts(strings)
@@ -33,7 +33,7 @@ def split_all(sampler: Sampler, fraction: float = VALIDATION_FRACTION) -> tuple[
 
 
 def spread(rng: np.random.Generator, strings: list[str], n: int) -> list[str]:
-    """Up to `n` of the distinct `strings`, in random order, as even over their lengths as they allow."""
+    """Up to `n` of the distinct `strings`, in random order, as even over their lengths as possible."""
     by_length: defaultdict[int, list[str]] = defaultdict(list)
     for at in rng.permutation(len(strings)).tolist():
         by_length[len(strings[at])].append(strings[at])

@@ -10,7 +10,8 @@ from math import isqrt
 
 import numpy as np
 
-from ahx.data.spans import Ints, mix
+from ahx.data.ragged import Ints
+from ahx.data.split import mix
 
 _ROUNDS = 6
 

@@ -1,13 +1,15 @@
-"""Random machines: named apart but kept together by the split, and run as the rule runs them."""
+"""Random Turing machines: a split that ignores names, and runs that match the rule."""
 
 from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 
-from ahx.data.programs.programs import ProgramSamples, RowMaker, Runs, vocabulary
-from ahx.data.programs.turing_machines import Machines, Sizes, draw_machines, draw_split, likeness
-from ahx.data.spans import held_out
+from ahx.data.programs.program_writer import Runs
+from ahx.data.programs.source import ProgramSource
+from ahx.data.programs.turing_machines import Machines, Sizes, canonical_hash, draw_machines, draw_split
+from ahx.data.programs.writers import vocabulary, writer_of
+from ahx.data.split import held_out
 from ahx.rules import parse_rule
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
@@ -16,7 +18,7 @@ TOKENIZER = vocabulary(RULE)
 
 
 def renamed(machines: Machines, states: list[int], symbols: list[int]) -> Machines:
-    """The same machines, with state q called states[q] and symbol s symbols[s]."""
+    """The same machines, with state q renamed to states[q] and symbol s to symbols[s]."""
     Q = machines.write_NQS.shape[1]
     to_state, to_symbol = np.array([*states, Q]), np.array(symbols)
     write, move, target, has = (np.empty_like(part) for part in machines[:4])
@@ -28,17 +30,17 @@ def renamed(machines: Machines, states: list[int], symbols: list[int]) -> Machin
 
 def test_names_do_not_matter_for_the_split() -> None:
     machines = draw_machines(np.random.default_rng(1), 300, Sizes((2, 4), (2, 4)), 4, 4)
-    own = likeness(machines)
+    own = canonical_hash(machines)
     for states in permutations(range(4)):
         for symbols in permutations(range(1, 4)):
-            assert (likeness(renamed(machines, list(states), [0, *symbols])) == own).all()
+            assert (canonical_hash(renamed(machines, list(states), [0, *symbols])) == own).all()
 
 
 def test_machines_that_differ_are_told_apart() -> None:
     machines = draw_machines(np.random.default_rng(2), 5_000, Sizes((4, 8), (3, 4)), 8, 4)
-    assert len(np.unique(likeness(machines))) == 5_000
+    assert len(np.unique(canonical_hash(machines))) == 5_000
     moved = machines._replace(move_NQS=-machines.move_NQS)
-    assert (likeness(moved) != likeness(machines)).all()
+    assert (canonical_hash(moved) != canonical_hash(machines)).all()
 
 
 def test_training_and_testing_share_no_machine() -> None:
@@ -46,11 +48,11 @@ def test_training_and_testing_share_no_machine() -> None:
         draw_split(np.random.default_rng(3), 4_000, Sizes((2, 2), (2, 2)), 8, 4, testing=testing)
         for testing in (False, True)
     )
-    assert not held_out(likeness(training)).any()
-    assert held_out(likeness(testing)).all()
+    assert not held_out(canonical_hash(training)).any()
+    assert held_out(canonical_hash(testing)).all()
     # There are so few machines of two states and symbols that most come up: none on both sides.
-    assert len(np.unique(likeness(training))) > 1_000
-    assert len(np.intersect1d(likeness(training), likeness(testing))) == 0
+    assert len(np.unique(canonical_hash(training))) > 1_000
+    assert len(np.intersect1d(canonical_hash(training), canonical_hash(testing))) == 0
 
 
 def test_machines_have_the_size_asked_for() -> None:
@@ -68,7 +70,7 @@ def test_rows_are_what_the_rule_writes(sizes: Sizes) -> None:
     machines = draw_split(rng, 40, sizes, 8, 4, testing=False)
     shape = Runs(runs=3, steps=5, lengths=(1, 4))
     compared = grown = halted = 0
-    for row in RowMaker(RULE, TOKENIZER).rows(rng, machines, shape):
+    for row in writer_of(RULE, TOKENIZER).rows(rng, machines, shape):
         program, *runs = np.split(row, np.flatnonzero(row == TOKENIZER.configuration))
         assert len(runs) == shape.runs
         for run in runs:
@@ -90,7 +92,7 @@ def test_rows_are_what_the_rule_writes(sizes: Sizes) -> None:
 
 def test_a_batch_is_a_function_of_seed_and_step() -> None:
     def batch(seed: int, step: int) -> list[list[int]]:
-        return [row.tolist() for row in ProgramSamples(RULE, TOKENIZER, 10, Runs(), seed).batch(step, 4)]
+        return [row.tolist() for row in ProgramSource(RULE, TOKENIZER, 10, Runs(), seed).batch(step, 4)]
 
     assert batch(0, 3) == batch(0, 3)
     assert batch(0, 3) != batch(0, 4)
@@ -98,7 +100,7 @@ def test_a_batch_is_a_function_of_seed_and_step() -> None:
 
 
 def test_training_begins_with_small_machines_and_no_row_is_longer_than_said() -> None:
-    samples = ProgramSamples(RULE, TOKENIZER, 100, Runs(), 0)
+    samples = ProgramSource(RULE, TOKENIZER, 100, Runs(), 0)
 
     def longest_program(step: int) -> int:
         return max(int((row == TOKENIZER.configuration).argmax()) for row in samples.batch(step, 64))

@@ -1,4 +1,4 @@
-"""Steps for pairs whose rule is unknown: which output symbols belong to which input symbol.
+"""Alignments: steps for pairs whose rule is unknown, from which output symbols belong to which input symbol.
 
 If every input symbol always turns into the same number of output symbols, then the counts of symbols in the input
 predict the length of the output, linearly; so least squares finds the numbers. The output is then cut into one chunk
@@ -35,7 +35,7 @@ class Alignment:
 
     @property
     def move(self) -> int:
-        """How the cursor moves once a symbol is dealt with."""
+        """How the cursor moves after a symbol."""
         return 1 if self.start == "left" else -1
 
     def fits(self, text: str, output: str) -> bool:
@@ -43,7 +43,7 @@ class Alignment:
         return all(s in self.lengths for s in text) and sum(map(self.lengths.__getitem__, text)) == len(output)
 
     def chunks(self, text: str, output: str) -> Iterator[tuple[int, str]]:
-        """The places of `text` in the order in which they are read, each with what it writes.
+        """The positions of `text` in reading order, each with what it writes.
 
         Raises InputError when the output has another length than the alignment expects.
         """
@@ -53,9 +53,9 @@ class Alignment:
                 f"each symbol gives {', '.join(f'{symbol}: {n}' for symbol, n in list(self.lengths.items())[:30])}"
             )
         at = 0
-        for place in range(len(text)) if self.start == "left" else range(len(text) - 1, -1, -1):
-            length = self.lengths[text[place]]
-            yield place, output[at : at + length]
+        for position in range(len(text)) if self.start == "left" else range(len(text) - 1, -1, -1):
+            length = self.lengths[text[position]]
+            yield position, output[at : at + length]
             at += length
 
     def steps(self, text: str, output: str) -> list[Step]:
@@ -68,15 +68,15 @@ class Alignment:
 
 
 def plain_steps(output: str) -> list[Step]:
-    """Just the symbols and a stop, for position schemes without a cursor."""
+    """Only the symbols and a stop, for position schemes without a cursor."""
     return [*(Step(symbol) for symbol in output), Step(STOP)]
 
 
 def infer_alignment(pairs: Iterable[tuple[str, str]]) -> Alignment | None:
-    """The alignment that holds for all `pairs`, or None when output lengths are no such function of the input.
+    """The alignment that fits all `pairs`, or None when output lengths are not such a function of the input.
 
-    The side is the one where chunks depend on the fewest surroundings: on the symbol alone, else (by conditional
-    entropy) on the symbol and its two neighbours. Left when there is no difference.
+    The side is the one from which chunks depend on the least context: on the symbol alone, else (by conditional
+    entropy) on the symbol and its two neighbours. It is left when both are equal.
     """
     distinct = list(dict.fromkeys(pairs))
     lengths = _symbol_lengths(distinct)
@@ -88,12 +88,12 @@ def infer_alignment(pairs: Iterable[tuple[str, str]]) -> Alignment | None:
     sample = distinct[:_FITTED_PAIRS]
     from_left, from_right = _uncertainty(left, sample), _uncertainty(right, sample)
     if min(from_left, from_right)[1] > _MOST_UNCERTAINTY:
-        return None  # lengths agree, and yet what is written does not depend on what stands there (sorting does that)
+        return None  # lengths fit, but the chunks do not depend on the symbols there (as in sorting)
     return left if from_left <= from_right else right
 
 
 def _symbol_lengths(pairs: Sequence[tuple[str, str]]) -> dict[str, int] | None:
-    """How many output symbols each input symbol gives, or None when the numbers are not whole.
+    """How many output symbols each input symbol gives, or None when the numbers are not integers.
 
     Least squares over the first pairs and all later ones that bring a new symbol.
     """
@@ -119,17 +119,17 @@ def _symbol_lengths(pairs: Sequence[tuple[str, str]]) -> dict[str, int] | None:
 
 
 def _uncertainty(alignment: Alignment, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    """Bits by which a symbol leaves its chunk open, and bits left when its neighbours are known as well."""
+    """Entropy in bits of a chunk given its symbol, and given the neighbours as well."""
     by_symbol: dict[str, Counter[str]] = defaultdict(Counter)
     by_window: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     for text, output in pairs:
-        for place, chunk in alignment.chunks(text, output):
-            symbol = text[place]
+        for position, chunk in alignment.chunks(text, output):
+            symbol = text[position]
             by_symbol[symbol][chunk] += 1
-            by_window[text[place - 1 : place], symbol, text[place + 1 : place + 2]][chunk] += 1
+            by_window[text[position - 1 : position], symbol, text[position + 1 : position + 2]][chunk] += 1
     alone = _conditional_entropy(by_symbol.values())
-    # A function of the symbol beats everything; otherwise only the wider window counts. A window that was seen once
-    # tells nothing, and if all were, then nothing is known but what the symbol says.
+    # A function of the symbol alone is best; otherwise only the wider window counts. A window that was seen once is no
+    # evidence; if all were, only the entropy given the symbol is known.
     repeated = [counts for counts in by_window.values() if counts.total() > 1]
     return (0.0, 0.0) if alone == 0 else (1.0, _conditional_entropy(repeated) if repeated else alone)
 

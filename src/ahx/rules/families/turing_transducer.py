@@ -7,19 +7,18 @@ from typing import Literal
 
 from ahx.rules.families.turing_table import Action, Table, action, symbols_of
 from ahx.rules.language import LETTERS
-from ahx.rules.passes import spelled
-from ahx.rules.transducer import NEXT, RIGHT_EDGE, STOP, Step
+from ahx.rules.transducer import NEXT, RIGHT_EDGE, STOP, Step, spelled
 
 
 @dataclass(frozen=True)
-class LocalRewriting:
+class TuringTransducer:
     """The transducer: each pass copies the configuration and rewrites the two or three cells at the state's letter.
 
       ""      no letter met yet                "1", "2"  letters written of the new cells
       "n"     rewritten, another pass follows  "h"       the machine has halted, the rest is copied
 
-    A pass that meets no letter at all was given a tape: a second pass, "init", writes the start state in front ("i"),
-    copies the tape ("t"), and hands over to the first real one, "go".
+    If the first pass meets no letter, the input is a tape: a second pass, "init", writes the start state in front ("i")
+    and copies the tape ("t"); then the first real pass, "go", begins.
     """
 
     table: Table

@@ -4,8 +4,8 @@
 
 An entry is `state cell -> word move state`. The cell is a symbol, `*` (any other symbol), `<` or `>` (the left or right
 end). The word is a string, `""` for nothing, or `*` for the symbol that is seen. The move is L, R or S (stay). Instead
-of the three, `stop` ends the run, and `next q` starts over in state q on what has been written. The first state that is
-mentioned is the one to start in. Quotes make a symbol of a mark: `"*"`, `"<"`.
+of the three, `stop` ends the run, and `next q` starts over in state q on what has been written. The first state in the
+table is the start state. A quoted mark is a symbol: `"*"`, `"<"`.
 """
 
 import re
@@ -16,11 +16,21 @@ from typing import Literal, NamedTuple
 
 from ahx.errors import InputError
 from ahx.rules.language import ONLY_MARKOV, Entry, Source, Word, default_alphabet, quoted, written_spec
-from ahx.rules.passes import spelled
 from ahx.rules.rule import Rule
-from ahx.rules.transducer import DEFAULT_STEP_LIMIT, LEFT_EDGE, NEXT, RIGHT_EDGE, STOP, Step, Transducer, run, written
+from ahx.rules.transducer import (
+    DEFAULT_STEP_LIMIT,
+    LEFT_EDGE,
+    NEXT,
+    RIGHT_EDGE,
+    STOP,
+    Step,
+    Transducer,
+    run,
+    spelled,
+    written,
+)
 
-ANY = "<any>"  # any symbol without an entry of its own; as a word, the symbol that is seen
+ANY = "<any>"  # any symbol that has no entry; as a word, the symbol that is seen
 MARKS = {"<": LEFT_EDGE, ">": RIGHT_EDGE, "*": ANY}
 MOVES = {"L": -1, "S": 0, "R": 1}
 SMALL_ALPHABET = 4
@@ -38,7 +48,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TransducerTable(Rule):
+class TransducerRule(Rule):
     """A two-way transducer with a table; it sees only the cell under the cursor."""
 
     family = "transducer"
@@ -48,7 +58,7 @@ class TransducerTable(Rule):
     alphabet: str
 
     @classmethod
-    def read(cls, source: Source) -> "TransducerTable":
+    def read(cls, source: Source) -> "TransducerRule":
         source.no_words(EXAMPLE)
         source.check_options("alphabet", "start")
         if not source.entries:
@@ -79,18 +89,15 @@ class TransducerTable(Rule):
         """`text`, what is written at each `next`, and the output. Here `limit` counts the transducer's steps."""
         yield text
         steps: list[Step] = []
-        for step in run(self._machine, text, limit):
+        for step in run(self._transducer, text, limit):
             if step.symbol in (NEXT, STOP):
                 yield written(steps)
                 steps.clear()
             else:
                 steps.append(step)
 
-    def transducer(self) -> Transducer | None:
-        return self._machine
-
     @cached_property
-    def _machine(self) -> Transducer:
+    def _transducer(self) -> Transducer:
         return TableTransducer(self.rows, self.start)
 
     def snippets(self) -> tuple[str, ...]:
@@ -122,9 +129,9 @@ class TableTransducer:
         if row is None and cell not in (LEFT_EDGE, RIGHT_EDGE):
             row = self._rows.get((name, ANY))
         if row is None:
-            place = {LEFT_EDGE: "at the left end", RIGHT_EDGE: "at the right end"}.get(cell, f"on the symbol {cell!r}")
+            where = {LEFT_EDGE: "at the left end", RIGHT_EDGE: "at the right end"}.get(cell, f"on the symbol {cell!r}")
             raise InputError(
-                f"the transducer has no entry for the state {name or self.rows[0].state} {place}; "
+                f"the transducer has no entry for the state {name or self.rows[0].state} {where}; "
                 "add one, or change the input"
             )
         if row.word in (STOP, NEXT):

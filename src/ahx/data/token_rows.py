@@ -1,4 +1,4 @@
-"""Many rows of tokens in one array: what is done to all of them at once needs no Python for each."""
+"""Samples as rows of tokens, and many rows in one array."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.spans import Ints, offsets_of, places_of
+from ahx.data.ragged import Ints, offsets_of, positions_of
+from ahx.data.teacher import Teacher
+from ahx.data.tokenizer import Tokenizer
 
 Row = Sequence[int] | npt.NDArray[np.uint16]
+
+
+def row_of(teacher: Teacher, tokenizer: Tokenizer, text: str, output: str) -> list[int]:
+    """The row of one sample. Raises InputError for what the vocabulary or the teacher cannot express."""
+    return tokenizer.encode_input(teacher.prompt(text)) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
 @dataclass(frozen=True)
@@ -41,5 +48,5 @@ class FlatRows:
         """The rows of these numbers, in their order."""
         lengths = self.lengths[numbers]
         return FlatRows(
-            self.tokens[np.repeat(offsets_of(self.lengths)[numbers], lengths) + places_of(lengths)], lengths
+            self.tokens[np.repeat(offsets_of(self.lengths)[numbers], lengths) + positions_of(lengths)], lengths
         )

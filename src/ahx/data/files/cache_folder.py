@@ -1,4 +1,4 @@
-"""Where caches of a data file are kept, and how they are named."""
+"""The folders that hold the caches of a data file, and their names."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from ahx.errors import StorageError
 from ahx.files.atomic import reason
 
-CACHE_VERSION = 1  # raise it when the same file and settings would give other rows
+CACHE_VERSION = 1  # increase it when the same file and settings would give other rows
 CACHE_SUFFIX = ".ahxcache"
 
 
@@ -28,9 +28,9 @@ def cache_homes(path: Path, cache_dir: str | os.PathLike[str] | None = None) -> 
 
 
 def may_write(home: Path) -> bool:
-    """Whether `home`, or the first folder above it that exists, is meant to be written.
+    """Whether `home`, or the first folder above it that exists, may be written.
 
-    The superuser can write everywhere, but a folder without any write permission is read-only to them as well here.
+    The superuser can write everywhere; here a folder without any write permission is read-only to them as well.
     """
     folder = next((folder for folder in (home, *home.parents) if os.path.exists(folder)), home)
     return folder.is_dir() and bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK)

@@ -1,0 +1,33 @@
+"""The interface of what a run trains on: samples of a rule, files, programs with runs, windows of a queue machine.
+
+A source is a pure function of (seed, step): a run resumes at step n without replaying the steps before it, and the
+processes of a data-parallel run take slices of the same batch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from ahx.data.teacher import Teacher
+from ahx.data.token_rows import Row
+from ahx.data.tokenizer import Tokenizer
+
+
+class Source(ABC):
+    """Rows of tokens to train and validate on, with the teacher and the vocabulary that made them."""
+
+    teacher: Teacher
+    tokenizer: Tokenizer
+    longest_row: int  # tokens
+    notes: Sequence[str] = ()  # sentences for the user, printed before training
+
+    @abstractmethod
+    def batch(self, step: int, batch_size: int) -> Sequence[Row]:
+        """Token rows for training step `step` (from 0), unpadded."""
+
+    @abstractmethod
+    def validation_rows(self, n: int) -> Sequence[Row]:
+        """Up to `n` rows, always the same ones."""
+
+    def fresh_rows(self, n: int, stream: int) -> Sequence[Row] | None:
+        """`n` new rows, others for each `stream`; None where no new ones can be drawn."""
+        return None
