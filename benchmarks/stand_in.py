@@ -12,8 +12,8 @@ import threading
 import time
 from itertools import count
 
-from infra.embedded.sagemaker.job import TrainingJob
-from infra.embedded.sagemaker.runners import Pulled, Runners
+from infra.embedded.sagemaker.execution.runners import Pulled, Runners
+from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.server import EmbeddedAws
 from infra.run_local.runner import ProcessRunner, Runner
 from opt_ml.paths import OptMl

@@ -57,7 +57,7 @@ def _sessions_follow_the_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def embedded_aws() -> "Iterator[EmbeddedAws]":
-    from infra.embedded.sagemaker.runners import Runners
+    from infra.embedded.sagemaker.execution.runners import Runners
     from infra.embedded.server import EmbeddedAws
 
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}

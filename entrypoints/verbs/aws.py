@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from infra.embedded.sagemaker.runners import choose
+    from infra.embedded.sagemaker.execution.runners import choose
     from infra.embedded.server import EmbeddedAws
 
     if args.durable and args.state is None:

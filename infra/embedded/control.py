@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.embedded.faults import Fault, Faults
 from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse, read_body
-from infra.embedded.sagemaker.training_jobs import TrainingJobs
+from infra.embedded.sagemaker.training.operations import TrainingOperations
 
 PREFIX = "/_ahx/"
 
@@ -22,7 +22,7 @@ PREFIX = "/_ahx/"
 class Control:
     """Answers what comes below /_ahx/. `reset` forgets everything that is not moto's."""
 
-    def __init__(self, faults: Faults, training: TrainingJobs, reset: Callable[[], None]) -> None:
+    def __init__(self, faults: Faults, training: TrainingOperations, reset: Callable[[], None]) -> None:
         self._faults, self._training, self.reset = faults, training, reset
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:

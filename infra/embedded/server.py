@@ -14,31 +14,32 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
+from infra.embedded import moto_lookup
+from infra.embedded.access.gate import Gate
+from infra.embedded.access.keys import Keys
+from infra.embedded.access.signatures import HEADERS
+from infra.embedded.app import Application, Operation
 from infra.embedded.control import Control
 from infra.embedded.faults import Faults
-from infra.embedded.http.app import Application, Operation
-from infra.embedded.http.gate import Gate
-from infra.embedded.http.keys import Keys
-from infra.embedded.http.signatures import HEADERS
 from infra.embedded.http.target import TARGET
-from infra.embedded.moto_patches import large_objects, moto_gaps, moto_side, provisioning
+from infra.embedded.iam.simulation import simulate_custom_policy, simulate_principal_policy
+from infra.embedded.moto_patches import large_objects, moto_gaps, provisioning
 from infra.embedded.registry.images import Images
 from infra.embedded.registry.registry import Registry
-from infra.embedded.sagemaker.answers import whole
-from infra.embedded.sagemaker.execution import Settings
-from infra.embedded.sagemaker.job import TrainingJob
-from infra.embedded.sagemaker.jobs import Jobs
+from infra.embedded.sagemaker.api.defaults import whole
+from infra.embedded.sagemaker.execution.lifecycle import Settings
+from infra.embedded.sagemaker.execution.runners import Runners, docker
+from infra.embedded.sagemaker.jobs.quotas import Quotas
+from infra.embedded.sagemaker.jobs.training_job import TrainingJob
+from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
-from infra.embedded.sagemaker.quotas import Quotas
-from infra.embedded.sagemaker.records import Records
-from infra.embedded.sagemaker.runners import Runners, docker
-from infra.embedded.sagemaker.simulation import simulate_custom_policy, simulate_principal_policy
-from infra.embedded.sagemaker.training_jobs import TrainingJobs
-from infra.embedded.state.keeping import Forgetting, Keeping
-from infra.embedded.state.kept_state import State
+from infra.embedded.sagemaker.tags_and_search import Records
+from infra.embedded.sagemaker.training.operations import TrainingOperations
+from infra.embedded.sagemaker.tuning.operations import TuningOperations
 from infra.embedded.state.ledger import Ledger
-from infra.embedded.state.scratch import Scratch
-from infra.embedded.tuning.tuning_jobs import TuningJobs
+from infra.embedded.state.persistence import Forgetting, Keeping
+from infra.embedded.state.store import State
+from infra.embedded.work_folder import Scratch
 
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"
@@ -92,9 +93,9 @@ class EmbeddedAws:
         images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
         runner = partial(self._runners.of, pulled=Images(images, self.endpoint.removeprefix("http://"), docker).pulled)
         settings = Settings(self._runners.check, runner, self._runners.close, reach, self._folder, grace_seconds)
-        self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
+        self.training = TrainingOperations(TrainingJobs(values, ledger), clients, settings, instant)
         self.faults = Faults()
-        self.tuning = TuningJobs(self.training)
+        self.tuning = TuningOperations(self.training)
         names = {"127.0.0.1", "localhost", *filter(None, (self._runners.gateway, self._runners.host_name_inside))}
         gate = Gate(names, self._servers[0].port, origins, None if unlocked else self._keys.find)
         control = Control(self.faults, self.training, self._reset)
@@ -159,8 +160,8 @@ class EmbeddedAws:
         self.training.forget()
 
     def start(self) -> "EmbeddedAws":
-        moto_side.obey_bucket_policies()
-        moto_side.take_any_key()
+        moto_lookup.obey_bucket_policies()
+        moto_lookup.take_any_key()
         provisioning.fill_gaps()
         moto_gaps.fill_gaps()
         large_objects.spare_memory()

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.embedded.sagemaker.folders import Folder, UploadError
+from infra.embedded.sagemaker.execution.folders import Folder, UploadError
 from infra.embedded.server import EmbeddedAws
 
 Make = Callable[..., dict[str, Any]]
@@ -253,7 +253,7 @@ def test_manifests_that_cannot_be_meant_are_said(
 def test_a_manifest_of_gigabytes_is_not_read(
     job_request: Make, run: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.embedded.sagemaker.channels._LARGEST_MANIFEST", 1_000)
+    monkeypatch.setattr("infra.embedded.sagemaker.execution.channels._LARGEST_MANIFEST", 1_000)
     boto3.client("s3").put_object(Bucket=bucket, Key="list", Body=b" " * 1_001)
     job = run(job_request(InputDataConfig=source(f"s3://{bucket}/list", "ManifestFile")))
     assert f"the manifest s3://{bucket}/list has 1,001 bytes; 1,000 are read at most" in job["FailureReason"]
@@ -282,7 +282,7 @@ def test_a_disk_that_is_full_is_no_error_of_the_service(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("infra.embedded.sagemaker.channels.shutil.copyfileobj", full)
+    monkeypatch.setattr("infra.embedded.sagemaker.execution.channels.shutil.copyfileobj", full)
     boto3.client("s3").put_object(Bucket=bucket, Key="in/x", Body=b"x")
     job = run(job_request(InputDataConfig=source(f"s3://{bucket}/in/")))
     assert job["FailureReason"] == (

@@ -15,8 +15,8 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from infra.embedded.http.gate import Gate
-from infra.embedded.http.signatures import HEADERS
+from infra.embedded.access.gate import Gate
+from infra.embedded.access.signatures import HEADERS
 from infra.embedded.http.wire import AwsError
 from infra.embedded.server import EmbeddedAws
 

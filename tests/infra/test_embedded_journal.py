@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from ahx.errors import StorageError
-from infra.embedded.http.requests import Request
+from infra.embedded.http.recorded_request import Request
 from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
-from infra.embedded.state import journal as journals
+from infra.embedded.state import journal as journal_file
 from infra.embedded.state.journal import OWN, REQUEST, Journal
-from infra.embedded.state.kept_state import State, snapshot
 from infra.embedded.state.pickles import StatePickler, StateUnpickler
+from infra.embedded.state.store import State, snapshot
 
 RECORDS = [(REQUEST, b"first" * 9), (OWN, b""), (REQUEST, bytes(range(256)))]
 
@@ -38,14 +38,14 @@ def test_a_record_that_is_cut_off_anywhere_is_dropped_and_the_next_takes_its_pla
     last = len(whole) - len(RECORDS[2][1]) - 17
     for cut in range(last, len(whole)):
         written.write_bytes(whole[:cut])
-        assert list(journals.read(written, is_last=True)) == RECORDS[:2]
+        assert list(journal_file.read(written, is_last=True)) == RECORDS[:2]
         Journal(written).append(OWN, b"next")
-        assert list(journals.read(written, is_last=True)) == [*RECORDS[:2], (OWN, b"next")]
+        assert list(journal_file.read(written, is_last=True)) == [*RECORDS[:2], (OWN, b"next")]
     written.write_bytes(whole[:last] + bytes(4096))  # room that was given, but not yet written, as the power went
-    assert list(journals.read(written, is_last=True)) == RECORDS[:2]
+    assert list(journal_file.read(written, is_last=True)) == RECORDS[:2]
     written.write_bytes(whole[: last + 20])
     with pytest.raises(StorageError, match="is damaged"):
-        list(journals.read(written, is_last=False))
+        list(journal_file.read(written, is_last=False))
 
 
 def test_damage_is_told_with_the_file_and_the_place(written: Path) -> None:
@@ -54,7 +54,7 @@ def test_damage_is_told_with_the_file_and_the_place(written: Path) -> None:
     for at in range(last):
         written.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(StorageError) as told:
-            list(journals.read(written, is_last=True))
+            list(journal_file.read(written, is_last=True))
         assert f"{written} is damaged at byte" in str(told.value)
         assert "run: truncate -s " in str(told.value)
 
@@ -64,7 +64,7 @@ def test_what_came_to_nothing_is_not_read(written: Path) -> None:
     where = journal.append(REQUEST, b"refused")
     journal.append(OWN, b"after")
     journal.void(where)
-    assert list(journals.read(written, is_last=True)) == [*RECORDS, (OWN, b"after")]
+    assert list(journal_file.read(written, is_last=True)) == [*RECORDS, (OWN, b"after")]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
@@ -84,7 +84,7 @@ def test_a_record_that_cannot_be_written_leaves_nothing(
             journal.append(OWN, b"lost")
     assert written.read_bytes() == before
     journal.append(OWN, b"kept")
-    assert list(journals.read(written, is_last=True)) == [*RECORDS, (OWN, b"kept")]
+    assert list(journal_file.read(written, is_last=True)) == [*RECORDS, (OWN, b"kept")]
 
 
 def test_those_who_wait_for_the_disk_wait_together(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_changes_that_another_version_cannot_make_again_are_told_and_stay(
     again.state._snap()
     again.leave()
     (there,) = folder.glob("*.unrepeated")
-    assert len(list(journals.read(there, is_last=True))) == 4
+    assert len(list(journal_file.read(there, is_last=True))) == 4
     assert Folder(folder).own == {"things": {"x": "x"}}
 
 
@@ -284,7 +284,7 @@ def test_a_bug_of_moto_is_one(tmp_path: Path) -> None:
     with pytest.raises(AwsError, match="no space left on device"):
         kept.state.perform(REQUEST, environ(), lambda status, headers: None, full_too)
     kept.leave()
-    assert list(journals.read(tmp_path / "state/journal-00000001", is_last=True)) == []
+    assert list(journal_file.read(tmp_path / "state/journal-00000001", is_last=True)) == []
 
 
 def test_what_a_journal_holds_is_refused_with_its_snapshot_gone(tmp_path: Path) -> None:
@@ -353,13 +353,15 @@ def test_a_request_made_again_draws_and_dates_the_same(tmp_path: Path) -> None:
     import time
     import uuid
 
-    from infra.embedded.moto_patches import repeatable
+    from infra.embedded.moto_patches import deterministic
 
-    repeatable.teach(b"folder", 1e9)
+    deterministic.teach(b"folder", 1e9)
     request = Request.read(environ(), b"seed")
-    with repeatable.moment(request.seed, request.now):
+    with deterministic.moment(request.seed, request.now):
         first = uuid.uuid4(), secrets.token_hex(8), time.time()
     elsewhere = uuid.uuid4(), secrets.token_hex(8), time.time()
-    with repeatable.moment(*(lambda again: (again.seed, again.now))(Request.from_bytes(b"".join(request.to_bytes())))):
+    with deterministic.moment(
+        *(lambda again: (again.seed, again.now))(Request.from_bytes(b"".join(request.to_bytes())))
+    ):
         assert (uuid.uuid4(), secrets.token_hex(8), time.time()) == first
     assert all(one != other for one, other in zip(first, elsewhere, strict=True))

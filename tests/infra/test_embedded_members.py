@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.embedded.http.wire import AwsError
-from infra.embedded.sagemaker.members import Honoured, Members, Refused
-from infra.embedded.sagemaker.training_members import TRAINING_JOB, TRAINING_UPDATE
-from infra.embedded.tuning.tuning_members import TUNING_JOB
+from infra.embedded.sagemaker.api.members import Honoured, Members, Refused
+from infra.embedded.sagemaker.training.members import TRAINING_JOB, TRAINING_UPDATE
+from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 
 ALL = [TRAINING_JOB, TRAINING_UPDATE, TUNING_JOB]
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.http.policy import decide
+from infra.embedded.iam.policy import decide
 
 JOB = "arn:aws:sagemaker:us-east-1:123456789012:training-job/ahx-1"
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.embedded.http.wire import AwsError, read_json
-from infra.embedded.sagemaker.listing import seconds
+from infra.embedded.sagemaker.api.listing import seconds
 from infra.embedded.server import EmbeddedAws
 
 Make = Callable[..., dict[str, Any]]

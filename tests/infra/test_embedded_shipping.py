@@ -1,6 +1,6 @@
 """Batches of log events, as PutLogEvents takes them."""
 
-from infra.embedded.sagemaker.shipping import _batches
+from infra.embedded.sagemaker.execution.log_shipping import _batches
 
 HOUR = 3600 * 1000
 

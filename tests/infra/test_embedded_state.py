@@ -481,7 +481,7 @@ def test_files_of_a_dead_server_go_at_the_next_start(tmp_path: Path, monkeypatch
 
 
 def test_a_short_body_is_what_io_says() -> None:
-    from infra.embedded.http.requests import Request
+    from infra.embedded.http.recorded_request import Request
     from infra.embedded.http.wire import AwsError
 
     with pytest.raises(AwsError, match="IncompleteBody"):

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.sagemaker import container_inputs
+from infra.embedded.sagemaker.execution import container_inputs
 from opt_ml.paths import OptMl
 
 Make = Callable[..., dict[str, Any]]

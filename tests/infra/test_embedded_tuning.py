@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from infra.embedded.sagemaker.tuning import run as tuning_run
 from infra.embedded.server import EmbeddedAws
-from infra.embedded.tuning import tuning_run
 
 Make = Callable[..., dict[str, Any]]
 

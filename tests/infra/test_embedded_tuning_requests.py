@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.tuning.tuning_job import OBJECTIVE
+from infra.embedded.sagemaker.tuning.job import OBJECTIVE
 
 Make = Callable[..., dict[str, Any]]
 ONE = {"MaxParallelTrainingJobs": 1, "MaxNumberOfTrainingJobs": 1}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from infra.embedded.http.wire import AwsError
-from infra.embedded.tuning.tuning_run import is_behind
-from infra.embedded.tuning.tuning_search import Tried, search
-from infra.embedded.tuning.tuning_space import Point, Space
+from infra.embedded.sagemaker.tuning.run import is_behind
+from infra.embedded.sagemaker.tuning.search import Tried, search
+from infra.embedded.sagemaker.tuning.space import Point, Space
 
 RANGES = {
     "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}],

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.sagemaker import warm_pools
-from infra.embedded.sagemaker.cluster import Cluster
-from infra.embedded.sagemaker.job import TrainingJob
+from infra.embedded.sagemaker.execution.cluster import Cluster
+from infra.embedded.sagemaker.jobs import warm_pools
+from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.server import EmbeddedAws
 
 Make = Callable[..., dict[str, Any]]

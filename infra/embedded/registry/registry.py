@@ -22,10 +22,10 @@ from urllib.parse import parse_qs
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
-from infra.embedded.http.requests import body_of
+from infra.embedded.http.recorded_request import body_of
 from infra.embedded.http.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
 from infra.embedded.state.journal import IMAGE
-from infra.embedded.state.keeping import Keeping
+from infra.embedded.state.persistence import Keeping
 
 PREFIX = "/v2/"
 

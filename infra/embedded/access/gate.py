@@ -1,0 +1,120 @@
+"""What every request passes first: it must be meant for this server, come from no stranger's page, and be signed.
+
+Browsers let any page send requests to 127.0.0.1; what a page cannot do is to choose Host, Origin and Sec-Fetch-Site
+(https://fetch.spec.whatwg.org/#forbidden-header-name), nor to know the key.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from infra.embedded.access.signatures import HEADERS, KeyOf, Signed, verify
+from infra.embedded.http.wire import AwsError, Call, Environ, StartResponse
+
+_SITES = {"none", "same-origin"}
+_METHODS = "GET, HEAD, POST, PUT, DELETE, PATCH"
+_FORMS = "multipart/form-data"
+_NO_ORIGIN = ("Content-Security-Policy", "sandbox allow-scripts")
+
+
+class Gate:
+    """`names` are the names and addresses at which the server listens, on `port`; pages of `origins` may use it.
+
+    `key_of` finds keys; without it unsigned requests are let in, and any signature.
+    """
+
+    def __init__(self, names: Collection[str], port: int, origins: Collection[str], key_of: KeyOf | None) -> None:
+        self._names, self._port, self._origins, self.key_of = names, port, origins, key_of
+
+    def stranger(self, environ: Environ) -> str:
+        """Why a request is refused whatever it asks for: a sentence, or "" where it is not."""
+        headers = environ[HEADERS]
+        hosts, origins = headers.get_all("Host", []), headers.get_all("Origin", [])
+        host = environ.get("HTTP_HOST", "")
+        if len(hosts) > 1 or not all(self._ours(name) for name in {host, *hosts}):
+            return f"This server is not {_shown(host)}; call it by the address that it printed."
+        if any(origin not in self._origins and origin != f"http://{host}" for origin in origins):
+            return f"Pages of {_shown(origins[0])} may not use this server; `ahx aws --allow-origin` allows an origin."
+        if not origins and any(site not in _SITES for site in headers.get_all("Sec-Fetch-Site", [])):
+            return "Pages of other sites may not use this server; open its address by itself."
+        return ""
+
+    def admit(self, environ: Environ, body_hash: Callable[[], str]) -> Signed | None:
+        """Raises AwsError unless the request is signed with a known key."""
+        if self.key_of is None:
+            self._admit_unsigned(environ)
+            return None
+        if is_form(environ):
+            return None
+        return verify(environ, self.key_of, body_hash)
+
+    def _admit_unsigned(self, environ: Environ) -> None:
+        """Browsers tell where a GET comes from only to loopback, and old ones not at all; no page can name a key."""
+        name = environ["HTTP_HOST"].partition(":")[0].lower()
+        local = name == "127.0.0.1" or name.rpartition(".")[2] == "localhost"
+        changes = environ["REQUEST_METHOD"] != "POST" and "Action=" in environ.get("QUERY_STRING", "")
+        if (changes or not local) and "Authorization" not in environ[HEADERS]:
+            raise AwsError("AccessDenied", "Access Denied", 403)
+
+    def answering(self, environ: Environ, start: StartResponse) -> StartResponse:
+        """`start`, with the headers that let pages of an allowed origin read the answer, and nobody else's."""
+        origin = environ[HEADERS].get("Origin")
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+            if not environ.get("PATH_INFO", "").startswith("/moto-api/"):
+                kept.append(_NO_ORIGIN)  # an object may be a page
+            if origin in self._origins:
+                kept += [
+                    ("Access-Control-Allow-Origin", origin),
+                    ("Access-Control-Expose-Headers", "*"),
+                    ("Vary", "Origin"),
+                ]
+                if environ["REQUEST_METHOD"] == "OPTIONS":
+                    asked = environ[HEADERS].get("Access-Control-Request-Headers", "")
+                    kept += [("Access-Control-Allow-Methods", _METHODS), ("Access-Control-Allow-Headers", asked)]
+            return start(status, kept, *more)
+
+        return begin
+
+    def is_preflight(self, environ: Environ) -> bool:
+        """Whether a page of an allowed origin asks if it may send a request."""
+        headers = environ[HEADERS]
+        asks: bool = environ["REQUEST_METHOD"] == "OPTIONS" and "Access-Control-Request-Method" in headers
+        return asks and headers.get("Origin") in self._origins
+
+    def _ours(self, host: str) -> bool:
+        name, _, port = host.lower().partition(":")
+        return (port or "80") == str(self._port) and (name in self._names or name.endswith(".localhost"))
+
+
+def is_form(environ: Environ) -> bool:
+    """Whether a request is an upload by a form, whose signature stands in its body, and says all that is to be done."""
+    named = environ.get("QUERY_STRING") or any(name in environ[HEADERS] for name in ("Authorization", "X-Amz-Target"))
+    is_form = str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
+    return bool(environ["REQUEST_METHOD"] == "POST" and is_form and not named)
+
+
+def in_words_of(call: Call, error: AwsError) -> AwsError:
+    """A refusal of a signature as the service of `call` words it; `error` is as S3 does."""
+    if call.service == "s3":
+        return error
+    is_query = call.protocol == "query"
+    code, message = error.code, error.message
+    if code == "AccessDenied" and message == "Access Denied":
+        code = "MissingAuthenticationToken" if is_query else "MissingAuthenticationTokenException"
+        message = "Missing Authentication Token"
+    elif code in ("InvalidAccessKeyId", "InvalidToken"):
+        code = "InvalidClientTokenId" if is_query else "UnrecognizedClientException"
+        message = "The security token included in the request is invalid."
+    elif code == "ExpiredToken":
+        code = "ExpiredToken" if is_query else "ExpiredTokenException"
+        message = "The security token included in the request is expired"
+    elif code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed"):
+        code = "SignatureDoesNotMatch" if is_query else "InvalidSignatureException"
+    elif code.startswith("Authorization"):
+        code = "IncompleteSignature" if is_query else "IncompleteSignatureException"
+    return AwsError(code, message, error.status if is_query else 400)
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:100])[1:-1] or "nameless"

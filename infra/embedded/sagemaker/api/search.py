@@ -1,0 +1,109 @@
+"""Search: training jobs and tuning jobs by any property, as API_Search and API_Filter describe it."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from infra.embedded.http.wire import AwsError
+from infra.embedded.sagemaker.api.listing import page
+
+_MAX_DEPTH = 10
+_ORDERED: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThan": lambda a, b: a > b,
+    "GreaterThanOrEqualTo": lambda a, b: a >= b,
+    "LessThan": lambda a, b: a < b,
+    "LessThanOrEqualTo": lambda a, b: a <= b,
+}
+
+
+def search(records: list[dict[str, Any]], request: dict[str, Any], name: str) -> dict[str, Any]:
+    """The records of one resource that match, newest change first; `name` is the property that names a record."""
+    resource, expression = request["Resource"], request.get("SearchExpression")
+    found = [record for record in records if expression is None or _matches(record, expression, 0)]
+    by = request.get("SortBy", "LastModifiedTime")
+    descending = request.get("SortOrder", "Descending") == "Descending"
+    rows, more = page(found, lambda one: _sortable(one, by), lambda one: one[name], request, descending)
+    total = {"TotalHits": {"Value": len(found), "Relation": "EqualTo"}}
+    return {"Results": [{resource: record} for record in rows]} | total | more
+
+
+def _matches(record: dict[str, Any], expression: dict[str, Any], depth: int) -> bool:
+    if depth > _MAX_DEPTH:
+        raise AwsError("ValidationException", "The search expression is nested too deeply.")
+    tests: list[bool] = []
+    for one in expression.get("Filters", []):
+        tests.append(_passes(list(_values(record, one["Name"])), one))
+    for nested in expression.get("NestedFilters", []):
+        prefix = nested["NestedPropertyName"]
+        items = [item for value in _values(record, prefix) for item in (value if isinstance(value, list) else [value])]
+        inner = [one | {"Name": one["Name"].removeprefix(f"{prefix}.")} for one in nested["Filters"]]
+        tests.append(any(all(_passes(list(_values(item, one["Name"])), one) for one in inner) for item in items))
+    tests += [_matches(record, inner, depth + 1) for inner in expression.get("SubExpressions", [])]
+    if not tests:
+        raise AwsError(
+            "ValidationException", "SearchExpression needs at least one filter, nested filter or subexpression."
+        )
+    return any(tests) if expression.get("Operator") == "Or" else all(tests)
+
+
+def _values(record: Any, path: str) -> Iterator[Any]:
+    """What a dotted property name leads to; names may hold dots themselves, as keys of hyperparameters and tags do."""
+    if isinstance(record, list):
+        for item in record:
+            yield from _values(item, path)
+    elif isinstance(record, dict):
+        if path in record:
+            yield record[path]
+            return
+        first, _, rest = path.partition(".")
+        if first == "Tags" and rest:
+            yield from (tag["Value"] for tag in record.get("Tags", []) if tag["Key"] == rest)
+        elif first == "Metrics" and rest:
+            metrics = record.get("FinalMetricDataList", [])
+            yield from (metric["Value"] for metric in metrics if metric["MetricName"] == rest)
+        elif first in record and rest:
+            yield from _values(record[first], rest)
+
+
+def _passes(values: list[Any], one: dict[str, Any]) -> bool:
+    operator, wanted = str(one.get("Operator", "Equals")), str(one.get("Value", ""))
+    if operator in ("Exists", "NotExists"):
+        return bool(values) == (operator == "Exists")
+    if operator == "NotEquals":
+        return not any(_same(value, wanted) for value in values)
+    if operator == "In":
+        return any(str(value) in wanted.split(",") for value in values)
+    if operator == "Contains":
+        return any(wanted in str(value) for value in values)
+    if operator in _ORDERED:
+        pairs = [(_number(value), _number(wanted)) for value in values]
+        compare = _ORDERED[operator]
+        return any(a is not None and b is not None and compare(a, b) for a, b in pairs)
+    return any(_same(value, wanted) for value in values)
+
+
+def _same(value: Any, wanted: str) -> bool:
+    if isinstance(value, bool):
+        return str(value).lower() == wanted.lower()
+    if isinstance(value, (int, float)):
+        return bool(value == _number(wanted))
+    return str(value) == wanted
+
+
+def _number(value: Any) -> float | None:
+    """A number, or a time in seconds."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        try:
+            return datetime.fromisoformat(str(value)).timestamp()
+        except ValueError:
+            return None
+
+
+def _sortable(record: dict[str, Any], by: str) -> list[Any]:
+    """Numbers in their order before texts in theirs; what lacks the property comes first."""
+    value = next(_values(record, by), None)
+    if isinstance(value, (int, float)):
+        return [1, float(value), ""]
+    return [0, 0.0, ""] if value is None else [2, 0.0, str(value)]

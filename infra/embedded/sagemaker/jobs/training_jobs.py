@@ -1,0 +1,86 @@
+"""All training jobs, by region and name, under one lock, with the quotas that a new one must fit in."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.sagemaker.jobs import warm_pools
+from infra.embedded.sagemaker.jobs.quotas import Quotas
+from infra.embedded.sagemaker.jobs.training_job import TERMINAL, TrainingJob
+from infra.embedded.state.ledger import Ledger
+
+
+class TrainingJobs:
+    """The jobs that there are. `changed` is notified at every change of any of them, and keeps it."""
+
+    def __init__(self, quotas: Quotas, changed: Ledger) -> None:
+        self.quotas, self.changed = quotas, changed
+        self._held: dict[tuple[str, str], TrainingJob] = {}
+
+    def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
+        """A new job, Starting. Raises AwsError when its name is taken, the quota used up, or it cannot be kept."""
+        name = request["TrainingJobName"]
+        arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name.lower()}"
+        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+        job = TrainingJob(request, region, arn, created=time.time(), tags=tags, **more)
+        with self.changed:
+            if held := self._held.get((region, name.lower())):
+                raise AwsError(
+                    "ResourceInUse",
+                    "Training job names must be unique within an AWS account and region, and a training job with this "
+                    f"name already exists ({held.arn})",
+                )
+            jobs = self._held.values()  # most are over, and hold nothing
+            beside = [one for one in jobs if (one.pool or one.status not in TERMINAL) and one.region == region]
+            warm_pools.settle(beside)
+            pool = warm_pools.matching(job, beside)
+            busy = [other for other in beside if (not other.is_over or other.has_pool) and other is not pool]
+            self.quotas.check(job, busy)
+            if pool:
+                pool.pool |= {"Status": "Reused", "ReusedByJob": job.name}
+            job.enter("Starting", "InProgress")
+            self.changed.record(job)
+            job.join(self.changed)
+            self._held[region, name.lower()] = job
+            warm_pools.settle([job])
+            self.changed.notify_all()
+        return job
+
+    def find(self, region: str, name: str) -> TrainingJob:
+        """The job of this name. Raises AwsError when there is none."""
+        with self.changed:
+            if job := self._held.get((region, name.lower())):
+                warm_pools.settle([job])
+                return job
+        raise AwsError("ValidationException", "Requested resource not found.")
+
+    def with_arn(self, arn: str) -> TrainingJob | None:
+        """The job of this ARN."""
+        with self.changed:
+            return next((job for job in self._held.values() if job.arn == arn.lower()), None)
+
+    def remove(self, job: TrainingJob) -> None:
+        """Forget a job; its name is free again. Raises AwsError where that cannot be kept."""
+        with self.changed:
+            self.changed.record(job, gone=True)
+            del self._held[job.region, job.name.lower()]
+            self.changed.notify_all()
+
+    def all(self, region: str | None = None) -> list[TrainingJob]:
+        """The jobs of a region, or of all."""
+        with self.changed:
+            found = [job for job in self._held.values() if region in (None, job.region)]
+            warm_pools.settle(found)
+            return found
+
+    def restore(self, jobs: Iterable[TrainingJob]) -> None:
+        """Take over jobs of an earlier run. Those that were not over have been cut off: an internal error."""
+        jobs = list(jobs)
+        with self.changed:
+            warm_pools.terminate(jobs)
+            for job in jobs:
+                job.join(self.changed)
+                if not job.is_over:
+                    job.internal_error()
+                self._held[job.region, job.name.lower()] = job

@@ -1,0 +1,303 @@
+"""What survives a restart. Nothing is answered before it is kept, and nothing is changed that cannot be kept.
+
+    DIR/snapshot-N     everything, at one instant (snapshot.py)
+    DIR/journal-N      what came after it (journal.py), and DIR/journal-N+1 while the next snapshot is being written
+    DIR/objects/NAME   the contents of S3's objects in the snapshot; the journal holds what came after it itself
+    DIR/registry       layers of images
+
+A request that may change moto's state is written down before it is made, one after the other, with the time and the
+seed from which its identifiers come (deterministic.py); at a start, those after the snapshot are made again. Our own
+state is small, and written down as it has become. A server that is killed at any moment leaves all it has answered.
+"""
+
+import errno
+import hmac
+import json
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Container, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ahx.errors import StorageError
+from infra.embedded.http.recorded_request import Request
+from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
+from infra.embedded.moto_patches import deterministic
+from infra.embedded.state import journal as journal_file
+from infra.embedded.state import snapshot
+from infra.embedded.state.folder import take
+from infra.embedded.state.journal import Journal
+from infra.embedded.state.persistence import Wsgi
+
+_LEAST_WORK_SECONDS = 5.0  # a snapshot is due when making the journal's requests again takes that long,
+_LEAST_BYTES = 64 << 20  # or when the journal has that length;
+_COST = 10  # but not before the work was so many times that of the last snapshot
+_BUGS = (OSError, LookupError, ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError)
+_PAUSE_SECONDS, _RETRY_SECONDS = 0.5, 30.0
+_SEED_BYTES = 16
+_NUMBERED = re.compile(r"(snapshot|journal)-(\d+)")
+_UNREPEATED = ".unrepeated"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # of moto's own files
+
+
+class State:
+    """A folder that belongs to one server.
+
+    With `durable`, an answer waits for the disk; requests that come at the same time wait together.
+    """
+
+    def __init__(self, folder: str, durable: bool) -> None:
+        self.folder, self._durable = Path(folder), durable
+        self._objects = self.folder / "objects"
+        self._asking = threading.Lock()  # one request at a time, as they are made again
+        self._snapping = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._tend, daemon=True)
+        self._number, self._unrepeated = 0, -1
+        self._work, self._cost, self._rested = 0.0, 0.0, 0.0
+
+    def load(
+        self,
+        apps: dict[bytes, Wsgi],
+        own: Callable[[], dict[str, Any]],
+        changing: AbstractContextManager[Any],
+    ) -> dict[str, Any]:
+        """Take the folder, put everything back, and return our own state: dictionaries by section.
+
+        From now on `own` gives our own state, which changes under the lock `changing`. `apps` answer requests by
+        their kind. Raises StorageError.
+        """
+        self._own, self._changing = own, changing
+        self._lock = take(self.folder)
+        try:
+            return self._restored(apps)
+        except StorageError:
+            os.close(self._lock)
+            raise
+
+    def _restored(self, apps: dict[bytes, Wsgi]) -> dict[str, Any]:
+        self._key = snapshot.key_of_user()
+        found = self._numbers("snapshot")
+        if not found:
+            self._begin()
+            return {}
+        self._number = found[-1]
+        place = self._path("snapshot", self._number)
+        head, moto = snapshot.load(place, self._key)
+        self._seed, self._born = bytes.fromhex(head["seed"]), head["born"]
+        deterministic.teach(self._seed, self._born)
+        snapshot.restore(place, moto)
+        held: dict[str, Any] = head["own"]
+        numbers = [number for number in self._numbers("journal") if number >= self._number]
+        if numbers != list(range(self._number, self._number + len(numbers))) or not numbers:
+            raise StorageError(f"a journal that belongs to {place} is missing; put it back, or choose another folder")
+        made = lost = 0
+        for number in numbers:
+            for kind, payload in journal_file.read(self._path("journal", number), number == numbers[-1]):
+                made += 1
+                if kind == journal_file.OWN:
+                    _merge(held, json.loads(payload))
+                else:
+                    lost += not self._again(apps[kind], Request.from_bytes(payload))
+        if lost:
+            self._unrepeated = numbers[-1]
+            print(
+                f"# {lost:,} of {made:,} changes in {self.folder} could not be made again: they were kept by another "
+                f"version; the journals stay as {self._path('journal', numbers[-1])}{_UNREPEATED}",
+                file=sys.stderr,
+            )
+        self._journal = Journal(self._path("journal", numbers[-1]))
+        return held
+
+    def start(self) -> None:
+        """Everything is back: go on from here."""
+        self._snap()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of the folder; what could not be brought into a snapshot is in the journal."""
+        self._stopped.set()
+        self._thread.join()
+        self._snap()
+        os.close(self._lock)
+
+    def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
+        request = Request.read(environ, os.urandom(_SEED_BYTES))
+        with self._asking:
+            journal, begun = self._journal, time.monotonic()
+            with self._worded():
+                where = journal.append(kind, *request.to_bytes())
+            done = False
+            try:
+                with deterministic.moment(request.seed, request.now) as moment, self._worded(_FULL):
+                    moment.aside = self._aside
+                    answer = request.made(app)
+                done = answer.is_success
+            finally:
+                if not done:
+                    with self._worded():
+                        journal.void(where)
+                self._work += time.monotonic() - begun
+        if done:
+            with self._worded():
+                self._settle(journal) if not moment.undetermined else self._replace_for(journal, where)
+        return answer.send(start)
+
+    def keep(self, change: dict[str, Any]) -> None:
+        with self._worded():
+            self._journal.append(journal_file.OWN, json.dumps(change).encode())
+
+    def settle(self) -> None:
+        with self._worded():
+            self._settle(self._journal)
+
+    def keep_file(self, path: Path) -> None:
+        if self._durable:
+            snapshot.sync(path)
+
+    def _settle(self, journal: Journal) -> None:
+        if self._durable:
+            journal.sync()
+
+    @contextmanager
+    def _worded(self, only: Container[int | None] | None = None) -> Iterator[None]:
+        """Errors of the disk as AWS's, with the sentence that mends them: all, or those with these numbers `only`."""
+        try:
+            yield
+        except (OSError, snapshot.Impossible) as error:
+            if only is not None and getattr(error, "errno", None) not in only:
+                raise
+            mend = "free some space and try again" if not self._journal.is_broken else "restart the server"
+            how = f"({_reason(error)}); {mend}" if isinstance(error, OSError) else f"({error})"
+            message = f"We encountered an internal error: the change cannot be kept in {self.folder} {how}."
+            raise AwsError("InternalFailure", message, 500) from error
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        self._asking.release()
+        try:
+            yield
+        finally:
+            self._asking.acquire()
+
+    def _again(self, app: Wsgi, request: Request) -> bool:
+        with deterministic.moment(request.seed, request.now) as moment:
+            moment.repeated = True
+            try:
+                return request.made(app).is_success
+            except _BUGS:  # of another version of moto
+                traceback.print_exc()
+                return False
+
+    # Snapshots.
+
+    def _tend(self) -> None:
+        while not self._stopped.wait(_PAUSE_SECONDS):
+            worth = self._work > _LEAST_WORK_SECONDS or self._journal.size > _LEAST_BYTES
+            if worth and self._work > _COST * self._cost and time.monotonic() >= self._rested:
+                self._snap()
+
+    def _snap(self) -> None:
+        """Replace snapshot and journal by a new snapshot, unless the journal is empty. What fails changes nothing."""
+        if self._journal.is_empty and self._numbers("journal") == [self._number]:
+            return
+        try:
+            self._replace()
+        except (OSError, snapshot.Impossible) as error:
+            self._rested = time.monotonic() + _RETRY_SECONDS
+            why = _reason(error) if isinstance(error, OSError) else error
+            print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
+
+    def _replace_for(self, journal: Journal, where: int) -> None:
+        """For a request that would come out differently if it was made again."""
+        try:
+            self._replace()
+        except (OSError, snapshot.Impossible):
+            journal.void(where)
+            raise
+
+    def _replace(self) -> None:
+        """Take a snapshot and begin the next journal, while nothing changes; then write the one and remove the old."""
+        with self._snapping:
+            number = max(self._numbers("journal"), default=self._number) + 1
+            with self._asking, self._changing:
+                begun = time.monotonic()
+                taken = self._taken(number)
+                self._work = 0.0
+            taken.write(self._path("snapshot", number))
+            self._number = number
+            self._tidy(taken.used)
+            self._cost = time.monotonic() - begun
+
+    def _taken(self, number: int) -> snapshot.Snapshot:
+        head = {"seed": self._seed.hex(), "born": self._born, "own": self._own()}
+        taken = snapshot.Snapshot(head, self._key, self._objects)
+        try:
+            if self._number:
+                self._settle(self._journal)
+            self._journal = Journal(self._path("journal", number))
+            snapshot.sync(self.folder)
+        except OSError:
+            taken.forget()
+            raise
+        return taken
+
+    def _tidy(self, used: set[str]) -> None:
+        """Remove what the snapshot has replaced."""
+        for what in ("snapshot", "journal"):
+            for number in self._numbers(what):
+                path = self._path(what, number)
+                if number < self._number and what == "journal" and number <= self._unrepeated:
+                    path.rename(f"{path}{_UNREPEATED}")
+                elif number < self._number:
+                    path.unlink()
+        for draft in self.folder.glob("*.draft"):
+            draft.unlink()
+        for contents in self._objects.iterdir():
+            if contents.name not in used:
+                contents.unlink()
+
+    # The folder.
+
+    def seed(self) -> bytes:
+        """A secret of this user's for this folder. Raises StorageError."""
+        return hmac.digest(snapshot.key_of_user(), os.fsencode(self.folder.resolve()), "sha256")
+
+    def _begin(self) -> None:
+        """An empty folder, or one whose first server has not come so far."""
+        for number in self._numbers("journal"):
+            place = self._path("journal", number)
+            if any(True for _ in journal_file.read(place, is_last=True)):
+                raise StorageError(f"the snapshot that belongs to {place} is missing; put it back")
+            place.unlink()
+        self._seed, self._born = os.urandom(_SEED_BYTES), time.time()
+        deterministic.teach(self._seed, self._born)
+        try:
+            self._replace()
+        except OSError as error:
+            raise StorageError(
+                f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"
+            ) from error
+
+    def _path(self, what: str, number: int) -> Path:
+        return self.folder / f"{what}-{number:08}"
+
+    def _numbers(self, what: str) -> list[int]:
+        found = map(_NUMBERED.fullmatch, os.listdir(self.folder))
+        return sorted(int(match[2]) for match in found if match and match[1] == what)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _merge(held: dict[str, Any], change: dict[str, Any]) -> None:
+    for section, values in change.items():
+        there = held.setdefault(section, {})
+        for name, value in values.items():
+            there.pop(name, None) if value is None else there.__setitem__(name, value)
