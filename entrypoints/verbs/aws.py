@@ -176,7 +176,7 @@ def _until_stopped(aws: "EmbeddedAws", asked: list[int]) -> int:
         stopped = helper.submit(aws.stop)
         while not stopped.done():
             if len(asked) > 1:
-                aws.hurry()
+                aws.kill_jobs()
             time.sleep(_POLL_SECONDS)
         stopped.result()
     return 0

@@ -1,4 +1,4 @@
-"""One request to the embedded AWS: the gate, control, faults, our own operations; and everything else is moto's."""
+"""The WSGI application: the gate, then the control API, faults, our own operations, or else moto."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,34 +19,32 @@ from infra.embedded.http.wire import (
     StartResponse,
     answer_error,
     answer_json,
+    answer_query,
     answer_text,
-    answer_xml,
     read_call,
     read_form,
     read_json,
     reads,
+    with_operation,
 )
-from infra.embedded.iam.simulation import NAMESPACE
 from infra.embedded.moto_patches.deterministic import outside
 from infra.embedded.registry import registry
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.state.journal import IMAGE, REQUEST
-from infra.embedded.state.persistence import Keeping, Wsgi
+from infra.embedded.state.persistence import Persistence, Wsgi
 
-# The XML namespaces of services whose requests are forms.
-_QUERY = {"iam": NAMESPACE, "sts": "https://sts.amazonaws.com/doc/2011-06-15/"}
-
-_SEEN = "Signature=" + "0" * 64
+_PLACEHOLDER = "Signature=" + "0" * 64
 _CALL = "ahx.call"
+_QUERY_SERVICES = ("iam", "sts")
 
 Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
 
 
 class Application:
-    """The WSGI application. `gate` says who may come in; large bodies are kept in `folder` meanwhile.
+    """Every request to the embedded AWS. Large bodies are kept in `folder` while they are answered.
 
-    `operations` maps (signing name of the service, operation) to what answers it from its JSON, or IAM's form; None
-    from one of them leaves the request to moto. `keeping` is told of all changes before they are answered.
+    `operations` maps (signing name of the service, operation) to a function of the request's JSON, or of the parameters
+    in a query protocol; where it returns None, moto answers. `persistence` saves every change before it is answered.
     """
 
     def __init__(
@@ -58,22 +56,22 @@ class Application:
         images: registry.Registry,
         faults: Faults,
         clients: OwnClients,
-        keeping: Keeping,
+        persistence: Persistence,
     ) -> None:
         self._gate, self._folder = gate, folder
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
-        self._registry, self._keeping = images, keeping
-        self._moto = _without_gaps(DomainDispatcherApplication(outside()(_backend)))
-        self.kept = {REQUEST: self._moto, IMAGE: images.answer}  # what answers a request that is made again
+        self._registry, self._persistence = images, persistence
+        self._moto = _answering_gaps(DomainDispatcherApplication(outside()(_backend)))
+        self.replaying: dict[bytes, Wsgi] = {REQUEST: self._moto, IMAGE: images.answer}  # by kind of journal record
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
-        if why := self._gate.stranger(environ):
+        if why := self._gate.cross_origin(environ):
             return answer_text(start, 403, why)
-        start = self._gate.answering(environ, start)
+        start = self._gate.with_cors(environ, start)
         if self._gate.is_preflight(environ):
             start("204 No Content", [])
             return []
-        if registry.is_meant(environ):  # it has a login of its own
+        if registry.is_meant(environ):  # it has its own login
             return self._registry(environ, start)
         payload = Payload(environ, self._folder)
         try:
@@ -89,50 +87,49 @@ class Application:
             self._admit(environ, call, payload)
             if path.startswith(control.PREFIX):
                 return self._control(environ, start)
-            if not self._clients.made(environ):
-                self._faults.apply(call)
+            if self._faults.rules and not self._clients.made(environ):
+                self._faults.apply(with_operation(call, environ))
             operation = self._operations.get((call.service, call.operation))
-            if operation and call.service in _QUERY:
-                answer = operation(read_form(environ), call.region)
-                return answer_xml(start, call.operation, answer or {}, _QUERY[call.service])
+            if operation and call.service in _QUERY_SERVICES:
+                return answer_query(start, call, operation(read_form(environ), call.region) or {})
             if operation and (answer := operation(read_json(environ), call.region)) is not None:
                 if not reads(call, environ):
-                    self._keeping.settle()
+                    self._persistence.sync()
                 return answer_json(start, answer)
             if (environ["REQUEST_METHOD"], path.rstrip("/")) == ("POST", "/moto-api/reset"):
                 self._control.reset()
             if reads(call, environ):
-                answered: Body = self._moto(environ, start)
-                return answered
-            return self._keeping.perform(REQUEST, environ, start, self._moto)
+                return self._moto(environ, start)
+            return self._persistence.perform(REQUEST, environ, start, self._moto)
         except AwsError as error:
             if path.startswith(control.PREFIX):
                 return control.refuse(start, error)
             return answer_error(start, environ, call, error)
 
     def _admit(self, environ: Environ, call: Call, payload: Payload) -> None:
-        """Raises AwsError unless the request is signed, and its body is what it says."""
+        """Raises AwsError unless the request is signed and its body matches its headers."""
         try:
             signed = self._gate.admit(environ, payload.sha256)
             form_key = self._gate.key_of if is_form(environ) else None
-            payload.check(signed, from_anybody=form_key is not None)
+            payload.check(signed, unauthenticated=form_key is not None)
             credential = signed.credential if signed else ""
             if form_key:
                 credential = check_form(environ, environ["PATH_INFO"].strip("/"), form_key)
-            if credential:  # moto takes the service from here, or else from what nobody has signed
-                environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, {_SEEN}"
+            if credential:  # where moto reads the service; otherwise it goes by unsigned parts of the request
+                scope = f"Credential={credential}, SignedHeaders=host, {_PLACEHOLDER}"
+                environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 {scope}"
         except AwsError as error:
             raise in_words_of(call, error) from None
 
 
-def _without_gaps(moto: Wsgi) -> Wsgi:
-    """moto, where what it lacks is an error in the service's own protocol, and not a page of HTML."""
+def _answering_gaps(moto: Wsgi) -> Wsgi:
+    """moto, with an error in the service's protocol, instead of an HTML page, for what it does not implement."""
 
     def answer(environ: Environ, start: StartResponse) -> Body:
         try:
             return moto(environ, start)
         except NotImplementedError:
-            call: Call = environ.get(_CALL) or read_call(environ)
+            call: Call = with_operation(environ.get(_CALL) or read_call(environ), environ)
             what = f"The embedded AWS has no {call.service} {call.operation or 'operation of this kind'}."
             return answer_error(start, environ, call, AwsError("NotImplemented", what, 501))
 
@@ -140,8 +137,8 @@ def _without_gaps(moto: Wsgi) -> Wsgi:
 
 
 def _backend(service: str | None) -> Any:
-    """moto's application of one service, out of which what moto lacks comes as an exception."""
-    if service is None:  # moto knows no such service; `_without_gaps` says so to the client
+    """moto's application of one service, which raises NotImplementedError for what it does not implement."""
+    if service is None:
         raise NotImplementedError
     made = create_backend_app(service)
     made.config["PROPAGATE_EXCEPTIONS"] = True

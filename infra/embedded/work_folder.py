@@ -13,7 +13,7 @@ from opt_ml.paths import BASE_VARIABLE
 _PREFIX, _LOCK = "ahx-aws-", ".server"
 
 
-class Scratch:
+class WorkFolder:
     """A new folder, which is its owner's as long as the process lives."""
 
     def __init__(self) -> None:

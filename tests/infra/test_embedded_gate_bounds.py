@@ -118,7 +118,7 @@ def test_an_open_server_wants_a_header_where_browsers_do_not_tell_the_site(
         headers["Authorization"] = authorization
     gate = Gate({"127.0.0.1", "172.17.0.1"}, 80, (), None)
     environ = {"HTTP_HOST": host, HEADERS: headers, "REQUEST_METHOD": "GET"}
-    assert gate.stranger(environ) == ""
+    assert gate.cross_origin(environ) == ""
     if admitted:
         assert gate.admit(environ, json.dumps) is None  # type: ignore[arg-type]
     else:

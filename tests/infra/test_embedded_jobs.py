@@ -160,14 +160,14 @@ def test_a_program_that_ignores_sigterm_is_killed(
     program = (
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\ntime.sleep(60)"
     )
-    object.__setattr__(aws.training._settings, "grace_seconds", 0.2)
+    object.__setattr__(aws.sagemaker.training._host, "grace_seconds", 0.2)
     try:
         name = create(job_request(program))
         when(name, has_printed(name, "ready"))
         boto3.client("sagemaker").stop_training_job(TrainingJobName=name)
         assert when(name)["TrainingJobStatus"] == "Stopped"
     finally:
-        object.__setattr__(aws.training._settings, "grace_seconds", 10)
+        object.__setattr__(aws.sagemaker.training._host, "grace_seconds", 10)
 
 
 def test_a_job_over_its_time_is_stopped_and_keeps_its_model(job_request: Make, when: When, bucket: str) -> None:
@@ -207,7 +207,7 @@ def test_an_interrupted_spot_job_goes_on_from_its_checkpoints(
 ) -> None:
     name = create(job_request(COUNTING, **spot(bucket)))
     when(name, has_printed(name, "from 0"))
-    aws.training.interrupt("us-east-1", name, 1.2)
+    aws.sagemaker.training.interrupt("us-east-1", name, 1.2)
     job = when(name)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     assert statuses(job) == ["Starting", "Training", "Interrupted", "Starting", "Training", "Uploading", "Completed"]
@@ -224,7 +224,7 @@ def test_a_spot_job_whose_capacity_stays_away_gives_up(
     request["StoppingCondition"]["MaxRuntimeInSeconds"] = 2
     name = create(request)
     when(name, has_printed(name, "from 0"))
-    aws.training.interrupt("us-east-1", name, 100)
+    aws.sagemaker.training.interrupt("us-east-1", name, 100)
     job = when(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
     assert statuses(job) == ["Starting", "Training", "Interrupted", "MaxWaitTimeExceeded"]

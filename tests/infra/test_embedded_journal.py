@@ -20,7 +20,7 @@ from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
 from infra.embedded.state import journal as journal_file
 from infra.embedded.state.journal import OWN, REQUEST, Journal
 from infra.embedded.state.pickles import StatePickler, StateUnpickler
-from infra.embedded.state.store import State, snapshot
+from infra.embedded.state.store import Store, snapshot
 
 RECORDS = [(REQUEST, b"first" * 9), (OWN, b""), (REQUEST, bytes(range(256)))]
 
@@ -135,11 +135,11 @@ class Folder:
     """Kept state with our own part only, in this process, which can be killed at a step of its work."""
 
     def __init__(self, folder: Path, durable: bool = False, answers: Callable[..., Body] | None = None) -> None:
-        self.state, self.own = State(str(folder), durable), {}
+        self.state, self.own = Store(str(folder), durable), {}
         self.own = self.state.load({REQUEST: answers or app}, lambda: self.own, RLock())
 
     def keep(self, name: str) -> None:
-        self.state.keep({"things": {name: name}})
+        self.state.save({"things": {name: name}})
         self.own.setdefault("things", {})[name] = name
 
     def leave(self) -> None:
@@ -175,7 +175,7 @@ def test_a_server_may_be_killed_at_each_step_of_a_new_snapshot(tmp_path: Path, s
             kept.keep("before")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(os, step, failing_at(step, number, lambda: os._exit(9)))
-                kept.state._replace()
+                kept.state._take_snapshot()
             kept.keep("after")
             os._exit(0)
         died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -199,13 +199,13 @@ def test_a_snapshot_that_fails_at_any_step_loses_nothing(
         kept.keep(f"before {number}")
         with monkeypatch.context() as patch:
             patch.setattr(os, step, failing_at(step, number, full))
-            kept.state._snap()
+            kept.state._try_snapshot()
         kept.keep(f"after {number}")
     assert "no snapshot can be made (no space left on device)" in capsys.readouterr().err
     kept.leave()
     again = Folder(tmp_path / "state")
     assert len(again.own["things"]) == 20
-    again.state._snap()
+    again.state._try_snapshot()
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "state").iterdir()) == [
         "journal",
         "lock",
@@ -222,7 +222,7 @@ def test_with_durable_an_answer_waits_for_the_disk(tmp_path: Path, monkeypatch: 
     kept.state.perform(REQUEST, environ(), lambda status, headers: None, app)
     assert len(synced) == 1
     kept.keep("x")
-    kept.state.settle()
+    kept.state.sync()
     assert len(synced) == 2
     kept.leave()
 
@@ -263,7 +263,7 @@ def test_changes_that_another_version_cannot_make_again_are_told_and_stay(
     again = Folder(folder, answers=other)
     assert capsys.readouterr().err.startswith(f"# 2 of 3 changes in {folder} could not be made again")
     again.keep("x")
-    again.state._snap()
+    again.state._try_snapshot()
     again.leave()
     (there,) = folder.glob("*.unrepeated")
     assert len(list(journal_file.read(there, is_last=True))) == 4
@@ -355,7 +355,7 @@ def test_a_request_made_again_draws_and_dates_the_same(tmp_path: Path) -> None:
 
     from infra.embedded.moto_patches import deterministic
 
-    deterministic.teach(b"folder", 1e9)
+    deterministic.install(b"folder", 1e9)
     request = Request.read(environ(), b"seed")
     with deterministic.moment(request.seed, request.now):
         first = uuid.uuid4(), secrets.token_hex(8), time.time()

@@ -210,10 +210,10 @@ def test_training_jobs_run_on_the_first_instances_that_are_free(tuning_request: 
         "AllocationStrategy": "Prioritized",
         "InstanceConfigs": [scarce | {"InstanceCount": 50}, scarce, scarce | {"InstanceType": "ml.m5.xlarge"}],
     }
-    aws.training.jobs.quotas.set("ml.c5.9xlarge", 1)
+    aws.sagemaker.training.jobs.quotas.set("ml.c5.9xlarge", 1)
     job = tuned(request)
     assert job["TrainingJobStatusCounters"]["Completed"] == 4
-    jobs = aws.training.jobs.all()
+    jobs = aws.sagemaker.training.jobs.all()
     children = [one for one in jobs if one.tuning_arn == job["HyperParameterTuningJobArn"]]
     types = {one.request["ResourceConfig"]["InstanceType"] for one in children}
     assert types == {"ml.c5.9xlarge", "ml.m5.xlarge"}
@@ -247,7 +247,7 @@ def test_a_tuning_job_that_waits_for_a_quota_can_be_stopped_and_deleted(
     request, client = tuning_request(""), boto3.client("sagemaker")
     kind = {"InstanceType": "ml.c5.18xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1}
     request["TrainingJobDefinition"]["ResourceConfig"] = kind
-    aws.training.jobs.quotas.set("ml.c5.18xlarge", 1)
+    aws.sagemaker.training.jobs.quotas.set("ml.c5.18xlarge", 1)
     other = job_request("import time\ntime.sleep(60)", ResourceConfig=kind)
     client.create_training_job(**other)
     client.create_hyper_parameter_tuning_job(**request)

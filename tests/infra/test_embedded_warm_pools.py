@@ -137,9 +137,9 @@ def test_a_job_that_was_cut_off_by_a_crash_is_tried_again(
     cut = TrainingJob(request, "us-east-1", arn, time.time(), started=time.time(), retries=attempts)
     cut.pool = {"Status": "InUse"}
     cut.enter("Training", "InProgress")
-    aws.training.jobs.restore([TrainingJob.from_json(cut.to_json())])
+    aws.sagemaker.training.jobs.restore([TrainingJob.from_json(cut.to_json())])
     assert pool(name)["Status"] == ("Terminated" if attempts else "InUse")
-    aws.training.go_on()
+    aws.sagemaker.training.resume()
     job = when(name)
     assert job["TrainingJobStatus"] == status
     assert job["WarmPoolStatus"]["Status"] == ("Terminated" if attempts else "Available")

@@ -25,7 +25,7 @@ class Gate:
     def __init__(self, names: Collection[str], port: int, origins: Collection[str], key_of: KeyOf | None) -> None:
         self._names, self._port, self._origins, self.key_of = names, port, origins, key_of
 
-    def stranger(self, environ: Environ) -> str:
+    def cross_origin(self, environ: Environ) -> str:
         """Why a request is refused whatever it asks for: a sentence, or "" where it is not."""
         headers = environ[HEADERS]
         hosts, origins = headers.get_all("Host", []), headers.get_all("Origin", [])
@@ -55,7 +55,7 @@ class Gate:
         if (changes or not local) and "Authorization" not in environ[HEADERS]:
             raise AwsError("AccessDenied", "Access Denied", 403)
 
-    def answering(self, environ: Environ, start: StartResponse) -> StartResponse:
+    def with_cors(self, environ: Environ, start: StartResponse) -> StartResponse:
         """`start`, with the headers that let pages of an allowed origin read the answer, and nobody else's."""
         origin = environ[HEADERS].get("Origin")
 

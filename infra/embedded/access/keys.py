@@ -4,6 +4,7 @@ import base64
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,14 @@ class Keys:
         self._sessions: dict[str, tuple[str, Key]] = {}  # by access key id: the token, the key
 
     @property
+    def operations(self) -> dict[tuple[str, str], Callable[[dict[str, Any], str], dict[str, Any] | None]]:
+        """The operations of STS for which moto gives everybody the same key."""
+        return {
+            ("sts", "GetSessionToken"): self.session_token,
+            ("sts", "GetFederationToken"): self.federation_token,
+        }
+
+    @property
     def environment(self) -> dict[str, str]:
         """The own key as the SDKs read it."""
         return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), self.own, strict=True))
@@ -48,7 +57,7 @@ class Keys:
         return key
 
     def session_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
-        """GetSessionToken: moto's answer is the same for everybody."""
+        """GetSessionToken."""
         seconds = request.get("DurationSeconds", str(_SESSION_SECONDS))
         if not re.fullmatch(r"\d{3,6}", seconds) or not 900 <= int(seconds) <= 129_600:
             raise AwsError("ValidationError", f"DurationSeconds must be from 900 to 129600 (got {seconds})")
@@ -56,10 +65,10 @@ class Keys:
         expires = datetime.now(UTC) + timedelta(seconds=int(seconds))
         self._sessions[name] = token, Key(secret, expires)
         told = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token}
-        return {"Credentials": told | {"Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+        return {"Credentials": told | {"Expiration": expires}}
 
     def federation_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
-        """GetFederationToken, likewise."""
+        """GetFederationToken."""
         name = request.get("Name", "")
         if not re.fullmatch(r"[\w+=,.@-]{2,32}", name):
             raise AwsError("ValidationError", "Name must be of 2 to 32 letters, digits, or of the characters _+=,.@-")

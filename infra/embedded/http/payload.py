@@ -70,8 +70,8 @@ class Payload:
         file.seek(0)
         return digest.hexdigest()
 
-    def check(self, signed: Signed | None, from_anybody: bool = False) -> None:
-        """Read the body, unless that has been done, and leave it in the environment; a short one `from_anybody`.
+    def check(self, signed: Signed | None, unauthenticated: bool = False) -> None:
+        """Read the body, unless that has been done, and leave it in the environment; a short one if `unauthenticated`.
 
         Raises AwsError where it is not what the signature or a header says.
         """
@@ -96,7 +96,7 @@ class Payload:
             }
             whole = hashlib.sha256() if _SHA256.fullmatch(payload) else None
             signer = signed if signed and payload in _SIGNED_CHUNKS else None
-            body = self._pieces(_LONGEST_FORM if from_anybody else _LONGEST)
+            body = self._pieces(_LONGEST_FORM if unauthenticated else _LONGEST)
             pieces = _dechunked(body, signer, trailer) if chunked else body
             file = self._read(pieces, [*sums.values(), *([whole] if whole else [])])
             if whole and whole.hexdigest() != payload:

@@ -1,27 +1,34 @@
-"""What travels: which operation of which service is called, and answers and errors as each protocol writes them."""
+"""AWS's protocols: which operation a request calls, its input, and results and errors in the protocol's form."""
 
 import json
 import re
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, NoReturn
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
-ACCOUNT = "123456789012"  # the one account there is: moto's
+import xmltodict
+from awscrt.cbor import AwsCborEncoder
+from moto.core.request import Request
+from moto.core.routing import get_service_router
+from moto.core.serialize import QuerySerializer, SerializationContext
+from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
+
+ACCOUNT = "123456789012"  # moto's only account
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Body = Iterable[bytes]
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
-_MAX_FORM = 1 << 20  # no request of a query protocol is longer
+_MAX_FORM = 1 << 20  # bytes of a request of a query protocol
 
 
 class AwsError(Exception):
-    """A refusal as AWS words it. `code` is the error's name there, `status` the HTTP status."""
+    """An error of AWS: its `code`, and the HTTP `status`."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -30,7 +37,7 @@ class AwsError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One request: the service by its signing name, the region, the operation ("" where that cannot be told)."""
+    """One request: the service's signing name, the region, and the operation ("" if unknown)."""
 
     service: str
     region: str
@@ -39,7 +46,7 @@ class Call:
 
 
 def read_call(environ: Environ) -> Call:
-    """Which operation `environ` calls: from its signature, and from where its protocol, told by headers, says it."""
+    """Service and region from the signature, the operation from where the protocol puts it; not yet that of S3."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or _CREDENTIAL.search(
         "Credential=" + _query(environ).get("X-Amz-Credential", "")
     )
@@ -47,18 +54,28 @@ def read_call(environ: Environ) -> Call:
     if environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json"):
         return Call(service, region, environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2], "json")
     if service == "s3":
-        return Call(service, region, _s3_operation(environ), "rest")
+        return Call(service, region, "", "rest")
     if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
         return Call(service, region, environ.get("PATH_INFO", "").rpartition("/")[2], "cbor")
     return Call(service, region, read_form(environ).get("Action", ""), "query")
 
 
+def with_operation(call: Call, environ: Environ) -> Call:
+    """`call` with the operation of S3, which takes longer to find."""
+    if call.service != "s3" or call.operation:
+        return call
+    try:
+        return replace(call, operation=str(get_service_router("s3").match(Request(environ))[0].name))
+    except NotFound:
+        return call
+
+
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Simulate", "Query", "Search", "Filter", "Lookup")
-_WAITS = ("ReceiveMessage", "Invoke")  # may take long; of what they change, nothing was promised
+_WAITS = ("ReceiveMessage", "Invoke")  # may take long, and promise nothing about what they change
 
 
 def reads(call: Call, environ: Environ) -> bool:
-    """Whether a call changes nothing that is to be kept, as far as its name or method says."""
+    """Whether a call changes no state, judged by its name or its HTTP method."""
     if call.operation and call.service != "s3":
         return call.operation.startswith((*_READS, *_WAITS))
     invokes = call.service in ("lambda", "sagemaker") and environ["PATH_INFO"].endswith("/invocations")
@@ -66,7 +83,7 @@ def reads(call: Call, environ: Environ) -> bool:
 
 
 def read_body(environ: Environ) -> bytes:
-    """The body of the request, which stays readable for whoever comes next."""
+    """The body of the request, which stays readable."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = BytesIO(body)
@@ -74,7 +91,7 @@ def read_body(environ: Environ) -> bytes:
 
 
 def read_json(environ: Environ) -> dict[str, Any]:
-    """The body of a JSON protocol, in which null is the same as nothing. Raises AwsError where it is not an object."""
+    """The body in a JSON protocol, without members that are null. Raises AwsError unless it is an object."""
     try:
         text = read_body(environ) or b"{}"
         request = json.loads(text, parse_constant=_no_number, object_pairs_hook=_without_nulls)
@@ -90,11 +107,11 @@ def _without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def read_form(environ: Environ) -> dict[str, str]:
-    """The body of a query protocol, or the query string; the first value of each name."""
+    """The parameters in a query protocol, from the query string and the body; the first value of each name."""
     form = _query(environ)
     is_form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
     if is_form and int(environ.get("CONTENT_LENGTH") or 0) <= _MAX_FORM:
@@ -103,53 +120,44 @@ def read_form(environ: Environ) -> dict[str, str]:
 
 
 def answer_json(start: StartResponse, result: dict[str, Any]) -> Body:
-    """A result of a JSON protocol."""
+    """A result in a JSON protocol."""
     return _send(start, 200, "application/x-amz-json-1.1", json.dumps(result).encode())
 
 
 def answer_text(start: StartResponse, status: int, text: str) -> Body:
-    """A sentence for whoever is no client of AWS."""
-    return _send(
-        start, status, "text/plain; charset=utf-8", text.encode() + b"\n", [("X-Content-Type-Options", "nosniff")]
-    )
+    """A sentence for a client that is not one of AWS."""
+    nosniff = [("X-Content-Type-Options", "nosniff")]
+    return _send(start, status, "text/plain; charset=utf-8", text.encode() + b"\n", nosniff)
 
 
-def answer_xml(start: StartResponse, operation: str, result: dict[str, Any], namespace: str) -> Body:
-    """A result of a query protocol."""
-    text = (
-        f'<{operation}Response xmlns="{namespace}"><{operation}Result>{_xml(result)}</{operation}Result>'
-        f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{operation}Response>"
-    )
-    return _send(start, 200, "text/xml", text.encode())
+def answer_query(start: StartResponse, call: Call, result: dict[str, Any]) -> Body:
+    """A result in a query protocol."""
+    operation = get_service_model(call.service).operation_model(call.operation)
+    serialized = QuerySerializer(operation, SerializationContext(str(uuid.uuid4()))).serialize(result)
+    return _send(start, 200, "text/xml", serialized["body"].encode())
 
 
 def answer_error(start: StartResponse, environ: Environ, call: Call, error: AwsError) -> Body:
-    """`error` as the protocol of `call` writes it."""
+    """`error` in the protocol of `call`."""
     if environ.get("REQUEST_METHOD") == "HEAD":
         return _send(start, error.status, "text/plain", b"")
+    plain = {"__type": error.code, "message": error.message}
     if call.protocol == "cbor":
-        body = _cbor_map({"__type": error.code, "message": error.message})
-        return _send(start, error.status, "application/cbor", body, [("smithy-protocol", "rpc-v2-cbor")])
-    code, message = escape(error.code), escape(error.message)
-    if call.service == "s3":
-        code = "InternalError" if code == "InternalFailure" else code
-        return _send(start, error.status, "application/xml", _s3_error(code, message).encode())
-    if call.protocol == "json":
-        body = json.dumps({"__type": error.code, "message": error.message}).encode()
+        encoder = AwsCborEncoder()
+        encoder.write_data_item(plain)
+        return _send(
+            start, error.status, "application/cbor", encoder.get_encoded_data(), [("smithy-protocol", "rpc-v2-cbor")]
+        )
+    if call.protocol == "json" and call.service != "s3":
+        body = json.dumps(plain).encode()
         return _send(start, error.status, "application/x-amz-json-1.1", body, [("x-amzn-ErrorType", error.code)])
+    told, request = {"Code": error.code, "Message": error.message}, {"RequestId": str(uuid.uuid4())}
+    if call.service == "s3":
+        told["Code"] = "InternalError" if error.code == "InternalFailure" else error.code
+        return _send(start, error.status, "application/xml", xmltodict.unparse({"Error": told | request}).encode())
     kind = "Sender" if error.status < 500 else "Receiver"
-    text = f"<ErrorResponse><Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error>"
-    return _send(
-        start, error.status, "text/xml", f"{text}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>".encode()
-    )
-
-
-def _xml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "".join(f"<{name}>{_xml(inner)}</{name}>" for name, inner in value.items())
-    if isinstance(value, list):
-        return "".join(f"<member>{_xml(inner)}</member>" for inner in value)
-    return str(value).lower() if isinstance(value, bool) else escape(str(value))
+    xml = xmltodict.unparse({"ErrorResponse": {"Error": {"Type": kind} | told} | request}, full_document=False)
+    return _send(start, error.status, "text/xml", xml.encode())
 
 
 def _send(start: StartResponse, status: int, kind: str, body: bytes, more: Iterable[tuple[str, str]] = ()) -> Body:
@@ -158,81 +166,9 @@ def _send(start: StartResponse, status: int, kind: str, body: bytes, more: Itera
     return [body]
 
 
-def _s3_error(code: str, message: str) -> str:
-    head = '<?xml version="1.0" encoding="UTF-8"?>'
-    return f"{head}<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{uuid.uuid4()}</RequestId></Error>"
-
-
 def _query(environ: Environ) -> dict[str, str]:
     return _first(environ.get("QUERY_STRING", ""))
 
 
 def _first(text: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
-
-
-_S3_PLAIN = {
-    ("GET", 0): "ListBuckets",
-    ("GET", 1): "ListObjects",
-    ("HEAD", 1): "HeadBucket",
-    ("PUT", 1): "CreateBucket",
-    ("POST", 1): "DeleteObjects",
-    ("DELETE", 1): "DeleteBucket",
-    ("GET", 2): "GetObject",
-    ("HEAD", 2): "HeadObject",
-    ("PUT", 2): "PutObject",
-    ("DELETE", 2): "DeleteObject",
-}
-_VERBS = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
-# Names that do not follow from the method and the sub-resource.
-_S3_NAMED = {
-    ("GET", "list-type"): "ListObjectsV2",
-    ("GET", "versions"): "ListObjectVersions",
-    ("GET", "uploads"): "ListMultipartUploads",
-    ("POST", "uploads"): "CreateMultipartUpload",
-    ("PUT", "uploadId"): "UploadPart",
-    ("POST", "uploadId"): "CompleteMultipartUpload",
-    ("GET", "uploadId"): "ListParts",
-    ("DELETE", "uploadId"): "AbortMultipartUpload",
-    ("PUT", "lifecycle"): "PutBucketLifecycleConfiguration",
-    ("GET", "lifecycle"): "GetBucketLifecycleConfiguration",
-}
-_S3_BUCKET = {
-    "acl",
-    "cors",
-    "encryption",
-    "location",
-    "logging",
-    "policy",
-    "tagging",
-    "versioning",
-    "ownershipControls",
-}
-
-
-def _s3_operation(environ: Environ) -> str:
-    """The name of an S3 operation, path style, as boto3 calls it."""
-    method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").lstrip("/")
-    depth = 0 if not path else 2 if path.partition("/")[2] else 1
-    query = _query(environ)
-    for name in query:
-        if named := _S3_NAMED.get((method, name)):
-            return named
-        if name == "publicAccessBlock":
-            return f"{_VERBS.get(method, method)}PublicAccessBlock"
-        if name in _S3_BUCKET and method in _VERBS:
-            return f"{_VERBS[method]}{'Bucket' if depth == 1 else 'Object'}{name[0].upper()}{name[1:]}"
-    if method == "PUT" and depth == 2 and "HTTP_X_AMZ_COPY_SOURCE" in environ:
-        return "CopyObject"
-    return _S3_PLAIN.get((method, depth), "")
-
-
-def _cbor_map(texts: dict[str, str]) -> bytes:
-    """A CBOR map (RFC 8949) of fewer than 24 texts."""
-    return bytes([0xA0 + len(texts)]) + b"".join(_cbor_text(word) for pair in texts.items() for word in pair)
-
-
-def _cbor_text(text: str) -> bytes:
-    raw = text.encode()
-    head = bytes([0x60 + len(raw)]) if len(raw) < 24 else b"\x79" + len(raw).to_bytes(2, "big")
-    return head + raw

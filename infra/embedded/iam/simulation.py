@@ -15,7 +15,6 @@ from infra.embedded.http.wire import ACCOUNT, AwsError
 from infra.embedded.iam.policy import Context, Decision, Evaluation, decide
 
 Form = dict[str, str]
-NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 _STRICTEST_FIRST = (Decision.EXPLICIT_DENY, Decision.IMPLICIT_DENY, Decision.ALLOWED)
 
 
@@ -115,3 +114,9 @@ def _list(form: Form, name: str) -> list[str]:
     while (value := form.get(f"{name}.member.{len(values) + 1}")) is not None:
         values.append(value)
     return values
+
+
+OPERATIONS = {
+    ("iam", "SimulatePrincipalPolicy"): simulate_principal_policy,
+    ("iam", "SimulateCustomPolicy"): simulate_custom_policy,
+}

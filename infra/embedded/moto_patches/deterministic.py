@@ -30,21 +30,21 @@ _FREEZE_SECONDS = 60.0  # then its clock goes on: something waits for it without
 class Moment:
     """A time, which passes by sleeping only, and a source of random numbers.
 
-    `undetermined` says that a result came from neither.
+    `nondeterministic` says that a result came from neither.
     """
 
     def __init__(self, seed: bytes, now: float) -> None:
         self._now, self._begun = now, _monotonic()
         self._stream = random.Random(seed)
-        self.undetermined = self.repeated = False
-        self.aside: Callable[[], Any] | None = None  # what to do while somebody else is asked
+        self.nondeterministic = self.replayed = False
+        self.unlocked: Callable[[], Any] | None = None  # what to do while somebody else is asked
 
     def now(self) -> float:
         return self._now + max(0.0, _monotonic() - self._begun - _FREEZE_SECONDS)
 
     def sleep(self, seconds: float) -> None:
         self._now += seconds
-        if not self.repeated:
+        if not self.replayed:
             _sleep(seconds)
 
     def bits(self, count: int) -> int:
@@ -82,7 +82,7 @@ def outside() -> Iterator[None]:
         _here.moment = before
 
 
-def teach(seed: bytes, now: float) -> None:
+def install(seed: bytes, now: float) -> None:
     """Have moto live in moments, in this process; its backends are made in one with this seed and time."""
     global _origin
     _origin = seed, now
@@ -93,7 +93,7 @@ def teach(seed: bytes, now: float) -> None:
     MotoRandom.getrandbits = _bits
     MotoRandom.random = _random
     AccountSpecificBackend.__getitem__ = _made_in_a_moment
-    requests.Session.send = _ask_aside  # type: ignore[method-assign, assignment]
+    requests.Session.send = _send_once  # type: ignore[method-assign, assignment]
     rsa.generate_private_key = _marking(rsa.generate_private_key)
     ec.generate_private_key = _marking(ec.generate_private_key)
     for module in [module for name, module in sys.modules.items() if name.startswith("moto.")]:
@@ -135,14 +135,14 @@ def _made_in_a_moment(held: Any, region: str) -> Any:
         return _backend_of(held, region)
 
 
-def _ask_aside(session: Any, request: Any, **options: Any) -> Any:
+def _send_once(session: Any, request: Any, **options: Any) -> Any:
     """Whoever is told of a change (SNS does so) may call us meanwhile, and is told once."""
     here = _here.moment
-    if here and here.repeated:
+    if here and here.replayed:
         raise requests.ConnectionError("this has been sent before")
-    if here is None or here.aside is None:
+    if here is None or here.unlocked is None:
         return _send(session, request, **options)
-    with here.aside():
+    with here.unlocked():
         return _send(session, request, **options)
 
 
@@ -151,7 +151,7 @@ def _marking(generate: Callable[..., Any]) -> Callable[..., Any]:
 
     def marked(*words: Any, **options: Any) -> Any:
         if _here.moment:
-            _here.moment.undetermined = True
+            _here.moment.nondeterministic = True
         return generate(*words, **options)
 
     return marked

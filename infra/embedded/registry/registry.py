@@ -13,8 +13,9 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qs
@@ -25,7 +26,7 @@ from moto.ecr.models import ecr_backends
 from infra.embedded.http.recorded_request import body_of
 from infra.embedded.http.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
 from infra.embedded.state.journal import IMAGE
-from infra.embedded.state.persistence import Keeping
+from infra.embedded.state.persistence import Persistence
 
 PREFIX = "/v2/"
 
@@ -54,11 +55,11 @@ _DENIED = _Refusal(401, "UNAUTHORIZED", "authentication required")
 class Registry:
     """The WSGI application below /v2/, and the operation that hands out its passwords, signed with `secret`."""
 
-    def __init__(self, folder: Path, keeping: Keeping, secret: str) -> None:
+    def __init__(self, folder: Path, persistence: Persistence, secret: str) -> None:
         self._secret = secret.encode()
-        self._blobs, self._uploads, self._keeping = folder / "blobs", folder / "uploads", keeping
+        self._blobs, self._uploads, self._persistence = folder / "blobs", folder / "uploads", persistence
 
-    def tidy(self) -> None:
+    def remove_unused(self) -> None:
         """Remove what no image has needed for a day: layers of deleted images, and uploads that were cut short."""
         old = time.time() - _IDLE_SECONDS
         images = [
@@ -76,8 +77,12 @@ class Registry:
                 if file.name not in needed and file.stat().st_mtime < old:
                     file.unlink()
 
-    def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
-        """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""
+    def operations(self, address: str) -> dict[tuple[str, str], Callable[..., dict[str, Any]]]:
+        """ECR's operation that returns a password for the registry at `address`."""
+        return {("ecr", "GetAuthorizationToken"): partial(self._authorization_token, address)}
+
+    def _authorization_token(self, address: str, request: dict[str, Any], region: str) -> dict[str, Any]:
+        """The password contains the region, because a push names no region otherwise."""
         until = int(time.time()) + _TOKEN_SECONDS
         token = base64.b64encode(self.login(region, until).encode()).decode()
         data = {"authorizationToken": token, "expiresAt": until, "proxyEndpoint": address}
@@ -101,7 +106,7 @@ class Registry:
         try:
             environ[_REGION] = self._region(environ)
             if environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]:
-                return self._keeping.perform(IMAGE, environ, start, self.answer)
+                return self._persistence.perform(IMAGE, environ, start, self.answer)
         except _Refusal as refusal:
             return _refuse(start, refusal)
         except AwsError as error:
@@ -197,9 +202,9 @@ class Registry:
             if hashlib.file_digest(held, "sha256").hexdigest() != digest.partition(":")[2]:
                 raise _Refusal(400, "DIGEST_INVALID", f"the layer is not {digest}")
         self._blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._keeping.keep_file(file)
+        self._persistence.sync_file(file)
         os.replace(file, self._blobs / digest)
-        self._keeping.keep_file(self._blobs)
+        self._persistence.sync_file(self._blobs)
         location = ("Location", f"{PREFIX}{name}/blobs/{digest}")
         return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
 

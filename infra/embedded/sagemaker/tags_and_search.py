@@ -15,7 +15,7 @@ Request = dict[str, Any]
 _MOST_TAGS = 50
 
 
-class Records:
+class TagsAndSearch:
     """None as an answer leaves the request to moto."""
 
     def __init__(self, training: TrainingOperations, tuning: TuningOperations) -> None:

@@ -11,7 +11,7 @@ from infra.embedded.http.wire import AwsError
 
 
 @dataclass
-class Kept:
+class Persisted:
     """A job of either sort, which `section` names. Once in a ledger, it is kept whenever an attribute is set."""
 
     section: ClassVar[str]
@@ -49,27 +49,27 @@ class Ledger(threading.Condition):
     An operation, which has somebody to tell, uses `record` or `changing` instead.
     """
 
-    def __init__(self, keep: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, save: Callable[[dict[str, Any]], None]) -> None:
         super().__init__(threading.RLock())
-        self._keep, self._complained = keep, False
-        self._touched: dict[str, Kept] = {}
+        self._save, self._complained = save, False
+        self._touched: dict[str, Persisted] = {}
 
-    def touch(self, job: Kept) -> None:
+    def touch(self, job: Persisted) -> None:
         self._touched[job.arn] = job
 
-    def keep(self, section: str, name: str, value: Any) -> None:
+    def save(self, section: str, name: str, value: Any) -> None:
         """Keep what is no job. Raises AwsError."""
-        self._keep({section: {name: value}})
+        self._save({section: {name: value}})
 
-    def record(self, job: Kept, gone: bool = False) -> None:
+    def record(self, job: Persisted, gone: bool = False) -> None:
         """Keep what a job is like now, or that it is `gone`. Raises AwsError."""
-        self.keep(job.section, job.arn, None if gone else job.to_json())
+        self.save(job.section, job.arn, None if gone else job.to_json())
         self._touched.pop(job.arn, None)
         if gone:
             job.__dict__.pop("_ledger", None)
 
     @contextmanager
-    def changing(self, job: Kept) -> Iterator[None]:
+    def changing(self, job: Persisted) -> Iterator[None]:
         """A change of a job's attributes or tags, which is undone where it cannot be kept. Raises AwsError."""
         with self:
             before = {name: _copied(value) for name, value in job.__dict__.items()}
@@ -98,7 +98,7 @@ class Ledger(threading.Condition):
         for job in self._touched.values():
             change.setdefault(job.section, {})[job.arn] = job.to_json()
         try:
-            self._keep(change)
+            self._save(change)
         except AwsError as error:
             if not self._complained:
                 print(f"# {error.message}", file=sys.stderr)

@@ -9,33 +9,33 @@ from infra.embedded.http.wire import Body, Environ, StartResponse
 Wsgi = Callable[[Environ, StartResponse], Body]
 
 
-class Keeping(Protocol):
+class Persistence(Protocol):
     """What becomes of changes."""
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
         """A request to `app` that may change its state. Raises AwsError where that cannot be kept."""
 
-    def keep(self, change: dict[str, Any]) -> None:
+    def save(self, change: dict[str, Any]) -> None:
         """What has become of our own state. Raises AwsError where it cannot be kept."""
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Wait until everything is kept as safely as was asked for. Raises AwsError."""
 
-    def keep_file(self, path: Path) -> None:
+    def sync_file(self, path: Path) -> None:
         """A file, or the entries of a folder, as safely as was asked for. Raises OSError."""
 
 
-class Forgetting:
+class NoPersistence:
     """Keeps nothing."""
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
         return app(environ, start)
 
-    def keep(self, change: dict[str, Any]) -> None:
+    def save(self, change: dict[str, Any]) -> None:
         pass
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         pass
 
-    def keep_file(self, path: Path) -> None:
+    def sync_file(self, path: Path) -> None:
         pass

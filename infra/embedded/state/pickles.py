@@ -60,6 +60,8 @@ _ALLOWED = {
     "infra.embedded.state.pickles": "backend_of _refill_key _refill_dict _new _private_key _method _local _certificate",
 }
 
+_MOVED = {"infra.embedded.pickles": "infra.embedded.state.pickles"}  # as earlier versions wrote it
+
 
 class StatePickler(pickle.Pickler):
     """Writes the contents of S3's objects to files of their own, once, and references instead of whole backends.
@@ -132,6 +134,7 @@ class StateUnpickler(pickle.Unpickler):
         self._objects, self._trial = objects, trial
 
     def find_class(self, module: str, name: str) -> Any:
+        module = _MOVED.get(module, module)
         found: Any = importlib.import_module(module) if module.partition(".")[0] in _PACKAGES else None
         for part in name.split("."):
             found = getattr(found, part, None)

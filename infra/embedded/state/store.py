@@ -45,7 +45,7 @@ _UNREPEATED = ".unrepeated"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # of moto's own files
 
 
-class State:
+class Store:
     """A folder that belongs to one server.
 
     With `durable`, an answer waits for the disk; requests that come at the same time wait together.
@@ -54,12 +54,12 @@ class State:
     def __init__(self, folder: str, durable: bool) -> None:
         self.folder, self._durable = Path(folder), durable
         self._objects = self.folder / "objects"
-        self._asking = threading.Lock()  # one request at a time, as they are made again
-        self._snapping = threading.Lock()
+        self._one_request = threading.Lock()  # one request at a time, as they are made again
+        self._one_snapshot = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._tend, daemon=True)
+        self._thread = threading.Thread(target=self._snapshot_when_due, daemon=True)
         self._number, self._unrepeated = 0, -1
-        self._work, self._cost, self._rested = 0.0, 0.0, 0.0
+        self._work, self._cost, self._retry_at = 0.0, 0.0, 0.0
 
     def load(
         self,
@@ -75,12 +75,12 @@ class State:
         self._own, self._changing = own, changing
         self._lock = take(self.folder)
         try:
-            return self._restored(apps)
+            return self._restore(apps)
         except StorageError:
             os.close(self._lock)
             raise
 
-    def _restored(self, apps: dict[bytes, Wsgi]) -> dict[str, Any]:
+    def _restore(self, apps: dict[bytes, Wsgi]) -> dict[str, Any]:
         self._key = snapshot.key_of_user()
         found = self._numbers("snapshot")
         if not found:
@@ -89,8 +89,8 @@ class State:
         self._number = found[-1]
         place = self._path("snapshot", self._number)
         head, moto = snapshot.load(place, self._key)
-        self._seed, self._born = bytes.fromhex(head["seed"]), head["born"]
-        deterministic.teach(self._seed, self._born)
+        self._seed, self._created = bytes.fromhex(head["seed"]), head["born"]
+        deterministic.install(self._seed, self._created)
         snapshot.restore(place, moto)
         held: dict[str, Any] = head["own"]
         numbers = [number for number in self._numbers("journal") if number >= self._number]
@@ -103,7 +103,7 @@ class State:
                 if kind == journal_file.OWN:
                     _merge(held, json.loads(payload))
                 else:
-                    lost += not self._again(apps[kind], Request.from_bytes(payload))
+                    lost += not self._replay(apps[kind], Request.from_bytes(payload))
         if lost:
             self._unrepeated = numbers[-1]
             print(
@@ -116,56 +116,56 @@ class State:
 
     def start(self) -> None:
         """Everything is back: go on from here."""
-        self._snap()
+        self._try_snapshot()
         self._thread.start()
 
     def stop(self) -> None:
         """Let go of the folder; what could not be brought into a snapshot is in the journal."""
         self._stopped.set()
         self._thread.join()
-        self._snap()
+        self._try_snapshot()
         os.close(self._lock)
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
         request = Request.read(environ, os.urandom(_SEED_BYTES))
-        with self._asking:
+        with self._one_request:
             journal, begun = self._journal, time.monotonic()
-            with self._worded():
+            with self._aws_errors():
                 where = journal.append(kind, *request.to_bytes())
             done = False
             try:
-                with deterministic.moment(request.seed, request.now) as moment, self._worded(_FULL):
-                    moment.aside = self._aside
+                with deterministic.moment(request.seed, request.now) as moment, self._aws_errors(_FULL):
+                    moment.unlocked = self._unlocked
                     answer = request.made(app)
                 done = answer.is_success
             finally:
                 if not done:
-                    with self._worded():
+                    with self._aws_errors():
                         journal.void(where)
                 self._work += time.monotonic() - begun
         if done:
-            with self._worded():
-                self._settle(journal) if not moment.undetermined else self._replace_for(journal, where)
+            with self._aws_errors():
+                self._sync(journal) if not moment.nondeterministic else self._snapshot_for(journal, where)
         return answer.send(start)
 
-    def keep(self, change: dict[str, Any]) -> None:
-        with self._worded():
+    def save(self, change: dict[str, Any]) -> None:
+        with self._aws_errors():
             self._journal.append(journal_file.OWN, json.dumps(change).encode())
 
-    def settle(self) -> None:
-        with self._worded():
-            self._settle(self._journal)
+    def sync(self) -> None:
+        with self._aws_errors():
+            self._sync(self._journal)
 
-    def keep_file(self, path: Path) -> None:
+    def sync_file(self, path: Path) -> None:
         if self._durable:
             snapshot.sync(path)
 
-    def _settle(self, journal: Journal) -> None:
+    def _sync(self, journal: Journal) -> None:
         if self._durable:
             journal.sync()
 
     @contextmanager
-    def _worded(self, only: Container[int | None] | None = None) -> Iterator[None]:
+    def _aws_errors(self, only: Container[int | None] | None = None) -> Iterator[None]:
         """Errors of the disk as AWS's, with the sentence that mends them: all, or those with these numbers `only`."""
         try:
             yield
@@ -178,16 +178,16 @@ class State:
             raise AwsError("InternalFailure", message, 500) from error
 
     @contextmanager
-    def _aside(self) -> Iterator[None]:
-        self._asking.release()
+    def _unlocked(self) -> Iterator[None]:
+        self._one_request.release()
         try:
             yield
         finally:
-            self._asking.acquire()
+            self._one_request.acquire()
 
-    def _again(self, app: Wsgi, request: Request) -> bool:
+    def _replay(self, app: Wsgi, request: Request) -> bool:
         with deterministic.moment(request.seed, request.now) as moment:
-            moment.repeated = True
+            moment.replayed = True
             try:
                 return request.made(app).is_success
             except _BUGS:  # of another version of moto
@@ -196,50 +196,50 @@ class State:
 
     # Snapshots.
 
-    def _tend(self) -> None:
+    def _snapshot_when_due(self) -> None:
         while not self._stopped.wait(_PAUSE_SECONDS):
             worth = self._work > _LEAST_WORK_SECONDS or self._journal.size > _LEAST_BYTES
-            if worth and self._work > _COST * self._cost and time.monotonic() >= self._rested:
-                self._snap()
+            if worth and self._work > _COST * self._cost and time.monotonic() >= self._retry_at:
+                self._try_snapshot()
 
-    def _snap(self) -> None:
+    def _try_snapshot(self) -> None:
         """Replace snapshot and journal by a new snapshot, unless the journal is empty. What fails changes nothing."""
         if self._journal.is_empty and self._numbers("journal") == [self._number]:
             return
         try:
-            self._replace()
+            self._take_snapshot()
         except (OSError, snapshot.Impossible) as error:
-            self._rested = time.monotonic() + _RETRY_SECONDS
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
             why = _reason(error) if isinstance(error, OSError) else error
             print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
 
-    def _replace_for(self, journal: Journal, where: int) -> None:
+    def _snapshot_for(self, journal: Journal, where: int) -> None:
         """For a request that would come out differently if it was made again."""
         try:
-            self._replace()
+            self._take_snapshot()
         except (OSError, snapshot.Impossible):
             journal.void(where)
             raise
 
-    def _replace(self) -> None:
+    def _take_snapshot(self) -> None:
         """Take a snapshot and begin the next journal, while nothing changes; then write the one and remove the old."""
-        with self._snapping:
+        with self._one_snapshot:
             number = max(self._numbers("journal"), default=self._number) + 1
-            with self._asking, self._changing:
+            with self._one_request, self._changing:
                 begun = time.monotonic()
-                taken = self._taken(number)
+                taken = self._capture(number)
                 self._work = 0.0
             taken.write(self._path("snapshot", number))
             self._number = number
             self._tidy(taken.used)
             self._cost = time.monotonic() - begun
 
-    def _taken(self, number: int) -> snapshot.Snapshot:
-        head = {"seed": self._seed.hex(), "born": self._born, "own": self._own()}
+    def _capture(self, number: int) -> snapshot.Snapshot:
+        head = {"seed": self._seed.hex(), "born": self._created, "own": self._own()}
         taken = snapshot.Snapshot(head, self._key, self._objects)
         try:
             if self._number:
-                self._settle(self._journal)
+                self._sync(self._journal)
             self._journal = Journal(self._path("journal", number))
             snapshot.sync(self.folder)
         except OSError:
@@ -275,10 +275,10 @@ class State:
             if any(True for _ in journal_file.read(place, is_last=True)):
                 raise StorageError(f"the snapshot that belongs to {place} is missing; put it back")
             place.unlink()
-        self._seed, self._born = os.urandom(_SEED_BYTES), time.time()
-        deterministic.teach(self._seed, self._born)
+        self._seed, self._created = os.urandom(_SEED_BYTES), time.time()
+        deterministic.install(self._seed, self._created)
         try:
-            self._replace()
+            self._take_snapshot()
         except OSError as error:
             raise StorageError(
                 f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"

@@ -1,6 +1,6 @@
-"""What SageMaker's answers always hold, whatever was asked for: booleans that nobody set, and documented defaults.
+"""Members that SageMaker's answers always have: documented defaults, and false for booleans that nobody set.
 
-A boolean of the API that is not a "boxed" one has no third state: the service tells it, as false where nobody gave it.
+Only a "boxed" boolean of the API can be absent.
 """
 
 from collections.abc import Callable
@@ -10,40 +10,44 @@ from typing import Any
 from infra.embedded.sagemaker.api.constraints import shape_of_answer
 
 Answer = dict[str, Any] | None
+Operation = Callable[[dict[str, Any], str], Answer]
 
-# By shape: what a member is where the request has left it out, as the pages of these types say.
+# By shape: a member's value if the request has left it out, as the pages of these types document.
 _DEFAULTS: dict[str, dict[str, Callable[[dict[str, Any]], Any]]] = {
-    "AlgorithmSpecification": {"EnableSageMakerMetricsTimeSeries": lambda told: bool(told.get("MetricDefinitions"))},
-    "Channel": {"CompressionType": lambda told: "None", "RecordWrapperType": lambda told: "None"},
-    "StoppingCondition": {"MaxRuntimeInSeconds": lambda told: 86_400},
-    "HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": lambda told: "Off"},
+    "AlgorithmSpecification": {"EnableSageMakerMetricsTimeSeries": lambda given: bool(given.get("MetricDefinitions"))},
+    "Channel": {"CompressionType": lambda given: "None", "RecordWrapperType": lambda given: "None"},
+    "StoppingCondition": {"MaxRuntimeInSeconds": lambda given: 86_400},
+    "HyperParameterTuningJobConfig": {"TrainingJobEarlyStoppingType": lambda given: "Off"},
 }
 
 
-def whole(operation: str, answer: Answer) -> Answer:
-    """`answer` with all that AWS tells; it is not changed itself. None, an answer of moto's, stays so."""
-    shape = shape_of_answer(operation)
-    if answer is None or shape is None:
-        return answer
-    filled: Answer = _filled(shape, answer)
-    return filled
+def with_defaults(name: str, operation: Operation) -> Operation:
+    """The operation `name`, whose answers have all members that AWS always returns. None, for moto's, stays None."""
+
+    def complete(request: dict[str, Any], region: str) -> Answer:
+        answer = operation(request, region)
+        shape = shape_of_answer(name)
+        filled: Answer = answer if answer is None or shape is None else _filled(shape, answer)
+        return filled
+
+    return complete
 
 
-def _filled(shape: Any, told: Any) -> Any:
+def _filled(shape: Any, given: Any) -> Any:
     if not _has_any(shape):
-        return told
+        return given
     if shape.type_name == "list":
-        return [_filled(shape.member, one) for one in told]
-    filled = {name: make(told) for name, make in _defaults(shape).items()} | told
+        return [_filled(shape.member, one) for one in given]
+    filled = {name: make(given) for name, make in _defaults(shape).items()} | given
     for name, member in shape.members.items():
-        if name in told:
-            filled[name] = _filled(member, told[name])
+        if name in given:
+            filled[name] = _filled(member, given[name])
     return filled
 
 
 @cache
 def _has_any(shape: Any) -> bool:
-    """Whether there is a default anywhere below; no shape that we answer with holds itself."""
+    """Whether a shape, or one below it, has defaults; no shape of our answers is recursive."""
     if shape.type_name == "list":
         return _has_any(shape.member)
     if shape.type_name != "structure":
@@ -58,4 +62,4 @@ def _defaults(shape: Any) -> dict[str, Callable[[dict[str, Any]], Any]]:
         for name, member in shape.members.items()
         if member.type_name == "boolean" and not member.metadata.get("box")
     ]
-    return {name: lambda told: False for name in plain} | _DEFAULTS.get(shape.name, {})
+    return {name: lambda given: False for name in plain} | _DEFAULTS.get(shape.name, {})

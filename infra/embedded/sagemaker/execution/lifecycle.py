@@ -10,8 +10,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from infra.embedded.sagemaker.execution import artifacts, container_inputs
 from infra.embedded.sagemaker.execution.channels import DownloadError
 from infra.embedded.sagemaker.execution.cluster import Cluster, Ended
 from infra.embedded.sagemaker.execution.folders import UploadError
+from infra.embedded.sagemaker.execution.job_host import JobHost
 from infra.embedded.sagemaker.execution.log_shipping import Shipper
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.s3_uris import joined
-from infra.run_local.runner import Runner
 from opt_ml.paths import OptMl
 
 _INSIDE = OptMl()
@@ -36,23 +35,11 @@ _CHECKPOINT_SECONDS = _METRICS_SECONDS = 1.0
 _DAY = 86_400
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How jobs are run: what refuses a request, what makes the runner of a host, and how a program reaches us."""
-
-    check: Callable[[dict[str, Any]], None]
-    runner: Callable[[TrainingJob, OptMl], Runner]
-    close: Callable[[TrainingJob, Path], None]
-    environment: Mapping[str, str]
-    folder: Path
-    grace_seconds: float = 120.0
-
-
 class Execution:
     """Runs one job. `stop` and `interrupt` may be called from any thread."""
 
-    def __init__(self, job: TrainingJob, jobs: TrainingJobs, clients: OwnClients, settings: Settings) -> None:
-        self.job, self._jobs, self._settings = job, jobs, settings
+    def __init__(self, job: TrainingJob, jobs: TrainingJobs, clients: OwnClients, host: JobHost) -> None:
+        self.job, self._jobs, self._host = job, jobs, host
         self._clients = clients
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -98,7 +85,7 @@ class Execution:
 
     def _attempt_once(self) -> bool:
         """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{self.job.name}-", dir=self._settings.folder))
+        folder = Path(tempfile.mkdtemp(prefix=f"{self.job.name}-", dir=self._host.folder))
         self._cluster = cluster = Cluster(self.job, folder, self._client("s3"))
         with self._jobs.changed:
             self.job.started = self.job.started or time.time()
@@ -106,7 +93,7 @@ class Execution:
             return self._attempt_on(cluster)
         finally:
             cluster.close()
-            self._settings.close(self.job, folder)
+            self._host.runners.close(self.job, folder)
 
     def _attempt_on(self, cluster: Cluster) -> bool:
         begun = time.monotonic()
@@ -127,7 +114,7 @@ class Execution:
             return self._end("Stopped", leave_instances)
         self._enter("Training")
         try:
-            cluster.start(self._settings.runner, self._environment())
+            cluster.start(self._host.runner, self._environment())
         except AhxError as error:
             return self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
         shippers = self._ship(cluster)
@@ -137,7 +124,7 @@ class Execution:
         elif why:
             self._enter("Stopping", "Stopping")
         if ended is None:
-            cluster.stop(self._settings.grace_seconds)
+            cluster.stop(self._host.grace_seconds)
         for shipper in shippers:
             shipper.finish()
         try:
@@ -237,7 +224,7 @@ class Execution:
     def _environment(self) -> dict[str, str]:
         region = self.job.region
         own = {"TRAINING_JOB_NAME": self.job.name, "TRAINING_JOB_ARN": self.job.arn, "AWS_REGION": region}
-        reach = {} if self.job.request.get("EnableNetworkIsolation") else dict(self._settings.environment)
+        reach = {} if self.job.request.get("EnableNetworkIsolation") else dict(self._host.environment)
         given: dict[str, str] = self.job.request.get("Environment", {})
         return {"AWS_DEFAULT_REGION": region} | reach | own | given
 

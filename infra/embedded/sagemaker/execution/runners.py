@@ -89,7 +89,7 @@ class Runners:
             f"Docker runs and without --process, or have the program find its files in ${BASE_VARIABLE}.",
         )
 
-    def end_left(self) -> None:
+    def remove_leftovers(self) -> None:
         """End containers, and remove networks, of servers that are gone."""
         if self.containers:
             for container in leftovers(_LABEL, "ps", "--all"):

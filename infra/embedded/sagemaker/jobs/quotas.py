@@ -7,12 +7,13 @@ effect at once here; AWS's support decides on that within days.
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
 import botocore.session
 
+from ahx.errors import InputError
 from infra.embedded.http.wire import ACCOUNT, AwsError
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.state.ledger import Ledger
@@ -27,12 +28,17 @@ _NAME = "Amazon SageMaker"
 
 
 class Quotas:
-    """The quotas, and the ones that were changed."""
+    """The quotas of SageMaker. `given` are values by instance type. Raises InputError for an unknown type."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, given: Mapping[str, float]) -> None:
         self._ledger = ledger
         self.changed: dict[str, float] = {}  # quota's name -> value
         self._given: dict[str, float] = {}  # those that the server was started with
+        for instance_type, value in given.items():
+            try:
+                self.set(instance_type, value)
+            except KeyError:
+                raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
 
     def set(self, instance_type: str, value: float) -> None:
         """Both quotas of an instance type, on demand and spot. Raises KeyError for a type that does not exist."""
@@ -70,7 +76,7 @@ class Quotas:
         """Undo all increases."""
         with self._ledger:
             for name in self.changed:
-                self._ledger.keep("quotas", name, None)
+                self._ledger.save("quotas", name, None)
             self.changed = dict(self._given)
 
     @property
@@ -102,7 +108,7 @@ class Quotas:
             if desired <= self.value(name):
                 message = f"The desired value {desired:g} must be greater than the current value {self.value(name):g}."
                 raise AwsError("IllegalArgumentException", message)
-            self._ledger.keep("quotas", name, desired)
+            self._ledger.save("quotas", name, desired)
             self.changed[name] = desired
         asked = {"Id": uuid.uuid4().hex, "DesiredValue": desired, "Status": "APPROVED", "Created": time.time()}
         return {"RequestedQuota": self._shown(name, region, current=True) | asked}

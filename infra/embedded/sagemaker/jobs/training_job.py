@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from infra.embedded.sagemaker.api.members import shared
 from infra.embedded.sagemaker.s3_uris import joined
-from infra.embedded.state.ledger import Kept
+from infra.embedded.state.ledger import Persisted
 
 TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
 
@@ -34,7 +34,7 @@ _ECHOED = shared("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 
 
 @dataclass
-class TrainingJob(Kept):
+class TrainingJob(Persisted):
     """Times are seconds since 1970, UTC. Changed only under the lock of the store that holds it."""
 
     created: float

@@ -8,7 +8,8 @@ from typing import Any
 from infra.embedded.http.wire import AwsError
 from infra.embedded.sagemaker.api.constraints import check
 from infra.embedded.sagemaker.api.listing import page, within
-from infra.embedded.sagemaker.execution.lifecycle import Execution, Settings
+from infra.embedded.sagemaker.execution.job_host import JobHost
+from infra.embedded.sagemaker.execution.lifecycle import Execution
 from infra.embedded.sagemaker.jobs import warm_pools
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
@@ -25,10 +26,8 @@ class TrainingOperations:
     With `instant` given, jobs run nothing: each is over after that many seconds, Completed, without artifacts or logs.
     """
 
-    def __init__(
-        self, jobs: TrainingJobs, clients: OwnClients, settings: Settings, instant: float | None = None
-    ) -> None:
-        self.jobs, self._clients, self._settings, self._instant = jobs, clients, settings, instant
+    def __init__(self, jobs: TrainingJobs, clients: OwnClients, host: JobHost, instant: float | None = None) -> None:
+        self.jobs, self._clients, self._host, self._instant = jobs, clients, host, instant
         self._executions: dict[str, Execution] = {}  # by ARN
         self.operations: dict[str, Callable[[Request, str], dict[str, Any]]] = {
             "CreateTrainingJob": self.create,
@@ -44,12 +43,12 @@ class TrainingOperations:
         TRAINING_JOB.refuse(request)
         check_training_job(request, region)
         if self._instant is None:
-            self._settings.check(request)
+            self._host.runners.check(request)
         job = self.jobs.add(request, region, **more)
         self._begin(job)
         return {"TrainingJobArn": job.arn}
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Begin anew the jobs that were cut off and are to be tried again."""
         for job in self.jobs.all():
             if not job.is_over and job.arn not in self._executions:
@@ -57,7 +56,7 @@ class TrainingOperations:
 
     def _begin(self, job: TrainingJob) -> None:
         if self._instant is None:
-            execution = Execution(job, self.jobs, self._clients, self._settings)
+            execution = Execution(job, self.jobs, self._clients, self._host)
             self._executions[job.arn] = execution
             execution.start()
         elif self._instant == 0:
@@ -160,7 +159,7 @@ class TrainingOperations:
                 if not job.is_over:
                     self._stop(job)
         for execution in list(self._executions.values()):
-            execution.thread.join(self._settings.grace_seconds + 60)
+            execution.thread.join(self._host.grace_seconds + 60)
 
     def forget(self) -> None:
         """Remove all jobs, which are over, and changes of quotas."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
-from infra.embedded.state.ledger import Kept
+from infra.embedded.state.ledger import Persisted
 
 ALL_FAILED = "All training jobs failed. Please take a look at the training job failures to get more details."
 OBJECTIVE = "_tuning_objective_metric"  # a hyperparameter that SageMaker adds to those of every training job
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class TuningJob(Kept):
+class TuningJob(Persisted):
     """`children` are the names of its training jobs with the hyperparameters that were chosen for each.
 
     `origins` says of which definition a training job is, where there are several. `inherited` is the best of the
