@@ -1,4 +1,4 @@
-"""The folder in which a server's jobs have their files. What a server that was killed has left, goes with the next."""
+"""The temporary folder of a server and its jobs. A later server removes the folder of one that was killed."""
 
 import fcntl
 import os
@@ -14,10 +14,10 @@ _PREFIX, _LOCK = "ahx-aws-", ".server"
 
 
 class WorkFolder:
-    """A new folder, which is its owner's as long as the process lives."""
+    """A new folder, locked as long as the process lives."""
 
     def __init__(self) -> None:
-        _remove_left()
+        _remove_abandoned()
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -27,8 +27,8 @@ class WorkFolder:
         os.close(self._lock)
 
 
-def _remove_left() -> None:
-    """Remove the folders of this user's servers that are gone, after what still runs in them."""
+def _remove_abandoned() -> None:
+    """End what still runs in the folders of this user's dead servers, and remove them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
@@ -43,8 +43,10 @@ def _remove_left() -> None:
 
 
 def _end_processes(folder: Path) -> None:
-    """SIGKILL to programs whose environment says that they are jobs of the folder's; Linux tells. Their guards end them
-    as well, but theirs is a grace period, and they may have been killed themselves."""
+    """SIGKILL to the job programs of a folder, found by their environment (Linux only).
+
+    Their guards end them too, but only after a grace period, and unless the guards were killed themselves.
+    """
     base = os.fsencode(f"{BASE_VARIABLE}={folder}/")
     for process in Path("/proc").glob("[1-9]*"):
         with suppress(OSError):

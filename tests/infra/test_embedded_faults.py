@@ -77,11 +77,11 @@ def test_a_rate_strikes_alike_for_the_same_seed() -> None:
 
     def strikes(seed: int) -> list[bool]:
         rule = Fault("error", "s3", "Get*", rate=0.3, seed=seed)
-        return [rule.strikes(call) for _ in range(200)]
+        return [rule.applies_to(call) for _ in range(200)]
 
     assert strikes(1) == strikes(1) != strikes(2)
     assert 30 < sum(strikes(1)) < 90
-    assert not Fault("error", "s3", "Put*").strikes(call)
+    assert not Fault("error", "s3", "Put*").applies_to(call)
 
 
 def test_faults_from_the_command_line(aws: EmbeddedAws, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Uploads by a form that is posted to a bucket: what its policy signs and allows.
+"""Uploads by a form that is posted to a bucket: its signature and its policy.
 
 "Browser-Based Uploads Using POST" of the S3 API Reference; boto3's `generate_presigned_post` makes such policies.
 """
@@ -13,14 +13,14 @@ from werkzeug.formparser import FormDataParser
 from infra.embedded.access.signatures import KeyOf, verify_form
 from infra.embedded.http.wire import AwsError, Environ
 
-# Fields that no condition has to name.
-_FREE = {"file", "policy", "x-amz-signature", "awsaccesskeyid", "signature"}
+# Fields that need no condition.
+_UNCONDITIONED = {"file", "policy", "x-amz-signature", "awsaccesskeyid", "signature"}
 
 
 def check_form(environ: Environ, bucket: str, key_of: KeyOf) -> str:
     """The credential that signed the form in the body, which stays readable.
 
-    Raises AwsError unless it is signed and keeps to its policy.
+    Raises AwsError unless it is signed and meets its policy.
     """
     body = environ["wsgi.input"]
     _, fields, files = FormDataParser().parse_from_environ(environ)
@@ -51,7 +51,9 @@ def check_form(environ: Environ, bucket: str, key_of: KeyOf) -> str:
         found = bucket if name == "bucket" else lower.get(name, "")
         if not (found.startswith(value) if kind == "starts-with" else found == value):
             raise _breach(f'Policy Condition failed: ["{kind}", "${name}", "{value}"]')
-    if extra := sorted(lower.keys() - named - _FREE - {name for name in lower if name.startswith("x-ignore-")}):
+    if extra := sorted(
+        lower.keys() - named - _UNCONDITIONED - {name for name in lower if name.startswith("x-ignore-")}
+    ):
         raise _breach(f"Extra input fields: {', '.join(extra)}")
     return credential
 

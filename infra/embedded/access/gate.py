@@ -1,7 +1,7 @@
-"""What every request passes first: it must be meant for this server, come from no stranger's page, and be signed.
+"""Admission of requests: they must name this server, come from an allowed origin, and be signed.
 
-Browsers let any page send requests to 127.0.0.1; what a page cannot do is to choose Host, Origin and Sec-Fetch-Site
-(https://fetch.spec.whatwg.org/#forbidden-header-name), nor to know the key.
+Browsers let any page send requests to 127.0.0.1, but a page cannot set Host, Origin and Sec-Fetch-Site
+(https://fetch.spec.whatwg.org/#forbidden-header-name), and does not know the key.
 """
 
 from collections.abc import Callable, Collection
@@ -17,20 +17,20 @@ _NO_ORIGIN = ("Content-Security-Policy", "sandbox allow-scripts")
 
 
 class Gate:
-    """`names` are the names and addresses at which the server listens, on `port`; pages of `origins` may use it.
+    """`names` are the host names and addresses of the server, which listens on `port`; `origins` are allowed origins.
 
-    `key_of` finds keys; without it unsigned requests are let in, and any signature.
+    `key_of` finds keys; without it, unsigned requests and any signature are accepted.
     """
 
     def __init__(self, names: Collection[str], port: int, origins: Collection[str], key_of: KeyOf | None) -> None:
         self._names, self._port, self._origins, self.key_of = names, port, origins, key_of
 
     def cross_origin(self, environ: Environ) -> str:
-        """Why a request is refused whatever it asks for: a sentence, or "" where it is not."""
+        """Why a request for another host or from another origin is refused; "" if it is not."""
         headers = environ[HEADERS]
         hosts, origins = headers.get_all("Host", []), headers.get_all("Origin", [])
         host = environ.get("HTTP_HOST", "")
-        if len(hosts) > 1 or not all(self._ours(name) for name in {host, *hosts}):
+        if len(hosts) > 1 or not all(self._is_this_server(name) for name in {host, *hosts}):
             return f"This server is not {_shown(host)}; call it by the address that it printed."
         if any(origin not in self._origins and origin != f"http://{host}" for origin in origins):
             return f"Pages of {_shown(origins[0])} may not use this server; `ahx aws --allow-origin` allows an origin."
@@ -39,7 +39,7 @@ class Gate:
         return ""
 
     def admit(self, environ: Environ, body_hash: Callable[[], str]) -> Signed | None:
-        """Raises AwsError unless the request is signed with a known key."""
+        """Raises AwsError unless the request is signed with a known key. A form is not checked here."""
         if self.key_of is None:
             self._admit_unsigned(environ)
             return None
@@ -48,7 +48,7 @@ class Gate:
         return verify(environ, self.key_of, body_hash)
 
     def _admit_unsigned(self, environ: Environ) -> None:
-        """Browsers tell where a GET comes from only to loopback, and old ones not at all; no page can name a key."""
+        """Browsers send Sec-Fetch-Site with a GET to loopback only, old ones never; no page can set Authorization."""
         name = environ["HTTP_HOST"].partition(":")[0].lower()
         local = name == "127.0.0.1" or name.rpartition(".")[2] == "localhost"
         changes = environ["REQUEST_METHOD"] != "POST" and "Action=" in environ.get("QUERY_STRING", "")
@@ -56,7 +56,7 @@ class Gate:
             raise AwsError("AccessDenied", "Access Denied", 403)
 
     def with_cors(self, environ: Environ, start: StartResponse) -> StartResponse:
-        """`start`, with the headers that let pages of an allowed origin read the answer, and nobody else's."""
+        """`start`, with headers by which only pages of an allowed origin can read the answer."""
         origin = environ[HEADERS].get("Origin")
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -77,25 +77,25 @@ class Gate:
         return begin
 
     def is_preflight(self, environ: Environ) -> bool:
-        """Whether a page of an allowed origin asks if it may send a request."""
+        """Whether it is the CORS preflight of a page of an allowed origin."""
         headers = environ[HEADERS]
         asks: bool = environ["REQUEST_METHOD"] == "OPTIONS" and "Access-Control-Request-Method" in headers
         return asks and headers.get("Origin") in self._origins
 
-    def _ours(self, host: str) -> bool:
+    def _is_this_server(self, host: str) -> bool:
         name, _, port = host.lower().partition(":")
         return (port or "80") == str(self._port) and (name in self._names or name.endswith(".localhost"))
 
 
 def is_form(environ: Environ) -> bool:
-    """Whether a request is an upload by a form, whose signature stands in its body, and says all that is to be done."""
+    """Whether a request is an upload by a form, whose signature and parameters are in its body."""
     named = environ.get("QUERY_STRING") or any(name in environ[HEADERS] for name in ("Authorization", "X-Amz-Target"))
     is_form = str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
     return bool(environ["REQUEST_METHOD"] == "POST" and is_form and not named)
 
 
 def in_words_of(call: Call, error: AwsError) -> AwsError:
-    """A refusal of a signature as the service of `call` words it; `error` is as S3 does."""
+    """`error`, a refusal of a signature with the code of S3, with the code and message of the service of `call`."""
     if call.service == "s3":
         return error
     is_query = call.protocol == "query"

@@ -1,4 +1,4 @@
-"""The access keys that this AWS knows: its own, those that IAM made, and those of sessions."""
+"""The access keys that are accepted: the server's own, those created by IAM, and those of sessions."""
 
 import base64
 import hmac
@@ -18,9 +18,9 @@ _SESSION_SECONDS = 12 * 3600
 
 
 class Keys:
-    """`own` is the key that the server prints: whoever has it is root.
+    """`own` is the key that the server prints, of the root user, derived from the secret `seed`.
 
-    It is made of `seed`, which nobody else knows. None stands for a server that takes any key: its own is test/test.
+    Without a seed, for a server that accepts any key, it is test/test.
     """
 
     def __init__(self, seed: bytes | None) -> None:
@@ -37,7 +37,7 @@ class Keys:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The own key as the SDKs read it."""
+        """The own key as environment variables."""
         return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), self.own, strict=True))
 
     def find(self, name: str, token: str) -> Key:
@@ -64,8 +64,8 @@ class Keys:
         (name, secret), token = _key("ASIA", secrets.token_bytes()), secrets.token_urlsafe(96)
         expires = datetime.now(UTC) + timedelta(seconds=int(seconds))
         self._sessions[name] = token, Key(secret, expires)
-        told = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token}
-        return {"Credentials": told | {"Expiration": expires}}
+        key = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token}
+        return {"Credentials": key | {"Expiration": expires}}
 
     def federation_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         """GetFederationToken."""
@@ -79,12 +79,12 @@ class Keys:
         return self.session_token(request, region) | {"FederatedUser": user, "PackedPolicySize": 0}
 
     def forget(self) -> None:
-        """End all sessions but those of roles, which moto knows."""
+        """End all sessions but those of roles, which are moto's."""
         self._sessions.clear()
 
 
 def _of_moto(name: str) -> tuple[str, Key] | None:
-    """A key that moto handed out, and the session token that goes with it."""
+    """The session token and the key of this access key id, if moto created it."""
     for partitions in list(sts_backends.values()):
         for backend in list(partitions.values()):
             for role in list(backend.assumed_roles):
@@ -100,6 +100,6 @@ def _of_moto(name: str) -> tuple[str, Key] | None:
 
 
 def _key(prefix: str, seed: bytes) -> tuple[str, str]:
-    """An access key id and a secret access key, as long as AWS's."""
+    """An access key id and a secret access key, of the lengths of AWS's."""
     name, secret = (hmac.digest(seed, what, "sha256") for what in (b"access key id", b"secret access key"))
     return prefix + base64.b32encode(name).decode()[:16], base64.b64encode(secret).decode()[:40]

@@ -1,7 +1,7 @@
-"""Whether a request is signed with a key that this AWS knows.
+"""Verification of signatures.
 
-Signature Version 4 in headers, presigned URLs and forms, for all services; for S3 Version 2 too, in which boto3
-presigns URLs unless it is told otherwise. After "AWS Signature Version 4 for API requests" of the IAM User Guide,
+Signature Version 4 in headers, presigned URLs and forms, for all services; for S3 also Version 2, boto3's default for
+presigned URLs. After "AWS Signature Version 4 for API requests" of the IAM User Guide,
 "Authenticating Requests" of the S3 API Reference, and "Signing and authenticating REST requests" of the S3 User Guide.
 """
 
@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 from infra.embedded.http.target import Query, bucket_of_host, pairs, quoted, target
 from infra.embedded.http.wire import AwsError, Environ
 
-HEADERS = "ahx.headers"  # in the environment of a request: its headers as they came
+HEADERS = "ahx.headers"  # key in the WSGI environment: the headers as they were sent
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -32,7 +32,7 @@ _STAMP = re.compile(r"\d{8}T\d{6}Z")
 _SKEW = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
 
-# Parts of the query string that Version 2 signs.
+# Query parameters that Version 2 signs.
 _SUBRESOURCES = {
     *(
         "accelerate",
@@ -57,7 +57,7 @@ KeyOf = Callable[[str, str], "Key"]
 
 @dataclass(frozen=True)
 class Key:
-    """A secret access key, and when it expires, if it does."""
+    """A secret access key, and when it expires."""
 
     secret: str
     expires: datetime | None = None
@@ -65,9 +65,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Signed:
-    """What a right signature says of the body: its SHA-256, or another word of x-amz-content-sha256.
+    """A valid signature. `payload` is x-amz-content-sha256: the SHA-256 of the body, or a keyword.
 
-    `credential` is KEY/DAY/REGION/SERVICE/aws4_request; the rest is what the signatures of the chunks go on from.
+    `credential` is KEY/DAY/REGION/SERVICE/aws4_request; the other fields begin the chain of the chunks' signatures.
     """
 
     payload: str
@@ -82,7 +82,7 @@ class Signed:
         return self._next("AWS4-HMAC-SHA256-PAYLOAD", previous, EMPTY, _sha256(data))
 
     def of_trailer(self, previous: str, data: bytes) -> str:
-        """The signature of the headers behind the last chunk."""
+        """The signature of the trailing headers."""
         return self._next("AWS4-HMAC-SHA256-TRAILER", previous, _sha256(data))
 
     def _next(self, *parts: str) -> str:
@@ -91,10 +91,10 @@ class Signed:
 
 
 def verify(environ: Environ, key_of: KeyOf, body_hash: Callable[[], str]) -> Signed:
-    """What is signed. Raises AwsError, with the codes of S3, where nothing is, or not rightly.
+    """Verify a request. Raises AwsError, with the codes of S3, if its signature is missing or wrong.
 
-    `key_of` finds the key of an access key id and a session token, or raises AwsError; `body_hash` gives the SHA-256 of
-    a body of which no header tells it.
+    `key_of` finds the key of an access key id and a session token, or raises AwsError; `body_hash` computes the SHA-256
+    of the body if no header states it.
     """
     query = pairs(environ)
     given, authorization = dict(query), environ[HEADERS].get_all("Authorization", [])
@@ -169,9 +169,7 @@ def _presigned(environ: Environ, query: Query, given: Mapping[str, str], key_of:
         or not re.fullmatch(r"\d{1,6}", lasts)
         or timedelta(seconds=int(lasts)) > _WEEK
     ):
-        raise _refusal(
-            "AuthorizationQueryParametersError", "X-Amz-Algorithm or X-Amz-Expires is none that is allowed.", 400
-        )
+        raise _refusal("AuthorizationQueryParametersError", "X-Amz-Algorithm or X-Amz-Expires is not valid.", 400)
     key = key_of(scope[1], given.get("X-Amz-Security-Token", ""))
     stamp = given.get("X-Amz-Date", "")
     payload = given.get("X-Amz-Content-Sha256") or environ[HEADERS].get("X-Amz-Content-Sha256")
@@ -190,7 +188,7 @@ def _presigned(environ: Environ, query: Query, given: Mapping[str, str], key_of:
 def _version_2(
     environ: Environ, query: Query, name: bytes, signature: bytes, expires: bytes | None, key_of: KeyOf
 ) -> Signed:
-    """Of S3's REST API; `expires` is that of a presigned URL."""
+    """Verify a request to S3's REST API; `expires` is that of a presigned URL."""
     headers: Message = environ[HEADERS]
     amazon = {
         name.lower(): ",".join(headers.get_all(name, [])) for name in headers if name.lower().startswith("x-amz-")
@@ -227,12 +225,12 @@ def _version_2(
 
 
 def s3_credential(name: str) -> str:
-    """The credential of a signature that names no service, and so can only be S3's."""
+    """The credential of a signature of Version 2, which names no service and is for S3 only."""
     return f"{name}/20060301/us-east-1/s3/aws4_request"
 
 
 def _canonical(environ: Environ, query: Query, signed: str, payload: str, service: str) -> Iterator[bytes]:
-    """The canonical request, with the path in each way in which clients write it."""
+    """The canonical request, with the path in each encoding that clients use."""
     headers: Message = environ[HEADERS]
     names = signed.lower().split(";")
     needed = {"host"} | {name.lower() for name in headers if name.lower().startswith("x-amz-")} - {
@@ -290,14 +288,14 @@ def _scope(credential: str) -> "re.Match[str]":
     if found is None:
         raise _refusal(
             "AuthorizationHeaderMalformed",
-            "The authorization is malformed: the credential is no KEY/DAY/REGION/SERVICE.",
+            "The authorization is malformed: the credential must be KEY/DAY/REGION/SERVICE/aws4_request.",
             400,
         )
     return found
 
 
 def _stamp_of(date: str) -> str:
-    """A date as HTTP writes it, as Version 4 does."""
+    """An HTTP date in the format of Version 4."""
     if _STAMP.fullmatch(date):
         return date
     try:

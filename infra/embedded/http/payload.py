@@ -1,7 +1,6 @@
-"""The body of a request: read as a whole, to memory or to disk, and held against what its headers say of it.
+"""The body of a request: read to memory or disk, and checked against length, checksums and signature in its headers.
 
-Chunks with signatures ("Transferring Payload in Multiple Chunks" of the S3 API Reference) are taken apart here, so that
-whatever comes after sees the plain body.
+Signed chunks ("Transferring Payload in Multiple Chunks" of the S3 API Reference) are decoded here.
 """
 
 import base64
@@ -23,7 +22,7 @@ from infra.embedded.http.wire import AwsError, Environ
 _IN_MEMORY = 8 << 20
 _PIECE = 1 << 20
 _LONGEST = 5 << 30  # S3's limit for one request
-_LONGEST_FORM = 128 << 20  # of a body that is read before it is known who sends it
+_LONGEST_FORM = 128 << 20  # of a body that is read before its sender is authenticated
 _LONGEST_LINE = 4096
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIGNED_CHUNKS = {"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"}
@@ -31,7 +30,7 @@ _CHUNKS = {*_SIGNED_CHUNKS, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
 
 
 class _Crc:
-    """A running checksum, with the methods of hashlib's."""
+    """A CRC with the interface of hashlib."""
 
     def __init__(self, add: Callable[[bytes, int], int], size: int) -> None:
         self._add, self._size, self._value = add, size, 0
@@ -43,7 +42,7 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
-# What a header says of the body, in base64.
+# By the header that states it, in base64.
 _CHECKSUMS: dict[str, Callable[[], Any]] = {
     "content-md5": hashlib.md5,
     "x-amz-checksum-sha1": hashlib.sha1,
@@ -55,14 +54,14 @@ _CHECKSUMS: dict[str, Callable[[], Any]] = {
 
 
 class Payload:
-    """The body of the request `environ`, read once, when first needed. Close it when the request is answered."""
+    """The body of a request, read once when first needed. Close it when the request is answered."""
 
     def __init__(self, environ: Environ, folder: Path) -> None:
         self._environ, self._folder = environ, folder
         self._file: SpooledTemporaryFile[bytes] | None = None
 
     def sha256(self) -> str:
-        """Of the body as it came. Raises AwsError."""
+        """The SHA-256 of the body as sent. Raises AwsError."""
         file = self._read(self._pieces(_LONGEST_FORM), None)
         digest = hashlib.sha256()
         while piece := file.read(_PIECE):
@@ -71,9 +70,9 @@ class Payload:
         return digest.hexdigest()
 
     def check(self, signed: Signed | None, unauthenticated: bool = False) -> None:
-        """Read the body, unless that has been done, and leave it in the environment; a short one if `unauthenticated`.
+        """Read the body, if it is not yet read, and put it into the environment; a short one if `unauthenticated`.
 
-        Raises AwsError where it is not what the signature or a header says.
+        Raises AwsError if it does not match the signature or a header.
         """
         headers = self._environ[HEADERS]
         payload = signed.payload if signed else headers.get("X-Amz-Content-Sha256", UNSIGNED)
@@ -81,12 +80,12 @@ class Payload:
         if payload not in _CHUNKS and payload != UNSIGNED and not _SHA256.fullmatch(payload):
             raise AwsError(
                 "InvalidArgument",
-                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING word, or a valid sha256 value.",
+                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING keyword, or a valid sha256 value.",
             )
         of_object = self._environ["REQUEST_METHOD"] == "POST" and "uploadId=" in self._environ.get("QUERY_STRING", "")
         names = (
             ["content-md5"] if of_object else list(_CHECKSUMS)
-        )  # completing an upload tells the checksum of the object
+        )  # CompleteMultipartUpload states the checksum of the object
         told = {name: value for name in names if (value := headers.get(name)) is not None}
         if self._file is None:
             trailer: dict[str, str] = {}
@@ -130,12 +129,12 @@ class Payload:
         return self._file
 
     def _pieces(self, most: int = _LONGEST) -> Iterator[bytes]:
-        """The body as it comes: as long as its header says or, where it comes in chunks of HTTP, to its end."""
+        """The body as sent: of its Content-Length or, with chunked transfer encoding, to its end."""
         source, length = self._environ["wsgi.input"], self._environ.get("CONTENT_LENGTH") or "0"
         endless = bool(self._environ.get("wsgi.input_terminated"))
         if not re.fullmatch(r"\d{1,15}", length) or (endless and length != "0"):
             raise AwsError(
-                "InvalidRequest", f"Content-Length is {length!r}, which does not fit the rest of the request."
+                "InvalidRequest", f"Content-Length is {length!r}, which contradicts the rest of the request."
             )
         left = most + 1 if endless else int(length)
         if left > most and not endless:
@@ -155,7 +154,7 @@ class Payload:
             raise AwsError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
 
     def _plain(self, file: SpooledTemporaryFile[bytes], trailer: dict[str, str]) -> None:
-        """Have the request look as if its body had come whole."""
+        """Make the request look as if its body had been sent in one piece."""
         told = self._environ[HEADERS].get("X-Amz-Decoded-Content-Length")
         if told is not None and told != self._environ["CONTENT_LENGTH"]:
             raise AwsError("IncompleteBody", "The body is not as long as x-amz-decoded-content-length says.")
@@ -169,7 +168,7 @@ class Payload:
 
 
 def _dechunked(pieces: Iterator[bytes], signed: Signed | None, trailer: dict[str, str]) -> Iterator[bytes]:
-    """The data behind each line of SIZE[;chunk-signature=SIGNATURE]; the headers at the end go to `trailer`."""
+    """The data after each line SIZE[;chunk-signature=SIGNATURE]; trailing headers go to `trailer`."""
     reader = _Lines(pieces)
     previous = signed.signature if signed else ""
     while True:
@@ -208,7 +207,7 @@ class _Lines:
         self._pieces, self._held = pieces, bytearray()
 
     def line(self, at_end: bool = False) -> bytes:
-        """Up to the next CRLF, without it; "" `at_end` of the body."""
+        """Up to the next CRLF, without it; b"" at the end of the body, if that may be here."""
         while (end := self._held.find(b"\r\n")) < 0:
             piece = next(self._pieces, b"")
             if not piece and at_end and not self._held:

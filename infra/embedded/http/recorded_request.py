@@ -1,4 +1,4 @@
-"""A request as a value: it can be written down, and made (again)."""
+"""A request as a value, which can be saved and executed, also again."""
 
 import io
 import json
@@ -16,7 +16,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of it."""
+    """The response to a request."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What a WSGI environment says, its body, and when and from which seed of random numbers it is made."""
+    """A WSGI environment, its body, and the seed and the time with which it is executed."""
 
     environ: dict[str, Any]
     body: bytes
@@ -42,7 +42,7 @@ class Request:
 
     @classmethod
     def read(cls, environ: Environ, seed: bytes) -> "Request":
-        """Takes the whole body, whose end the client decides. Raises AwsError where that has not come."""
+        """Reads the whole body. Raises AwsError if it is incomplete."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = b"".join(body_of(environ, length or _PIECE))
         if len(body) < length:
@@ -64,12 +64,12 @@ class Request:
         environ, seed, now = json.loads(head)
         return cls(environ, body, bytes.fromhex(seed), now)
 
-    def made(self, app: Callable[[Environ, StartResponse], Body]) -> Answer:
-        """Have `app` answer it."""
-        told: list[Any] = []
+    def run(self, app: Callable[[Environ, StartResponse], Body]) -> Answer:
+        """The answer of `app`."""
+        started: list[Any] = []
 
         def start(status: str, headers: list[tuple[str, str]], error: Any = None) -> Callable[[bytes], Any]:
-            told[:] = [status, headers]
+            started[:] = [status, headers]
             return early.append
 
         early: list[bytes] = []
@@ -88,11 +88,11 @@ class Request:
         finally:
             if close := getattr(answered, "close", None):
                 close()
-        return Answer(told[0], told[1], body)
+        return Answer(started[0], started[1], body)
 
 
 def body_of(environ: Environ, size: int = _PIECE) -> Iterable[bytes]:
-    """The body in pieces of at most `size`: as long as its header says or, where it comes in chunks, to its end."""
+    """The body in pieces of at most `size`: of its Content-Length or, with chunked transfer encoding, to its end."""
     length = environ.get("CONTENT_LENGTH")
     left = int(length) if length else None if environ.get("wsgi.input_terminated") else 0
     while left is None or left > 0:

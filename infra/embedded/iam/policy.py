@@ -1,4 +1,4 @@
-"""IAM's evaluation of policies: actions, resources and principals with wildcards, conditions, and denials first.
+"""IAM's evaluation of policies: actions, resources and principals with wildcards, conditions, explicit denials.
 
 Follows "Policy evaluation logic" and "IAM JSON policy elements: Condition operators" of the IAM User Guide.
 """
@@ -19,14 +19,14 @@ Context = Mapping[str, str | Sequence[str]]
 
 
 class Decision:
-    """The names that IAM gives the three outcomes."""
+    """IAM's names of the three outcomes."""
 
     ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY = "allowed", "explicitDeny", "implicitDeny"
 
 
 @dataclass
 class Evaluation:
-    """An outcome, the numbers of the policies that decided it, and keys that conditions asked for in vain."""
+    """An outcome, the numbers of the policies that decided it, and condition keys that the context lacks."""
 
     outcome: str = Decision.IMPLICIT_DENY
     matched: list[int] = field(default_factory=list)
@@ -38,16 +38,16 @@ def decide(
 ) -> Evaluation:
     """Whether `policies` (documents, as text or parsed) allow `action` on `resource`.
 
-    `context` are condition keys and their values. With a `principal`, statements must name it, as in a policy of a
-    resource; without one, as in a policy of an identity, they name none.
+    `context` are condition keys and their values. Statements of a resource's policy must name the `principal`; those of
+    an identity's policy, which is evaluated without one, name none.
     """
     keys = {key.lower(): value for key, value in context.items()}
     allowing: list[int] = []
     denying: list[int] = []
     missing: list[str] = []
     for number, policy in enumerate(policies):
-        for statement in statements(_filled(policy, keys)):
-            if not _concerns(statement, action, resource, principal):
+        for statement in statements(_substituted(policy, keys)):
+            if not _applies(statement, action, resource, principal):
                 continue
             absent = [key for key in _condition_keys(statement) if key.lower() not in keys]
             missing += [key for key in absent if key not in missing]
@@ -59,20 +59,20 @@ def decide(
 
 
 def unmet(policy: str | dict[str, Any], action: str, resource: str, context: Context, principal: str) -> list[str]:
-    """Why statements that would allow `action` to `principal` do not: one clause for each condition that fails."""
+    """The failed conditions of statements that would otherwise allow `action` to `principal`, one clause each."""
     keys = {key.lower(): value for key, value in context.items()}
     return [
         f"{operator} wants {key} to be {' or '.join(map(str, _listed(values)))}, and it is {keys.get(key.lower())}"
-        for statement in statements(_filled(policy, keys))
-        if statement["Effect"] == "Allow" and _concerns(statement, action, resource, principal)
+        for statement in statements(_substituted(policy, keys))
+        if statement["Effect"] == "Allow" and _applies(statement, action, resource, principal)
         for operator, wanted in statement.get("Condition", {}).items()
         for key, values in wanted.items()
         if not _holds(operator, {key: values}, keys)
     ]
 
 
-def _filled(policy: str | dict[str, Any], keys: Context) -> str:
-    """The document with its policy variables, such as ${aws:username}, replaced as far as the context knows them."""
+def _substituted(policy: str | dict[str, Any], keys: Context) -> str:
+    """The document with policy variables, such as ${aws:username}, replaced if the context has them."""
     text = policy if isinstance(policy, str) else json.dumps(policy)
     return _VARIABLE.sub(lambda found: _escaped(keys.get(found[1].lower()), found[0]), text)
 
@@ -86,7 +86,7 @@ def statements(policy: str | dict[str, Any]) -> list[dict[str, Any]]:
     return _listed((json.loads(policy) if isinstance(policy, str) else policy).get("Statement", []))
 
 
-def _concerns(statement: dict[str, Any], action: str, resource: str, principal: str) -> bool:
+def _applies(statement: dict[str, Any], action: str, resource: str, principal: str) -> bool:
     if "NotAction" in statement:
         acts = not _any_matches(statement["NotAction"], action, ignore_case=True)
     else:
@@ -115,7 +115,7 @@ def _any_matches(patterns: str | list[str], value: str, ignore_case: bool = Fals
 
 @cache
 def _glob(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
-    """IAM's wildcards: * and ?; square brackets mean themselves, unlike in a shell."""
+    """IAM's wildcards: * and ?; square brackets are literal."""
     text = fnmatch.translate(pattern.replace("[", "[[]"))
     return re.compile(text, re.IGNORECASE if ignore_case else 0)
 
@@ -125,7 +125,7 @@ def _condition_keys(statement: dict[str, Any]) -> list[str]:
 
 
 def _holds(operator: str, wanted: dict[str, Any], keys: Context) -> bool:
-    """Whether all keys of one operator's block hold; values of one key are alternatives."""
+    """Whether all keys of one operator's block hold; the values of a key are alternatives."""
     quantifier, _, name = operator.rpartition(":")
     name, if_exists = name.removesuffix("IfExists"), name.endswith("IfExists")
     for key, values in wanted.items():
@@ -165,7 +165,7 @@ def _seconds(text: str) -> float:
 
 
 def _arn_like(wanted: str, found: str) -> bool:
-    """Each of the six parts matches by itself: a * does not reach over a colon."""
+    """Each of the six parts is matched separately: a * does not match a colon."""
     ours, theirs = wanted.split(":", 5), found.split(":", 5)
     return len(ours) == len(theirs) and all(bool(_glob(a).fullmatch(b)) for a, b in zip(ours, theirs, strict=True))
 

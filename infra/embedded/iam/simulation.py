@@ -1,8 +1,8 @@
-"""IAM's SimulatePrincipalPolicy and SimulateCustomPolicy, evaluated for real.
+"""IAM's SimulatePrincipalPolicy and SimulateCustomPolicy.
 
 Follows API_SimulatePrincipalPolicy and API_EvaluationResult: one result per action, whose decision is the most
-restrictive one over the resources, with a result for each resource inside. A permissions boundary limits what the
-policies of an identity allow.
+restrictive one over the resources, and which contains a result for each resource. A permissions boundary limits what
+the policies of an identity allow.
 """
 
 import re
@@ -19,7 +19,7 @@ _STRICTEST_FIRST = (Decision.EXPLICIT_DENY, Decision.IMPLICIT_DENY, Decision.ALL
 
 
 def simulate_principal_policy(form: Form, region: str) -> dict[str, Any]:
-    """The policies of a user, group or role, with those of PolicyInputList beside them."""
+    """The policies of a user, group or role, and those of PolicyInputList."""
     source = form.get("PolicySourceArn", "")
     policies, boundary = _policies_of(source)
     context = {"aws:PrincipalArn": source, "aws:PrincipalAccount": ACCOUNT}
@@ -77,7 +77,7 @@ def _details(one: Evaluation) -> dict[str, Any]:
 
 
 def _policies_of(arn: str) -> tuple[list[str], list[str]]:
-    """The documents that apply to an identity, and its permissions boundary's. Raises AwsError when it is not there."""
+    """The policies of an identity, and its permissions boundary. Raises AwsError if there is no such identity."""
     iam = moto_lookup.backend(iam_backends)
     kind, _, path = arn.rpartition(":")[2].partition("/")
     name = path.rpartition("/")[2]

@@ -1,8 +1,8 @@
-"""Lets a request to moto be made again with the same outcome: its identifiers, its times, and nobody else reached.
+"""Makes requests to moto replayable: the same identifiers and times, and no HTTP request sent twice.
 
-moto draws identifiers from one generator of its own and from the system's, and asks the clock. While a thread is in a
-`moment`, both are answered from that moment's seed and time, in this thread alone. A backend comes into being at its
-first use, with identifiers of its own, which may be a request that changes nothing: so it has a moment of its own.
+moto draws identifiers from its own generator and from the system's, and reads the clock. While a thread is in a
+`moment`, it gets both from the seed and the time of that moment. A backend is created at its first use, possibly by a
+request that changes nothing, so its identifiers come from a moment of its own.
 """
 
 import datetime as dt
@@ -24,20 +24,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from moto.core.base_backend import AccountSpecificBackend
 from moto.moto_api._internal.moto_random import MotoRandom
 
-_FREEZE_SECONDS = 60.0  # then its clock goes on: something waits for it without sleeping
+_FREEZE_SECONDS = 60.0  # after which its clock advances, for code that polls without sleeping
 
 
 class Moment:
-    """A time, which passes by sleeping only, and a source of random numbers.
+    """A clock that only sleeping advances, and a source of random numbers.
 
-    `nondeterministic` says that a result came from neither.
+    `nondeterministic` says that a result depends on something else. During a replay (`replayed`), nothing sleeps or is
+    sent; `unlocked` releases the lock of requests while another server is called.
     """
 
     def __init__(self, seed: bytes, now: float) -> None:
         self._now, self._begun = now, _monotonic()
         self._stream = random.Random(seed)
         self.nondeterministic = self.replayed = False
-        self.unlocked: Callable[[], Any] | None = None  # what to do while somebody else is asked
+        self.unlocked: Callable[[], Any] | None = None
 
     def now(self) -> float:
         return self._now + max(0.0, _monotonic() - self._begun - _FREEZE_SECONDS)
@@ -64,7 +65,7 @@ _origin: tuple[bytes, float] = (b"", 0.0)
 
 @contextmanager
 def moment(seed: bytes, now: float) -> Iterator[Moment]:
-    """Until this ends, the calling thread lives in that moment."""
+    """The calling thread uses this seed and time until the context ends."""
     before, _here.moment = _here.moment, Moment(seed, now)
     try:
         yield _here.moment
@@ -74,7 +75,7 @@ def moment(seed: bytes, now: float) -> Iterator[Moment]:
 
 @contextmanager
 def outside() -> Iterator[None]:
-    """What is drawn until this ends belongs to no moment: it would be drawn once in a process only."""
+    """For values that are drawn once in a process, and so belong to no moment."""
     before, _here.moment = _here.moment, None
     try:
         yield
@@ -83,7 +84,7 @@ def outside() -> Iterator[None]:
 
 
 def install(seed: bytes, now: float) -> None:
-    """Have moto live in moments, in this process; its backends are made in one with this seed and time."""
+    """Patch this process. moto's backends are created with this seed and time."""
     global _origin
     _origin = seed, now
     if time.time is _now:
@@ -97,8 +98,8 @@ def install(seed: bytes, now: float) -> None:
     rsa.generate_private_key = _marking(rsa.generate_private_key)
     ec.generate_private_key = _marking(ec.generate_private_key)
     for module in [module for name, module in sys.modules.items() if name.startswith("moto.")]:
-        _cover(module)
-    sys.meta_path.insert(0, _Covering())
+        _patch_module(module)
+    sys.meta_path.insert(0, _PatchingFinder())
 
 
 def _now() -> float:
@@ -136,10 +137,10 @@ def _made_in_a_moment(held: Any, region: str) -> Any:
 
 
 def _send_once(session: Any, request: Any, **options: Any) -> Any:
-    """Whoever is told of a change (SNS does so) may call us meanwhile, and is told once."""
+    """Receivers of notifications (SNS) get them once, and may call us while they are notified."""
     here = _here.moment
     if here and here.replayed:
-        raise requests.ConnectionError("this has been sent before")
+        raise requests.ConnectionError("it was sent before the restart")
     if here is None or here.unlocked is None:
         return _send(session, request, **options)
     with here.unlocked():
@@ -147,7 +148,7 @@ def _send_once(session: Any, request: Any, **options: Any) -> Any:
 
 
 def _marking(generate: Callable[..., Any]) -> Callable[..., Any]:
-    """Keys are drawn by OpenSSL, which no seed reaches."""
+    """OpenSSL draws keys from its own source."""
 
     def marked(*words: Any, **options: Any) -> Any:
         if _here.moment:
@@ -163,7 +164,7 @@ class _When(type):
 
 
 class _Datetime(dt.datetime, metaclass=_When):
-    """Stands for `datetime` in moto's modules; what it makes are the real ones."""
+    """Replaces `datetime` in moto's modules; its instances are real datetimes."""
 
     def __new__(cls, *words: Any, **options: Any) -> Any:
         return dt.datetime(*words, **options)
@@ -185,18 +186,18 @@ _module = ModuleType("datetime")
 _module.__dict__.update(dt.__dict__, datetime=_Datetime)
 
 
-def _cover(module: ModuleType) -> None:
+def _patch_module(module: ModuleType) -> None:
     for name, value in list(module.__dict__.items()):
-        for old, new in _COVERS:
+        for old, new in _REPLACED:
             if value is old:
                 module.__dict__[name] = new
 
 
-_COVERS = [(dt, _module), (dt.datetime, _Datetime), (_time, _now), (_sleep, _slept), (_urandom, _random_bytes)]
+_REPLACED = [(dt, _module), (dt.datetime, _Datetime), (_time, _now), (_sleep, _slept), (_urandom, _random_bytes)]
 
 
-class _Covering(importlib.abc.MetaPathFinder):
-    """moto imports a service's modules when it is first used."""
+class _PatchingFinder(importlib.abc.MetaPathFinder):
+    """Patches modules of moto that are imported later, when a service is first used."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -205,10 +206,10 @@ class _Covering(importlib.abc.MetaPathFinder):
         if spec and spec.loader:
             run = spec.loader.exec_module
 
-            def run_and_cover(module: ModuleType) -> None:
+            def run_and_patch(module: ModuleType) -> None:
                 with outside():
                     run(module)
-                _cover(module)
+                _patch_module(module)
 
-            spec.loader.exec_module = run_and_cover  # type: ignore[method-assign]
+            spec.loader.exec_module = run_and_patch  # type: ignore[method-assign]
         return spec

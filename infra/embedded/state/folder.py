@@ -1,4 +1,4 @@
-"""Who may keep state in a folder."""
+"""The state folder: one owner, one server at a time."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ _OURS = re.compile(r"lock|lost\+found|objects|registry|(snapshot|journal)-\d+(\.
 
 
 def take(folder: Path) -> int:
-    """Make the folder the user's alone, and this server's; returns the lock, to be closed. Raises StorageError."""
+    """Restrict the folder to this user and this server. Returns the lock, a file descriptor. Raises StorageError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.geteuid():

@@ -1,4 +1,4 @@
-"""What becomes of changes: they are kept (state.py) before they are answered, or forgotten with the server."""
+"""The interface through which changes are saved: to a folder (store.py), or not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,23 +10,23 @@ Wsgi = Callable[[Environ, StartResponse], Body]
 
 
 class Persistence(Protocol):
-    """What becomes of changes."""
+    """Saves changes before they are answered. Raises AwsError for what cannot be saved."""
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
-        """A request to `app` that may change its state. Raises AwsError where that cannot be kept."""
+        """Record a request that may change the state of `app`, and have it answered."""
 
     def save(self, change: dict[str, Any]) -> None:
-        """What has become of our own state. Raises AwsError where it cannot be kept."""
+        """Save a change of our own state."""
 
     def sync(self) -> None:
-        """Wait until everything is kept as safely as was asked for. Raises AwsError."""
+        """Wait until all changes are as durable as configured."""
 
     def sync_file(self, path: Path) -> None:
-        """A file, or the entries of a folder, as safely as was asked for. Raises OSError."""
+        """Make a file, or the entries of a folder, as durable as configured. Raises OSError."""
 
 
 class NoPersistence:
-    """Keeps nothing."""
+    """For a server without a state folder."""
 
     def perform(self, kind: bytes, environ: Environ, start: StartResponse, app: Wsgi) -> Body:
         return app(environ, start)

@@ -1,13 +1,13 @@
-"""What survives a restart. Nothing is answered before it is kept, and nothing is changed that cannot be kept.
+"""State that survives a restart: every change is saved before it is answered, and not made if it cannot be saved.
 
-    DIR/snapshot-N     everything, at one instant (snapshot.py)
-    DIR/journal-N      what came after it (journal.py), and DIR/journal-N+1 while the next snapshot is being written
-    DIR/objects/NAME   the contents of S3's objects in the snapshot; the journal holds what came after it itself
+    DIR/snapshot-N     the whole state at one instant (snapshot.py)
+    DIR/journal-N      the changes after it (journal.py), and DIR/journal-N+1 while the next snapshot is written
+    DIR/objects/NAME   the contents of S3 objects in the snapshot; later ones are in the journal
     DIR/registry       layers of images
 
-A request that may change moto's state is written down before it is made, one after the other, with the time and the
-seed from which its identifiers come (deterministic.py); at a start, those after the snapshot are made again. Our own
-state is small, and written down as it has become. A server that is killed at any moment leaves all it has answered.
+A request that may change moto's state is journalled before it is executed, one at a time, with the time and the seed of
+its identifiers (moto_patches/deterministic.py); at a start, those after the snapshot are replayed. Of our own state,
+which is small, the journal holds the new values.
 """
 
 import errno
@@ -34,27 +34,24 @@ from infra.embedded.state.folder import take
 from infra.embedded.state.journal import Journal
 from infra.embedded.state.persistence import Wsgi
 
-_LEAST_WORK_SECONDS = 5.0  # a snapshot is due when making the journal's requests again takes that long,
-_LEAST_BYTES = 64 << 20  # or when the journal has that length;
-_COST = 10  # but not before the work was so many times that of the last snapshot
+_LEAST_WORK_SECONDS = 5.0  # a snapshot is due when replaying the journal takes that long,
+_LEAST_BYTES = 64 << 20  # or when the journal has that length,
+_COST = 10  # but not before the journal cost this many times as much as the last snapshot
 _BUGS = (OSError, LookupError, ArithmeticError, AssertionError, AttributeError, RuntimeError, TypeError, ValueError)
 _PAUSE_SECONDS, _RETRY_SECONDS = 0.5, 30.0
 _SEED_BYTES = 16
 _NUMBERED = re.compile(r"(snapshot|journal)-(\d+)")
 _UNREPEATED = ".unrepeated"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # of moto's own files
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}  # errors of moto's own files
 
 
 class Store:
-    """A folder that belongs to one server.
-
-    With `durable`, an answer waits for the disk; requests that come at the same time wait together.
-    """
+    """Persistence in a folder of one server. With `durable`, answers wait for the disk, simultaneous ones together."""
 
     def __init__(self, folder: str, durable: bool) -> None:
         self.folder, self._durable = Path(folder), durable
         self._objects = self.folder / "objects"
-        self._one_request = threading.Lock()  # one request at a time, as they are made again
+        self._one_request = threading.Lock()  # requests are executed one at a time, as in a replay
         self._one_snapshot = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._snapshot_when_due, daemon=True)
@@ -67,10 +64,10 @@ class Store:
         own: Callable[[], dict[str, Any]],
         changing: AbstractContextManager[Any],
     ) -> dict[str, Any]:
-        """Take the folder, put everything back, and return our own state: dictionaries by section.
+        """Lock the folder, restore moto's state, and return our own: dictionaries by section.
 
-        From now on `own` gives our own state, which changes under the lock `changing`. `apps` answer requests by
-        their kind. Raises StorageError.
+        From now on `own` returns our state, which changes under the lock `changing`. `apps` replay records by their
+        kind. Raises StorageError.
         """
         self._own, self._changing = own, changing
         self._lock = take(self.folder)
@@ -96,10 +93,10 @@ class Store:
         numbers = [number for number in self._numbers("journal") if number >= self._number]
         if numbers != list(range(self._number, self._number + len(numbers))) or not numbers:
             raise StorageError(f"a journal that belongs to {place} is missing; put it back, or choose another folder")
-        made = lost = 0
+        records = lost = 0
         for number in numbers:
             for kind, payload in journal_file.read(self._path("journal", number), number == numbers[-1]):
-                made += 1
+                records += 1
                 if kind == journal_file.OWN:
                     _merge(held, json.loads(payload))
                 else:
@@ -107,20 +104,20 @@ class Store:
         if lost:
             self._unrepeated = numbers[-1]
             print(
-                f"# {lost:,} of {made:,} changes in {self.folder} could not be made again: they were kept by another "
-                f"version; the journals stay as {self._path('journal', numbers[-1])}{_UNREPEATED}",
+                f"# {lost:,} of {records:,} changes in {self.folder} could not be made again: another version "
+                f"saved them; the journals stay as {self._path('journal', numbers[-1])}{_UNREPEATED}",
                 file=sys.stderr,
             )
         self._journal = Journal(self._path("journal", numbers[-1]))
         return held
 
     def start(self) -> None:
-        """Everything is back: go on from here."""
+        """Begin a new journal, after everything is restored."""
         self._try_snapshot()
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of the folder; what could not be brought into a snapshot is in the journal."""
+        """Release the folder; changes that no snapshot could hold are in the journal."""
         self._stopped.set()
         self._thread.join()
         self._try_snapshot()
@@ -136,7 +133,7 @@ class Store:
             try:
                 with deterministic.moment(request.seed, request.now) as moment, self._aws_errors(_FULL):
                     moment.unlocked = self._unlocked
-                    answer = request.made(app)
+                    answer = request.run(app)
                 done = answer.is_success
             finally:
                 if not done:
@@ -166,14 +163,14 @@ class Store:
 
     @contextmanager
     def _aws_errors(self, only: Container[int | None] | None = None) -> Iterator[None]:
-        """Errors of the disk as AWS's, with the sentence that mends them: all, or those with these numbers `only`."""
+        """Turns disk errors, all or those with the numbers `only`, into AwsErrors that name the remedy."""
         try:
             yield
         except (OSError, snapshot.Impossible) as error:
             if only is not None and getattr(error, "errno", None) not in only:
                 raise
-            mend = "free some space and try again" if not self._journal.is_broken else "restart the server"
-            how = f"({_reason(error)}); {mend}" if isinstance(error, OSError) else f"({error})"
+            remedy = "free some space and try again" if not self._journal.is_broken else "restart the server"
+            how = f"({_reason(error)}); {remedy}" if isinstance(error, OSError) else f"({error})"
             message = f"We encountered an internal error: the change cannot be kept in {self.folder} {how}."
             raise AwsError("InternalFailure", message, 500) from error
 
@@ -189,8 +186,8 @@ class Store:
         with deterministic.moment(request.seed, request.now) as moment:
             moment.replayed = True
             try:
-                return request.made(app).is_success
-            except _BUGS:  # of another version of moto
+                return request.run(app).is_success
+            except _BUGS:  # another version of moto may fail
                 traceback.print_exc()
                 return False
 
@@ -203,7 +200,7 @@ class Store:
                 self._try_snapshot()
 
     def _try_snapshot(self) -> None:
-        """Replace snapshot and journal by a new snapshot, unless the journal is empty. What fails changes nothing."""
+        """Replace snapshot and journal by a new snapshot, unless the journal is empty. A failure changes nothing."""
         if self._journal.is_empty and self._numbers("journal") == [self._number]:
             return
         try:
@@ -214,7 +211,7 @@ class Store:
             print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
 
     def _snapshot_for(self, journal: Journal, where: int) -> None:
-        """For a request that would come out differently if it was made again."""
+        """Save a request whose replay would have another outcome."""
         try:
             self._take_snapshot()
         except (OSError, snapshot.Impossible):
@@ -222,7 +219,7 @@ class Store:
             raise
 
     def _take_snapshot(self) -> None:
-        """Take a snapshot and begin the next journal, while nothing changes; then write the one and remove the old."""
+        """Capture the state and begin the next journal while nothing changes; then write the snapshot."""
         with self._one_snapshot:
             number = max(self._numbers("journal"), default=self._number) + 1
             with self._one_request, self._changing:
@@ -248,7 +245,7 @@ class Store:
         return taken
 
     def _tidy(self, used: set[str]) -> None:
-        """Remove what the snapshot has replaced."""
+        """Remove the files that the snapshot replaces."""
         for what in ("snapshot", "journal"):
             for number in self._numbers(what):
                 path = self._path(what, number)
@@ -265,11 +262,11 @@ class Store:
     # The folder.
 
     def seed(self) -> bytes:
-        """A secret of this user's for this folder. Raises StorageError."""
+        """A secret of this user and this folder. Raises StorageError."""
         return hmac.digest(snapshot.key_of_user(), os.fsencode(self.folder.resolve()), "sha256")
 
     def _begin(self) -> None:
-        """An empty folder, or one whose first server has not come so far."""
+        """Begin an empty folder, or one whose first server died before its first snapshot."""
         for number in self._numbers("journal"):
             place = self._path("journal", number)
             if any(True for _ in journal_file.read(place, is_last=True)):
