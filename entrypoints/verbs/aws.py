@@ -126,7 +126,7 @@ def _serve(args: argparse.Namespace) -> int:
         unlocked=args.open,
         origins=[_origin(origin) for origin in args.allow_origin],
     )
-    how = "run nothing" if args.instant is not None else runners.told
+    how = "run nothing" if args.instant is not None else runners.description
     with aws:
         if args.run:
             _announce(aws, how, args.open)

@@ -148,7 +148,7 @@ def test_circles_end(tmp_path: Path) -> None:
     (tmp_path / "b").unlink()
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "me").symlink_to("/opt/ml/model/d")
-    with pytest.raises(UploadError, match="the link d/me leads to a folder that it lies in itself"):
+    with pytest.raises(UploadError, match="the link d/me leads to a folder that contains it"):
         list(folder.files())
     assert folder.link(tmp_path / "d" / "me") == "."
 
@@ -224,9 +224,9 @@ def test_folders_of_the_console_are_no_files(job_request: Make, run: Any, bucket
         (b'["a"]', "must be a list that begins with"),
         (b'[{"prefix": 3}, "a"]', "must be a list that begins with"),
         (b'[{"prefix": ""}, "a"]', "must be a list that begins with"),
-        (b'[{"prefix": "in/"}, "a"]', '"in/" is no place in S3'),
-        (b'[{"prefix": "https://example.com/in/"}, "a"]', "is no place in S3"),
-        (b'[{"prefix": "s3://{bucket}/in/"}, {"a": 1}]', 'lists {"a": 1}, which is no text that follows its prefix'),
+        (b'[{"prefix": "in/"}, "a"]', '"in/" is not an S3 URI'),
+        (b'[{"prefix": "https://example.com/in/"}, "a"]', "is not an S3 URI"),
+        (b'[{"prefix": "s3://{bucket}/in/"}, {"a": 1}]', 'lists {"a": 1}, which is not a string'),
         (b'[{"prefix": "s3://{bucket}/in/"}, "none"]', "s3://{bucket}/in/none: The specified key does not exist."),
         (
             b'[{"prefix": "s3://no-such-bucket-1/in/"}, "x"]',

@@ -209,7 +209,7 @@ def test_artifacts_are_encrypted_with_the_key_that_is_named(job_request: Make, r
             {"S3OutputPath": "s3://{bucket}/o", "KmsKeyId": "alias/none"},
             "KMS key alias/none does not",
         ),
-        ("OutputDataConfig", {"S3OutputPath": "https://example.com/o"}, "is no place in S3; write s3://BUCKET/KEY"),
+        ("OutputDataConfig", {"S3OutputPath": "https://example.com/o"}, "is not an S3 URI; write s3://BUCKET/KEY"),
         ("TensorBoardOutputConfig", {"S3OutputPath": "s3://no-such-bucket-1/o"}, 'bucket "no-such-bucket-1" of'),
         (
             "CheckpointConfig",

@@ -98,7 +98,7 @@ def test_what_makes_no_pool_is_refused(job_request: Make) -> None:
     client = boto3.client("sagemaker")
     stopping = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}
     spot = job_request(EnableManagedSpotTraining=True, StoppingCondition=stopping, **kept(60))
-    with pytest.raises(ClientError, match="spot instances make no warm pool"):
+    with pytest.raises(ClientError, match="spot instances cannot be in a warm pool"):
         client.create_training_job(**spot)
 
 

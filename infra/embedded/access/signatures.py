@@ -17,6 +17,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from botocore.auth import HmacV1Auth
+
 from infra.embedded.http.target import Query, bucket_of_host, pairs, quoted, target
 from infra.embedded.http.wire import AwsError, Environ
 
@@ -31,26 +33,7 @@ _SCOPE = re.compile(r"([^/]+)/((\d{8})/[a-z0-9-]+/([A-Za-z0-9._-]+)/aws4_request
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 _SKEW = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
-
-# Query parameters that Version 2 signs.
-_SUBRESOURCES = {
-    *(
-        "accelerate",
-        "acl",
-        "cors",
-        "delete",
-        "encryption",
-        "lifecycle",
-        "location",
-        "logging",
-        "notification",
-        "policy",
-    ),
-    *("partNumber", "publicAccessBlock", "replication", "requestPayment", "restore", "tagging", "torrent", "uploadId"),
-    *("uploads", "versionId", "versioning", "versions", "website"),
-    *(f"response-{name}" for name in ("cache-control", "content-disposition", "content-encoding", "content-language")),
-    *("response-content-type", "response-expires"),
-}
+_SKEWED = "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
 
 KeyOf = Callable[[str, str], "Key"]
 
@@ -101,14 +84,10 @@ def verify(environ: Environ, key_of: KeyOf, body_hash: Callable[[], str]) -> Sig
     if len(given) != len(query) and {b"X-Amz-Signature", b"Signature"} & given.keys():
         raise _refusal("AuthorizationQueryParametersError", "A query parameter of the signature is given twice.", 400)
     ways = len(authorization) + (b"X-Amz-Signature" in given) + (b"Signature" in given and b"AWSAccessKeyId" in given)
-    if ways != 1:
-        raise _refusal(
-            *(
-                ("InvalidArgument", "Only one auth mechanism allowed", 400)
-                if ways
-                else ("AccessDenied", "Access Denied")
-            )
-        )
+    if ways > 1:
+        raise _refusal("InvalidArgument", "Only one auth mechanism allowed", 400)
+    if ways == 0:
+        raise _refusal("AccessDenied", "Access Denied")
     if b"X-Amz-Signature" in given:
         return _presigned(
             environ, query, {name.decode("latin-1"): value.decode("latin-1") for name, value in query}, key_of
@@ -154,9 +133,7 @@ def _in_headers(
     key = key_of(scope[1], headers.get("X-Amz-Security-Token", ""))
     stamp = headers.get("X-Amz-Date") or _stamp_of(headers.get("Date", ""))
     if abs(datetime.now(UTC) - _time(stamp)) > _SKEW:
-        raise _refusal(
-            "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
-        )
+        raise _refusal(*_SKEWED)
     payload = headers.get("X-Amz-Content-Sha256") or body_hash()
     _compare(key, scope, stamp, _canonical(environ, query, found[2], payload, scope[4]), found[3])
     return Signed(payload, scope[0], key.secret, scope[2], stamp, found[3])
@@ -204,7 +181,7 @@ def _version_2(
             )
     key = key_of(name.decode("latin-1"), amazon.get("x-amz-security-token", ""))
     date = "" if "x-amz-date" in amazon else headers.get("Date", "")
-    signed = sorted((name, value) for name, value in query if name.decode("latin-1") in _SUBRESOURCES)
+    signed = sorted((name, value) for name, value in query if name.decode("latin-1") in HmacV1Auth.QSAOfInterest)
     resource = bucket_of_host(environ) + target(environ)[0]
     if signed:
         resource += b"?" + b"&".join(name + (b"=" + value if value else b"") for name, value in signed)
@@ -218,9 +195,7 @@ def _version_2(
     if expires is not None and now.timestamp() > int(expires):
         raise _refusal("AccessDenied", "Request has expired")
     if expires is None and abs(now - _time(_stamp_of(amazon.get("x-amz-date") or date))) > _SKEW:
-        raise _refusal(
-            "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
-        )
+        raise _refusal(*_SKEWED)
     return Signed(UNSIGNED, s3_credential(name.decode("latin-1")))
 
 

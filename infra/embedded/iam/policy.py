@@ -6,6 +6,7 @@ Follows "Policy evaluation logic" and "IAM JSON policy elements: Condition opera
 import fnmatch
 import ipaddress
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ def decide(
                 continue
             absent = [key for key in _condition_keys(statement) if key.lower() not in keys]
             missing += [key for key in absent if key not in missing]
-            if all(_holds(op, wanted, keys) for op, wanted in statement.get("Condition", {}).items()):
+            if all(_holds(name, wanted, keys) for name, wanted in statement.get("Condition", {}).items()):
                 (allowing if statement["Effect"] == "Allow" else denying).append(number)
     if denying:
         return Evaluation(Decision.EXPLICIT_DENY, denying, missing)
@@ -62,12 +63,12 @@ def unmet(policy: str | dict[str, Any], action: str, resource: str, context: Con
     """The failed conditions of statements that would otherwise allow `action` to `principal`, one clause each."""
     keys = {key.lower(): value for key, value in context.items()}
     return [
-        f"{operator} wants {key} to be {' or '.join(map(str, _listed(values)))}, and it is {keys.get(key.lower())}"
+        f"{name} wants {key} to be {' or '.join(map(str, _listed(values)))}, and it is {keys.get(key.lower())}"
         for statement in statements(_substituted(policy, keys))
         if statement["Effect"] == "Allow" and _applies(statement, action, resource, principal)
-        for operator, wanted in statement.get("Condition", {}).items()
+        for name, wanted in statement.get("Condition", {}).items()
         for key, values in wanted.items()
-        if not _holds(operator, {key: values}, keys)
+        if not _holds(name, {key: values}, keys)
     ]
 
 
@@ -124,9 +125,9 @@ def _condition_keys(statement: dict[str, Any]) -> list[str]:
     return [key for wanted in statement.get("Condition", {}).values() for key in wanted]
 
 
-def _holds(operator: str, wanted: dict[str, Any], keys: Context) -> bool:
+def _holds(condition: str, wanted: dict[str, Any], keys: Context) -> bool:
     """Whether all keys of one operator's block hold; the values of a key are alternatives."""
-    quantifier, _, name = operator.rpartition(":")
+    quantifier, _, name = condition.rpartition(":")
     name, if_exists = name.removesuffix("IfExists"), name.endswith("IfExists")
     for key, values in wanted.items():
         found = keys.get(key.lower())
@@ -149,14 +150,6 @@ def _holds(operator: str, wanted: dict[str, Any], keys: Context) -> bool:
     return True
 
 
-def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return lambda wanted, found: compare(float(found), float(wanted))
-
-
-def _date(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return lambda wanted, found: compare(_seconds(found), _seconds(wanted))
-
-
 def _seconds(text: str) -> float:
     if text.replace(".", "", 1).isdigit():
         return float(text)
@@ -170,22 +163,27 @@ def _arn_like(wanted: str, found: str) -> bool:
     return len(ours) == len(theirs) and all(bool(_glob(a).fullmatch(b)) for a, b in zip(ours, theirs, strict=True))
 
 
+_COMPARISONS = {
+    "Equals": operator.eq,
+    "LessThan": operator.lt,
+    "LessThanEquals": operator.le,
+    "GreaterThan": operator.gt,
+    "GreaterThanEquals": operator.ge,
+}
+
+
+def _comparing(convert: Callable[[str], float], compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return lambda wanted, found: compare(convert(found), convert(wanted))
+
+
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
-    "StringEquals": lambda wanted, found: wanted == found,
+    "StringEquals": operator.eq,
     "StringEqualsIgnoreCase": lambda wanted, found: wanted.lower() == found.lower(),
     "StringLike": lambda wanted, found: bool(_glob(wanted).fullmatch(found)),
-    "NumericEquals": _number(lambda a, b: a == b),
-    "NumericLessThan": _number(lambda a, b: a < b),
-    "NumericLessThanEquals": _number(lambda a, b: a <= b),
-    "NumericGreaterThan": _number(lambda a, b: a > b),
-    "NumericGreaterThanEquals": _number(lambda a, b: a >= b),
-    "DateEquals": _date(lambda a, b: a == b),
-    "DateLessThan": _date(lambda a, b: a < b),
-    "DateLessThanEquals": _date(lambda a, b: a <= b),
-    "DateGreaterThan": _date(lambda a, b: a > b),
-    "DateGreaterThanEquals": _date(lambda a, b: a >= b),
+    **{f"Numeric{name}": _comparing(float, compare) for name, compare in _COMPARISONS.items()},
+    **{f"Date{name}": _comparing(_seconds, compare) for name, compare in _COMPARISONS.items()},
     "Bool": lambda wanted, found: wanted.lower() == found.lower(),
-    "BinaryEquals": lambda wanted, found: wanted == found,
+    "BinaryEquals": operator.eq,
     "IpAddress": lambda wanted, found: ipaddress.ip_address(found) in ipaddress.ip_network(wanted, strict=False),
     "ArnEquals": _arn_like,
     "ArnLike": _arn_like,

@@ -1,15 +1,15 @@
-"""The two ways in which SageMaker's API lets an object or a prefix in S3 be written: s3://... and https://..."""
+"""The two forms of S3 URIs in SageMaker's API: s3://... and https://..."""
 
 import re
 from urllib.parse import unquote
 
-# Virtual-hosted and path style, as "Methods for accessing a bucket" of the S3 User Guide has them.
+# Virtual-hosted and path style: "Methods for accessing a bucket" of the S3 User Guide.
 _VIRTUAL = re.compile(r"(?P<bucket>.+)\.s3(?:\.dualstack)?(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
 _PATH = re.compile(r"s3(?:\.dualstack)?(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:
-    """The bucket, and the key or prefix. Raises ValueError, with a sentence, for what is no place in S3."""
+    """The bucket, and the key or prefix. Raises ValueError, with a sentence, for another URI."""
     scheme, _, rest = uri.partition("://")
     host, _, key = rest.partition("/")
     if scheme == "s3":
@@ -19,7 +19,7 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
         return host, unquote(key)
     if scheme == "https" and (found := _VIRTUAL.fullmatch(host)):
         return found["bucket"], unquote(key)
-    raise ValueError(f'"{uri}" is no place in S3; write s3://BUCKET/KEY or https://BUCKET.s3.REGION.amazonaws.com/KEY')
+    raise ValueError(f'"{uri}" is not an S3 URI; write s3://BUCKET/KEY or https://BUCKET.s3.REGION.amazonaws.com/KEY')
 
 
 def joined(uri: str, *parts: str) -> str:

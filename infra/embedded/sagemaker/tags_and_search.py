@@ -1,4 +1,4 @@
-"""Operations that concern training jobs and tuning jobs alike: tags and Search. What is neither is left to moto."""
+"""Tags and Search of training jobs and tuning jobs; other resources are moto's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ _MOST_TAGS = 50
 
 
 class TagsAndSearch:
-    """None as an answer leaves the request to moto."""
+    """The operations, which return None for resources of moto."""
 
     def __init__(self, training: TrainingOperations, tuning: TuningOperations) -> None:
         self._training, self._tuning = training, tuning
@@ -61,12 +61,12 @@ class TagsAndSearch:
                 records = [job.describe() | {"Tags": _shown(job.tags)} for job in jobs]
             return search(records, request, "TrainingJobName")
         if request["Resource"] == "HyperParameterTuningJob":
-            records = [told | {"Tags": _shown(job.tags)} for job, told in self._tuning.described(region)]
+            records = [described | {"Tags": _shown(job.tags)} for job, described in self._tuning.described(region)]
             return search(records, request, "HyperParameterTuningJobName")
         return None
 
     def _job(self, request: Request) -> TrainingJob | TuningJob | None:
-        """The job that has the tags; None for other resources, which are moto's."""
+        """The job with the tags; None for another resource."""
         arn = str(request.get("ResourceArn", ""))
         if ":training-job/" not in arn and ":hyper-parameter-tuning-job/" not in arn:
             return None

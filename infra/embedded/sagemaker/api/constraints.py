@@ -1,6 +1,6 @@
-"""The constraints that AWS publishes with its API (botocore's service models): lengths, patterns, ranges, sets.
+"""The constraints in botocore's service models: lengths, patterns, ranges, enumerations.
 
-Clients check little of this themselves. The service answers all that is wrong in one ValidationException.
+Clients check few of them. The service reports all violations in one ValidationException.
 """
 
 import re
@@ -20,12 +20,12 @@ def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -
     found = list(_structure(_model(service).operation_model(operation).input_shape, request, ""))
     if found:
         plural = "s" if len(found) > 1 else ""
-        told = "; ".join(found[:_SHOWN])
-        raise AwsError("ValidationException", f"{len(found)} validation error{plural} detected: {told}")
+        shown = "; ".join(found[:_SHOWN])
+        raise AwsError("ValidationException", f"{len(found)} validation error{plural} detected: {shown}")
 
 
 def shape_of_answer(operation: str, service: str = "sagemaker") -> Any:
-    """botocore's description of what `operation` answers; None where that is nothing."""
+    """botocore's shape of the answer of `operation`; None if it is empty."""
     return _model(service).operation_model(operation).output_shape
 
 
@@ -57,8 +57,8 @@ def _any(shape: Any, value: Any, path: str) -> Iterator[str]:
     elif kind == "map":
         for key, item in value.items():
             for part, rules in (("key", _broken(shape.key, key)), ("value", _broken(shape.value, item))):
-                if told := ", ".join(rules):
-                    of = f"Map {part} must satisfy constraint: [{told}]"
+                if text := ", ".join(rules):
+                    of = f"Map {part} must satisfy constraint: [{text}]"
                     yield f"Value '{_shown(value)}' at '{path}' failed to satisfy constraint: {of}"
 
 
@@ -81,7 +81,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def _broken(shape: Any, value: Any) -> Iterator[str]:
-    """The rules of `shape` that `value` itself breaks."""
+    """The constraints of `shape` that `value` itself, not its members, violates."""
     rules = shape.metadata
     sized, what = (value, "value") if shape.type_name in _NUMBERS else (None, "length")
     if sized is None and hasattr(value, "__len__"):
@@ -98,13 +98,13 @@ def _broken(shape: Any, value: Any) -> Iterator[str]:
             yield f"Member must satisfy enum value set: [{', '.join(rules['enum'])}]"
 
 
-# Java's classes, as far as Python's `re` lacks them.
+# Java's character classes that Python's `re` lacks.
 _JAVA = {r"\p{L}": r"^\W\d_", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "a-zA-Z0-9", r"\p{ASCII}": r"\x00-\x7F"}
 
 
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
-    if text == r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)":  # letters cannot be written as a range inside a Python class
+    if text == r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)":  # a Python character class cannot contain \p{L}
         return re.compile(r"[\w\s.:/=+\-@]*")
     for java, python in _JAVA.items():
         text = text.replace(java, python)

@@ -13,7 +13,7 @@ Key = Callable[[Item], Any]
 
 
 def seconds(value: Any) -> float:
-    """A timestamp of a request, which JSON carries as seconds or as text. Raises AwsError for what is none."""
+    """A timestamp of a request, a number of seconds or a text, in seconds. Raises AwsError if it is neither."""
     try:
         return float(value) if isinstance(value, (int, float)) else datetime.fromisoformat(str(value)).timestamp()
     except (ValueError, OverflowError):
@@ -21,7 +21,7 @@ def seconds(value: Any) -> float:
 
 
 def within(request: dict[str, Any], name: str, when: float) -> bool:
-    """Whether `when` is between nameAfter and nameBefore, as far as the request has them."""
+    """Whether `when` is between NAMEAfter and NAMEBefore of the request, if present."""
     after, before = request.get(f"{name}After"), request.get(f"{name}Before")
     return (after is None or when > seconds(after)) and (before is None or when < seconds(before))
 
@@ -29,10 +29,10 @@ def within(request: dict[str, Any], name: str, when: float) -> bool:
 def page(
     items: Iterable[Item], order: Key[Item], name: Key[Item], request: dict[str, Any], descending: bool, most: int = 100
 ) -> tuple[list[Item], dict[str, str]]:
-    """One page in the order of `order`, then `name`, and what the answer says of the next.
+    """One page in the order of `order`, then `name`, and {"NextToken": ...} if there are more.
 
-    A token says where the last page ended, not how many came before, so that items which come and go between two
-    requests make no other item appear twice or never.
+    A token holds the position of a page's last item, not a count, so that no item appears twice or never when others
+    are added or removed between two requests.
     """
     keyed = sorted((([order(item), name(item)], item) for item in items), key=lambda pair: pair[0], reverse=descending)
     if token := request.get("NextToken"):

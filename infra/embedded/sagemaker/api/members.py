@@ -1,8 +1,7 @@
-"""What becomes of each member of a request: honoured, refused, or listed as having no effect here by nature.
+"""Support of each member of a request: honoured, refused, or accepted without effect.
 
-One table for each operation says it for every member of the model that botocore has. The refusals at create, the
-tables in docs/embedded-aws.md, and the test that a newer botocore brings no member that nobody has thought of come
-from it.
+One table per operation covers every member of botocore's model. From it come the refusals at create, the tables in
+docs/embedded-aws.md, and the test that a newer botocore has no member without an entry.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from infra.embedded.http.wire import AwsError
 
 @dataclass(frozen=True)
 class Honoured:
-    """`how` it takes effect. With `values`, only these do; `otherwise` says why all others are refused."""
+    """`how` it takes effect. With `values`, all others are refused with the sentence `otherwise`."""
 
     how: str
     values: tuple[Any, ...] = ()
@@ -27,14 +26,14 @@ class Honoured:
 
 @dataclass(frozen=True)
 class Refused:
-    """`why`: the sentence of the refusal. What asks for nothing (false, an empty list or structure) is accepted."""
+    """`why` is the sentence of the refusal. Empty values (false, an empty list or structure) are accepted."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Accepted and without effect here by nature: `why`."""
+    """Accepted without effect: `why`."""
 
     why: str
 
@@ -45,9 +44,9 @@ Member = Honoured | Refused | Listed
 class Members:
     """The members of one operation's request.
 
-    `table` maps paths to what becomes of them: "InputDataConfig[].DataSource" is a member of each item of a list, "{}"
-    stands for each value of a map. An entry holds for all that is below it and has none of its own. `within` gives, for
-    the start of a path, the members of another operation that belong there.
+    `table` maps paths to their support: "InputDataConfig[].DataSource" is a member of each item of a list, "{}" stands
+    for each value of a map. An entry covers all members below it that have no entry. `within` maps the start of a path
+    to the members of another operation that are nested there.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Members:
         self.operation, self.table, self._within = operation, table, dict(within or {})
 
     def of(self, path: str) -> Member | None:
-        """What becomes of the member; None for one that nobody has thought of."""
+        """The entry that covers a member; None if there is none."""
         at = path
         while at:
             if at in self.table:
@@ -68,7 +67,7 @@ class Members:
         return None
 
     def walk(self) -> Iterator[str]:
-        """The paths of all members that have no members themselves."""
+        """The paths of all members without members of their own."""
         yield from _leaves(self._shape, "", ())
 
     def refuse(self, request: dict[str, Any]) -> None:
@@ -87,10 +86,10 @@ class Members:
         """The table in Markdown."""
         rows = ["| member | here | |", "|---|---|---|"]
         for path, member in self.table.items():
-            here, told = type(member).__name__.lower(), member.how if isinstance(member, Honoured) else member.why
+            here, text = type(member).__name__.lower(), member.how if isinstance(member, Honoured) else member.why
             if isinstance(member, Honoured) and member.values:
                 here += ": " + " or ".join(f"`{value}`" for value in member.values)
-            rows.append(f"| `{path}` | {here} | {told} |")
+            rows.append(f"| `{path}` | {here} | {text} |")
         return rows
 
     @cached_property
@@ -112,7 +111,7 @@ def _model() -> Any:
 
 
 def _inner(shape: Any) -> tuple[Any, str]:
-    """What a list or a map holds, with the marks that a path has for that."""
+    """The shape within lists and maps, and the marks for these in a path."""
     marks = ""
     while shape.type_name in ("list", "map"):
         shape, mark = (shape.member, "[]") if shape.type_name == "list" else (shape.value, "{}")
@@ -126,14 +125,14 @@ def _leaves(shape: Any, path: str, above: tuple[str, ...]) -> Iterator[str]:
         inner, marks = _inner(member)
         if inner.type_name != "structure":
             yield below
-        elif not inner.members or inner.name in above:  # a structure within itself is asked about once
+        elif not inner.members or inner.name in above:  # a recursive structure is visited once
             yield below + marks
         else:
             yield from _leaves(inner, below + marks, (*above, inner.name))
 
 
 def _given(shape: Any, value: Any, path: str, generic: str) -> Iterator[tuple[str, str, Any]]:
-    """Each member that asks for something: its path with and without the numbers and keys of items, and its value."""
+    """Each member with a value: its path with and without the indices and keys of items, and the value."""
     if shape.type_name == "structure":
         for name, item in value.items():
             below = (f"{path}.{name}", f"{generic}.{name}") if path else (name, name)

@@ -1,5 +1,6 @@
-"""Search: training jobs and tuning jobs by any property, as API_Search and API_Filter describe it."""
+"""Search by any property of training jobs and tuning jobs, after API_Search and API_Filter."""
 
+import operator
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -9,15 +10,15 @@ from infra.embedded.sagemaker.api.listing import page
 
 _MAX_DEPTH = 10
 _ORDERED: dict[str, Callable[[float, float], bool]] = {
-    "GreaterThan": lambda a, b: a > b,
-    "GreaterThanOrEqualTo": lambda a, b: a >= b,
-    "LessThan": lambda a, b: a < b,
-    "LessThanOrEqualTo": lambda a, b: a <= b,
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
 }
 
 
 def search(records: list[dict[str, Any]], request: dict[str, Any], name: str) -> dict[str, Any]:
-    """The records of one resource that match, newest change first; `name` is the property that names a record."""
+    """The matching records of one resource, by default the last modified first, by the name property `name`."""
     resource, expression = request["Resource"], request.get("SearchExpression")
     found = [record for record in records if expression is None or _matches(record, expression, 0)]
     by = request.get("SortBy", "LastModifiedTime")
@@ -47,7 +48,7 @@ def _matches(record: dict[str, Any], expression: dict[str, Any], depth: int) -> 
 
 
 def _values(record: Any, path: str) -> Iterator[Any]:
-    """What a dotted property name leads to; names may hold dots themselves, as keys of hyperparameters and tags do."""
+    """The values at a dotted property name. Names of hyperparameters and tags may contain dots themselves."""
     if isinstance(record, list):
         for item in record:
             yield from _values(item, path)
@@ -66,18 +67,18 @@ def _values(record: Any, path: str) -> Iterator[Any]:
 
 
 def _passes(values: list[Any], one: dict[str, Any]) -> bool:
-    operator, wanted = str(one.get("Operator", "Equals")), str(one.get("Value", ""))
-    if operator in ("Exists", "NotExists"):
-        return bool(values) == (operator == "Exists")
-    if operator == "NotEquals":
+    name, wanted = str(one.get("Operator", "Equals")), str(one.get("Value", ""))
+    if name in ("Exists", "NotExists"):
+        return bool(values) == (name == "Exists")
+    if name == "NotEquals":
         return not any(_same(value, wanted) for value in values)
-    if operator == "In":
+    if name == "In":
         return any(str(value) in wanted.split(",") for value in values)
-    if operator == "Contains":
+    if name == "Contains":
         return any(wanted in str(value) for value in values)
-    if operator in _ORDERED:
+    if name in _ORDERED:
         pairs = [(_number(value), _number(wanted)) for value in values]
-        compare = _ORDERED[operator]
+        compare = _ORDERED[name]
         return any(a is not None and b is not None and compare(a, b) for a, b in pairs)
     return any(_same(value, wanted) for value in values)
 
@@ -91,7 +92,7 @@ def _same(value: Any, wanted: str) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """A number, or a time in seconds."""
+    """A number, or a time in seconds; None if it is neither."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -102,7 +103,7 @@ def _number(value: Any) -> float | None:
 
 
 def _sortable(record: dict[str, Any], by: str) -> list[Any]:
-    """Numbers in their order before texts in theirs; what lacks the property comes first."""
+    """A sort key: first records without the property, then numbers, then texts."""
     value = next(_values(record, by), None)
     if isinstance(value, (int, float)):
         return [1, float(value), ""]

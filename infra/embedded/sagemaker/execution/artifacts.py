@@ -1,7 +1,7 @@
-"""What a job leaves in S3: model.tar.gz, output.tar.gz, and its checkpoints while it runs.
+"""A job's artifacts in S3: model.tar.gz, output.tar.gz, and its checkpoints while it runs.
 
 Follows "How SageMaker Processes Training Output" and "Checkpoints in SageMaker" of the SageMaker Developer Guide. An
-archive has what the folder has, links as links; S3 has files only, what a link leads to under the link's name.
+archive contains links as links; without one, the target of a link is uploaded under the link's name.
 """
 
 import os
@@ -23,16 +23,16 @@ _LONGEST_KEY = 1024  # bytes
 def upload_folder(
     s3: Any, folders: Sequence[Folder], uri: str, compression: str = "GZIP", options: Mapping[str, str] | None = None
 ) -> bool:
-    """Put what all hosts' `folders` hold at URI.tar.gz, or the files one by one below URI/. Returns whether any.
+    """Upload all hosts' `folders` as URI.tar.gz, or their files below URI/. Returns whether there are any.
 
-    Of two hosts' files of one name the first host's counts. `options` are those of S3's PutObject. Raises UploadError.
+    If several hosts have a file of one name, the first host's is used. `options` are PutObject's. Raises UploadError.
     """
     bucket, prefix = bucket_and_key(uri)
     extra = dict(options or {})
     if compression == "NONE":
         files = _files(folders)
         for path, file in files.items():
-            with suppress(FileNotFoundError):  # a temporary file that has gone
+            with suppress(FileNotFoundError):  # a temporary file, removed meanwhile
                 _put(s3, bucket, f"{prefix}/{path}", file, extra)
         return bool(files)
     packed: set[str] = set()
@@ -53,7 +53,7 @@ def _pack(archive: tarfile.TarFile, folder: Folder, path: str, entry: Path) -> N
         info = archive.gettarinfo(entry, path)
         if info.issym():
             info.linkname = folder.link(entry)
-        if info.islnk():  # another name of a file: as a file, for those who take files only
+        if info.islnk():  # a hard link: as a file, because some readers accept files only
             info.type, info.linkname = tarfile.REGTYPE, ""
         if not info.isreg():
             archive.addfile(info)
@@ -62,13 +62,13 @@ def _pack(archive: tarfile.TarFile, folder: Folder, path: str, entry: Path) -> N
             info.size = os.fstat(body.fileno()).st_size
             archive.addfile(info, body)
     except FileNotFoundError:
-        return  # a temporary file that has gone
+        return  # a temporary file, removed meanwhile
     except OSError as error:
         raise UploadError(f"{path} cannot be packed: {(error.strerror or str(error)).lower()}") from error
 
 
 def _put(s3: Any, bucket: str, key: str, file: Path, options: Mapping[str, str] | None = None) -> None:
-    """Copy one file to S3, as it is when this begins: a file that is replaced meanwhile stays whole."""
+    """Upload one file. A file that is replaced meanwhile is uploaded as it was."""
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
@@ -90,7 +90,7 @@ def _files(folders: Sequence[Folder]) -> dict[str, Path]:
 
 
 class FolderSync:
-    """Copies what changes in a folder to S3, from time to time. What vanishes from the folder stays in S3."""
+    """Copies changed files of a folder to S3 at each `sync`. Removed files stay in S3."""
 
     def __init__(self, s3: Any, folders: Sequence[Folder], uri: str) -> None:
         self.s3, self.folders = s3, folders
@@ -99,7 +99,7 @@ class FolderSync:
         self._sent = {path: _stamp(file) for path, file in _files(folders).items()}
 
     def sync(self, last: bool = False) -> None:
-        """Copy what has changed. What cannot be sent now is tried again, unless this is the `last` time."""
+        """Upload changed files. An error is ignored, and retried at the next call, unless this is the `last` one."""
         try:
             found = _files(self.folders)
         except (OSError, UploadError):
@@ -113,7 +113,7 @@ class FolderSync:
                     _put(self.s3, self.bucket, self.prefix + path, file)
                     self._sent[path] = stamp
             except FileNotFoundError:
-                continue  # a temporary file that has got its name
+                continue  # a temporary file, renamed meanwhile
             except (OSError, BotoCoreError, ClientError, UploadError):
                 if last:
                     raise

@@ -1,6 +1,6 @@
-"""A job's input channels: which S3 objects belong to each, and where they go below /opt/ml/input/data/CHANNEL.
+"""A job's input channels: the S3 objects of each, and their paths below /opt/ml/input/data/CHANNEL.
 
-Follows API_S3DataSource: a prefix takes every key that begins so; a manifest is a list of a prefix and of suffixes.
+Follows API_S3DataSource: a prefix selects every key that begins with it; a manifest lists a prefix and suffixes.
 """
 
 import json
@@ -18,16 +18,16 @@ from infra.embedded.sagemaker.s3_uris import bucket_and_key
 
 _THREADS = 4
 _LONGEST_NAME = 255  # bytes of one part of a path, on Linux's file systems
-_LARGEST_MANIFEST = 100 << 20  # bytes, a limit of our own
+_LARGEST_MANIFEST = 100 << 20  # bytes; not a limit of AWS
 
 
 class DownloadError(Exception):
-    """Inputs cannot be read: what the job's FailureReason says."""
+    """Inputs cannot be read. The message goes to the job's FailureReason."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An object, and its place below the channel's folder."""
+    """An object, and its path below the channel's folder."""
 
     bucket: str
     key: str
@@ -38,25 +38,25 @@ class Wanted:
 
 
 def fetch(s3: Any, channel: dict[str, Any], folders: Sequence[Path]) -> None:
-    """Copy the channel's objects into the folders of all its hosts; with ShardedByS3Key, to each its part."""
+    """Download the channel's objects to the folders of all its hosts, or with ShardedByS3Key a part to each."""
     source = channel["DataSource"]["S3DataSource"]
     wanted = list(_objects(s3, source))
     if shuffle := channel.get("ShuffleConfig"):
         random.Random(shuffle["Seed"]).shuffle(wanted)
     sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
     for number, folder in enumerate(folders):
-        _fetch_all(s3, wanted[number :: len(folders)] if sharded else wanted, folder)
+        _download_all(s3, wanted[number :: len(folders)] if sharded else wanted, folder)
 
 
 def fetch_prefix(s3: Any, uri: str, folder: Path) -> None:
-    """Copy all objects below `uri`, of which there may be none, into `folder`."""
+    """Download all objects below `uri`, if any, into `folder`."""
     bucket, prefix = bucket_and_key(uri)
     prefix = f"{prefix.rstrip('/')}/" if prefix else ""
-    _fetch_all(s3, list(_below(s3, bucket, prefix)), folder)
+    _download_all(s3, list(_below(s3, bucket, prefix)), folder)
 
 
-def _fetch_all(s3: Any, wanted: Iterable[Wanted], folder: Path) -> None:
-    """Copy objects. Raises DownloadError."""
+def _download_all(s3: Any, wanted: Iterable[Wanted], folder: Path) -> None:
+    """Download objects. Raises DownloadError."""
     unique = {one.path: one for one in wanted}
     for one in unique.values():
         if reason := _not_a_path(one.path):
@@ -68,27 +68,27 @@ def _fetch_all(s3: Any, wanted: Iterable[Wanted], folder: Path) -> None:
                 raise DownloadError(f"{file} would be a file and, for {one}, a folder too; rename one of them")
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda one: _fetch(s3, one, folder / one.path), unique.values()))
+        list(pool.map(lambda one: _download(s3, one, folder / one.path), unique.values()))
 
 
-def _fetch(s3: Any, one: Wanted, place: Path) -> None:
+def _download(s3: Any, one: Wanted, target: Path) -> None:
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with open(place, "xb") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as file:
             shutil.copyfileobj(s3.get_object(Bucket=one.bucket, Key=one.key)["Body"], file, 1 << 20)
     except ClientError as error:
         raise DownloadError(f"{one}: {error.response['Error'].get('Message', error)}") from error
     except FileExistsError:
         raise DownloadError(
-            f"{one} has the name of another object on this machine, whose file system does not tell upper and lower "
-            "case apart; rename one of them"
+            f"{one} has the name of another object on this machine, whose file system does not distinguish upper "
+            "and lower case; rename one of them"
         ) from None
     except OSError as error:
         raise DownloadError(f"{one} cannot be a file here: {(error.strerror or str(error)).lower()}") from error
 
 
 def _not_a_path(path: str) -> str:
-    """Why an object of this name can be no file below a channel's folder; "" where it can."""
+    """Why an object of this name cannot be a file below a channel's folder; "" if it can."""
     parts = path.split("/")
     if "" in parts:
         return "has an empty name between, before or after slashes (//), which no file can have"
@@ -112,7 +112,7 @@ def _objects(s3: Any, source: dict[str, Any]) -> Iterator[Wanted]:
 
 
 def _listed(s3: Any, uri: str, bucket: str, key: str) -> Iterator[Wanted]:
-    """What a manifest lists."""
+    """The objects that a manifest lists."""
     what = f"the manifest {uri}"
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
@@ -133,17 +133,17 @@ def _listed(s3: Any, uri: str, bucket: str, key: str) -> Iterator[Wanted]:
         raise DownloadError(f"{what}: {error}") from None
     for suffix in manifest[1:]:
         if not isinstance(suffix, str):
-            raise DownloadError(f"{what} lists {json.dumps(suffix)[:80]}, which is no text that follows its prefix")
+            raise DownloadError(f"{what} lists {json.dumps(suffix)[:80]}, which is not a string")
         yield Wanted(bucket, start + suffix, suffix)
 
 
 def _below(s3: Any, bucket: str, prefix: str) -> Iterator[Wanted]:
-    """Every object whose key begins with `prefix`, its path being the rest, or its last part where that is less."""
+    """Every object whose key begins with `prefix`. Its path is relative to the last folder of the prefix."""
     folder = prefix if prefix.endswith("/") or not prefix else None
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", []):
             key = item["Key"]
             if key.endswith("/") and not item["Size"]:
-                continue  # a "folder" made in a console
+                continue  # a "folder" created in a console
             cut = folder or (f"{prefix}/" if key.startswith(f"{prefix}/") else prefix[: prefix.rfind("/") + 1])
             yield Wanted(bucket, key, key[len(cut) :])

@@ -1,4 +1,4 @@
-"""The instances of one attempt at a job: a tree of /opt/ml for each host, its inputs, and the running program."""
+"""The hosts of one attempt at a job: for each a tree of /opt/ml, its inputs, and the running program."""
 
 import shutil
 import threading
@@ -22,15 +22,15 @@ from opt_ml.tree import build
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program of several hosts ended: the first exit code that is not 0, and that host's failure file."""
+    """How a program ended: the first exit code of a host that is not 0, and that host's failure file."""
 
     code: int
     failure: str
-    start_error: str = ""  # what Docker said when it could not even start the program
+    start_error: str = ""  # Docker's message, if it could not start the program
 
 
 class Cluster:
-    """The hosts algo-1, algo-2, ... of a job, in folders of their own below `folder`."""
+    """The hosts algo-1, algo-2, ... of a job, each with a folder below `folder`."""
 
     def __init__(self, job: TrainingJob, folder: Path, s3: Any) -> None:
         self.job, self.folder, self._s3 = job, folder, s3
@@ -40,7 +40,7 @@ class Cluster:
         self.jobs: list[Job] = []
 
     def prepare(self) -> None:
-        """Make the trees and bring in the inputs and the checkpoints. Raises DownloadError, ClientError, OSError."""
+        """Create the trees and download inputs and checkpoints. Raises DownloadError, ClientError, OSError."""
         request = self.job.request
         given = {channel["ChannelName"]: channel for channel in request.get("InputDataConfig", [])}
         receivers = {name: container_inputs.hosts_of(channel, self.groups) for name, channel in given.items()}
@@ -60,9 +60,9 @@ class Cluster:
             )
             self.trees.append(tree)
             for synced in container_inputs.synced(request):
-                place = container_inputs.place(tree, synced.inside)
+                place = container_inputs.folder_of(tree, synced.inside)
                 place.mkdir(parents=True, exist_ok=True)
-                if synced.comes_back:
+                if synced.restored:
                     channels.fetch_prefix(self._s3, synced.uri, place)
         for name, channel in given.items():
             places = [
@@ -71,8 +71,8 @@ class Cluster:
             channels.fetch(self._s3, channel, places)
 
     def folders(self, inside: Path) -> list[Folder]:
-        """What the hosts' programs know as `inside`."""
-        return [Folder(container_inputs.place(tree, inside), inside, tree.base) for tree in self.trees]
+        """The folders that are `inside` in the containers."""
+        return [Folder(container_inputs.folder_of(tree, inside), inside, tree.base) for tree in self.trees]
 
     def start(self, runner: Callable[[TrainingJob, OptMl], Runner], environment: Mapping[str, str]) -> None:
         """Start the program on every host. Raises ServiceError."""
@@ -80,17 +80,17 @@ class Cluster:
             self.jobs.append(runner(self.job, tree).start(tree, environment))
 
     def ended(self) -> Ended | None:
-        """How it ended, once every host has, or one has failed; the others are then killed."""
+        """How it ended, once every host has ended or one has failed; the others are then killed."""
         over = [job for job in self.jobs if not job.is_running]
         for job in over:
             if code := job.wait(1):
                 self.kill()
-                said = next(iter(job.lines()), "")
-                return Ended(code, failure.read(job.tree), said if said.startswith("docker: ") else "")
+                message = next(iter(job.lines()), "")
+                return Ended(code, failure.read(job.tree), message if message.startswith("docker: ") else "")
         return Ended(0, "") if len(over) == len(self.jobs) else None
 
     def stop(self, grace_seconds: float) -> None:
-        """SIGTERM to all hosts at once, SIGKILL to those that are still there after `grace_seconds`."""
+        """SIGTERM to all hosts, and SIGKILL to those that still run after `grace_seconds`."""
         stopping = [threading.Thread(target=job.stop, args=(grace_seconds,), daemon=True) for job in self.jobs]
         for thread in stopping:
             thread.start()
@@ -103,10 +103,10 @@ class Cluster:
             if job.is_running:
                 job.kill()
             else:
-                job.wait()  # closes what is open towards it
+                job.wait()  # closes its pipes
 
     def close(self) -> None:
-        """Kill what still runs, and remove the folders."""
+        """Kill running programs, and remove the folders."""
         with suppress(AhxError):
             self.kill()
         for _ in range(5):

@@ -1,7 +1,7 @@
-"""What a program is told of its job in /opt/ml/input/config, and which of its folders are copied to S3 while it runs.
+"""A container's files in /opt/ml/input/config, and its folders that are copied to S3 while the job runs.
 
-Follows "How SageMaker Provides Training Information" of the SageMaker Developer Guide, and what the libraries that AWS
-has published for inside a container read (sagemaker-training, smdebug).
+Follows "How SageMaker Provides Training Information" of the SageMaker Developer Guide, and AWS's libraries that read
+these files in a container (sagemaker-training, smdebug).
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from opt_ml.paths import OptMl
 Request = dict[str, Any]
 _INSIDE = OptMl()
 
-# Members of the request that have a file of their own, and the folder where what it configures is written by default.
+# Members of the request with a file of their own: its name, and the default of LocalPath.
 FILES = {
     "CheckpointConfig": ("checkpointconfig.json", _INSIDE.checkpoints),
     "TensorBoardOutputConfig": ("tensorboardoutputconfig.json", _INSIDE.output / "tensorboard"),
     "DebugHookConfig": ("debughookconfig.json", _INSIDE.output / "tensors"),
     "ProfilerConfig": ("profilerconfig.json", _INSIDE.output / "profiler"),
 }
-# Of those, where below S3OutputPath/NAME the folder is copied.
+# Those whose LocalPath is copied: the folder below S3OutputPath/NAME.
 _COPIED = {
     "TensorBoardOutputConfig": "tensorboard-output",
     "DebugHookConfig": "debug-output",
@@ -33,15 +33,15 @@ _COPIED = {
 
 @dataclass(frozen=True)
 class Synced:
-    """A folder of each host that is copied to S3 while the job runs. `comes_back`: with a new instance, from there."""
+    """A folder of each host that is copied to S3 while the job runs, and with `restored` back to a new instance."""
 
-    inside: Path  # as the program knows it
+    inside: Path  # its path in a container
     uri: str
-    comes_back: bool = False
+    restored: bool = False
 
 
-def place(tree: OptMl, inside: Path) -> Path:
-    """Where a folder is, of a host with this tree, that its program knows as `inside`."""
+def folder_of(tree: OptMl, inside: Path) -> Path:
+    """The folder of a host that is `inside` in its container."""
     if inside.is_relative_to(_INSIDE.base):
         return tree.base / inside.relative_to(_INSIDE.base)
     return tree.base / "elsewhere" / inside.relative_to("/")
@@ -50,7 +50,7 @@ def place(tree: OptMl, inside: Path) -> Path:
 def synced(request: Request) -> Iterator[Synced]:
     """The folders of a job that are copied."""
     if given := request.get("CheckpointConfig"):
-        yield Synced(_folder("CheckpointConfig", given), given["S3Uri"], comes_back=True)
+        yield Synced(_folder("CheckpointConfig", given), given["S3Uri"], restored=True)
     for member, name in _COPIED.items():
         given = request.get(member)
         if given and given.get("S3OutputPath") and not given.get("DisableProfiler"):
@@ -62,7 +62,7 @@ def _folder(member: str, given: Mapping[str, Any]) -> Path:
 
 
 def groups(request: Request) -> list[Group]:
-    """The hosts algo-1, algo-2, ... of a job by instance group; one that names no groups has one."""
+    """The hosts algo-1, algo-2, ... of a job by instance group; without InstanceGroups, there is one group."""
     resources, made, number = request["ResourceConfig"], [], 0
     for given in resources.get("InstanceGroups") or [resources]:
         count = int(given["InstanceCount"])
@@ -73,20 +73,20 @@ def groups(request: Request) -> list[Group]:
 
 
 def hosts_of(channel: Mapping[str, Any], among: list[Group]) -> list[str]:
-    """The hosts that a channel's data are for."""
+    """The hosts that receive a channel."""
     wanted = channel["DataSource"]["S3DataSource"].get("InstanceGroupNames")
     return [host for group in among if not wanted or group.name in wanted for host in group.hosts]
 
 
 def channel(given: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """What inputdataconfig.json says of a channel."""
+    """A channel's entry in inputdataconfig.json."""
     source = given["DataSource"]["S3DataSource"]
-    said = {
+    entry = {
         "TrainingInputMode": given.get("InputMode") or request["AlgorithmSpecification"]["TrainingInputMode"],
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": given.get("RecordWrapperType", "None"),
     }
-    return said | {name: given[name] for name in ("ContentType", "CompressionType", "ShuffleConfig") if name in given}
+    return entry | {name: given[name] for name in ("ContentType", "CompressionType", "ShuffleConfig") if name in given}
 
 
 def files(request: Request) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What a folder of a host holds, as it goes to S3: files, empty folders, and links that must not lead out of it.
+"""The contents of a host's folder for an upload: files, empty folders, and links, which must not lead out of it.
 
-Sockets, pipes and devices have no contents and are left out. A link is followed by its text, never by the system: for a
-program in a container the folder has another name than here, and nothing outside it may be read.
+Sockets, pipes and devices are left out. Links are resolved by their text, not by the system: in a container the folder
+has another path, and nothing outside it may be read.
 """
 
 import os
@@ -11,31 +11,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-_MOST_HOPS = 40  # as Linux allows
+_MOST_HOPS = 40  # Linux's limit
 
 
 class UploadError(Exception):
-    """A folder cannot be uploaded as it is: what the job's FailureReason says."""
+    """A folder cannot be uploaded. The message goes to the job's FailureReason."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One host's folder: where it is, and `inside`, where it is for a program in a container.
+    """One host's folder at `top`, which is `inside` in a container.
 
-    What is read of it raises UploadError where the folder itself, or one above it below `base`, has become a link.
+    Reading it raises UploadError if the folder, or one between it and `base`, has become a link.
     """
 
     top: Path
     inside: Path
-    base: Path  # the host's, in which no program can replace it
+    base: Path  # the host's tree, which its program cannot replace
 
     def entries(self) -> Iterator[tuple[str, Path]]:
-        """Everything that is there by its path in the folder, folders before what they hold, links as they are."""
+        """Every entry with its path in the folder, a folder before its contents, links not followed."""
         self._check()
         yield from self._entries(self.top)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file by its path in the folder, and where its contents are; links are followed."""
+        """Every file with its path in the folder; links are followed."""
         self._check()
         yield from self._files(self.top, "", ())
 
@@ -47,7 +47,7 @@ class Folder:
             place = place.parent
 
     def link(self, link: Path) -> str:
-        """The text for a link in an archive of the folder. Raises UploadError for one that leads out."""
+        """The target of a link in an archive of the folder. Raises UploadError if it leads out."""
         self._followed(link)
         text = os.readlink(link)
         return (
@@ -68,14 +68,14 @@ class Folder:
             if _kind(entry) == stat.S_IFLNK:
                 file = self._followed(entry)
                 if file in (folder, *above):
-                    raise UploadError(f"the link {name} leads to a folder that it lies in itself; remove it")
+                    raise UploadError(f"the link {name} leads to a folder that contains it; remove it")
             if _kind(file) == stat.S_IFREG:
                 yield name, file
             elif _kind(file) == stat.S_IFDIR:
                 yield from self._files(file, f"{name}/", (*above, folder))
 
     def _followed(self, link: Path) -> Path:
-        """The place in the folder that a link leads to, be something there or not."""
+        """The target of a link, which may not exist."""
         place, ahead, hops = self.top, list(link.relative_to(self.top).parts), 0
         while ahead:
             part = ahead.pop(0)
@@ -97,7 +97,7 @@ class Folder:
         return place
 
     def _parts(self, link: Path, text: str) -> tuple[str, ...]:
-        """The names, from the folder on, of a place that is given from the root on."""
+        """The parts of an absolute path relative to the folder."""
         for top in (self.inside, self.top):
             if Path(text).is_relative_to(top):
                 return Path(text).relative_to(top).parts
@@ -105,11 +105,11 @@ class Folder:
 
     def _leads_out(self, link: Path) -> UploadError:
         name = link.relative_to(self.top)
-        return UploadError(f"the link {name} leads out of its folder, to {os.readlink(link)}; copy what it leads to")
+        return UploadError(f"the link {name} leads out of its folder, to {os.readlink(link)}; copy its target instead")
 
 
 def opened(file: Path) -> BinaryIO:
-    """A file to read. SageMaker, which is root, reads also what a file's own mode forbids."""
+    """A file to read. SageMaker runs as root, and so reads files whatever their mode."""
     try:
         return open(file, "rb", opener=_open)
     except PermissionError:
@@ -118,12 +118,12 @@ def opened(file: Path) -> BinaryIO:
 
 
 def _open(name: str, flags: int) -> int:
-    """A file that a program puts a link or a pipe in the place of meanwhile is neither followed nor waited for."""
+    """Opens a file, but follows no link and waits for no pipe that has replaced it meanwhile."""
     return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _kind(entry: Path) -> int:
-    """The kind of file, 0 for one that has gone."""
+    """The file type; 0 if it is gone."""
     try:
         return stat.S_IFMT(entry.lstat().st_mode)
     except FileNotFoundError:

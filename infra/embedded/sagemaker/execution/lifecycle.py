@@ -2,8 +2,8 @@
 
 Starting -> Downloading -> Training -> Uploading -> Completed | Failed
 Training -> Stopping -> Uploading -> Stopped | MaxRuntimeExceeded
-Training -> Interrupted -> Starting -> ...            managed spot: as often as capacity is taken away
-Interrupted -> MaxWaitTimeExceeded                    when it does not come back in time
+Training -> Interrupted -> Starting -> ...            managed spot: at each interruption
+Interrupted -> MaxWaitTimeExceeded                    if capacity does not return in time
 """
 
 import tempfile
@@ -43,9 +43,9 @@ class Execution:
         self._clients = clients
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._capacity_back: float | None = None  # when spot capacity returns, once it has been taken away
+        self._capacity_back: float | None = None  # when spot capacity returns, after an interruption
         self._training_seconds = self._metrics_kept = 0.0
-        # Durations are of the monotonic clock; before a restart of the server there is only the wall clock to go by.
+        # Durations are of the monotonic clock, except from before a restart of the server.
         self._created = time.monotonic() - max(0.0, time.time() - job.created)
         self._cluster: Cluster | None = None
         self.thread = threading.Thread(target=self._run, name=f"job {job.name}", daemon=True)
@@ -54,7 +54,7 @@ class Execution:
         self.thread.start()
 
     def stop(self) -> None:
-        """As StopTrainingJob asks for it; the job's status is Stopping from now on."""
+        """Stop the job as StopTrainingJob does; its status is Stopping already."""
         self._stopping.set()
         self._wake.set()
 
@@ -64,7 +64,7 @@ class Execution:
         self._wake.set()
 
     def kill(self) -> None:
-        """End the job's programs without grace."""
+        """Kill the job's programs."""
         if self._cluster:
             self._cluster.kill()
 
@@ -76,15 +76,15 @@ class Execution:
             except (DownloadError, AhxError) as error:
                 over = self._fail(f"ClientError: Data download failed: {error}")
             except (BotoCoreError, ClientError) as error:
-                over = self._fail(f"ClientError: Data download failed: {_told(error)}")
-            except Exception:  # a bug of ours must end this attempt only, as one of the service's own would
+                over = self._fail(f"ClientError: Data download failed: {_message(error)}")
+            except Exception:  # a bug here ends this attempt only, like an internal error of the service
                 traceback.print_exc()
                 with self._jobs.changed:
                     over = self.job.internal_error()
                     self._jobs.changed.notify_all()
 
     def _attempt_once(self) -> bool:
-        """One attempt, on fresh instances. Returns whether the job is over; if not, capacity was taken away."""
+        """One attempt on new instances. Returns whether the job is over; if not, it was interrupted."""
         folder = Path(tempfile.mkdtemp(prefix=f"{self.job.name}-", dir=self._host.folder))
         self._cluster = cluster = Cluster(self.job, folder, self._client("s3"))
         with self._jobs.changed:
@@ -135,11 +135,11 @@ class Execution:
                 return self._wait_for_capacity()
             return self._finish(cluster, why, ended, leave_instances)
         except (OSError, BotoCoreError, ClientError, UploadError) as error:
-            failure = _failure(ended) or f"ClientError: Artifact upload failed: {_told(error)}"
+            failure = _failure(ended) or f"ClientError: Artifact upload failed: {_message(error)}"
             return self._fail(failure, leave_instances)
 
     def _watch(self, cluster: Cluster, syncs: list[artifacts.FolderSync]) -> tuple[str, Ended | None]:
-        """Wait for an end, or for a reason to make one: its name as a secondary status ("" for an end by itself)."""
+        """Wait until the program ends ("") or must be ended: the reason, as a secondary status."""
         limits = self.job.request["StoppingCondition"]
         begun = time.monotonic()
         run_until = begun + limits.get("MaxRuntimeInSeconds", _DAY) - self._training_seconds
@@ -179,7 +179,7 @@ class Execution:
         return self._end(why or ("Stopped" if self._stopping.is_set() else "Completed"), leave)
 
     def _upload(self, cluster: Cluster, inside: Path, name: str, even_empty: bool = False) -> bool:
-        """Put what is in a folder of all hosts beside the job's other artifacts. Returns whether anything is there."""
+        """Upload a folder of all hosts to the job's artifacts. Returns whether there is anything."""
         config = self.job.request["OutputDataConfig"]
         folders = cluster.folders(inside)
         if not even_empty and not any(True for folder in folders for _ in folder.entries()):
@@ -191,7 +191,7 @@ class Execution:
         return artifacts.upload_folder(self._client("s3"), folders, uri, compression, options) or compression == "GZIP"
 
     def _wait_for_capacity(self) -> bool:
-        """Until spot instances are to be had again. Returns whether the job is over instead."""
+        """Wait for spot capacity. Returns whether the job is over instead."""
         back, self._capacity_back = self._capacity_back or 0.0, None
         wait_until = self._created + self.job.request["StoppingCondition"]["MaxWaitTimeInSeconds"]
         while time.monotonic() < back:
@@ -231,7 +231,7 @@ class Execution:
     def _enter(self, secondary: str, status: str | None = None, message: str = "") -> None:
         with self._jobs.changed:
             if status == "Stopping" and self.job.secondary == "Stopping":
-                return  # StopTrainingJob has said so already
+                return  # StopTrainingJob has entered it already
             self.job.enter(secondary, status, message)
             self._jobs.changed.notify_all()
 
@@ -253,11 +253,11 @@ class Execution:
 
 
 def _failure(ended: Ended | None) -> str:
-    """Why the job fails; "" for a program that ended well, or was ended."""
+    """Why the job fails; "" if the program succeeded or was stopped."""
     if ended and ended.start_error:
         return f"ClientError: CannotStartContainerError. {ended.start_error}"
     return f"AlgorithmError: {ended.failure[:950]}, exit code: {ended.code}" if ended and ended.code else ""
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error.response["Error"].get("Message", error)) if isinstance(error, ClientError) else str(error)

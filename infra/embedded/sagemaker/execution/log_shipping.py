@@ -1,4 +1,4 @@
-"""What a host of a job prints: to CloudWatch Logs line by line, and what its metric definitions find to CloudWatch.
+"""A host's output goes to CloudWatch Logs line by line, and the values of its metric definitions to CloudWatch.
 
 Follows "Log Amazon SageMaker Events with CloudWatch" (group and stream names) and "Define training metrics" of the
 SageMaker Developer Guide.
@@ -27,7 +27,7 @@ Report = Callable[[str, float, float], None]  # a metric's name, its value, and 
 
 
 class Shipper:
-    """Reads one host's lines in a thread, and delivers them twice a second."""
+    """Reads one host's lines in a thread, and sends them twice a second."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Shipper:
         self._sender.start()
 
     def finish(self, timeout: float = 60) -> None:
-        """Wait until all that was printed is delivered."""
+        """Wait until all output is sent."""
         self._reader.join(timeout)
         self._ended.set()
         self._sender.join(timeout)
@@ -86,14 +86,14 @@ class Shipper:
                 events, self._events = self._events, []
                 data, self._data = self._data, []
             for batch in _batches(events):
-                with suppress(ClientError):  # someone has deleted the group or the stream
+                with suppress(ClientError):  # the group or the stream was deleted
                     self._clients("logs").put_log_events(logGroupName=GROUP, logStreamName=self.stream, logEvents=batch)
             for at in range(0, len(data), _MAX_DATA):
                 self._clients("cloudwatch").put_metric_data(Namespace=GROUP, MetricData=data[at : at + _MAX_DATA])
 
 
 def _create(call: Callable[..., Any], **names: str) -> None:
-    """Make what may be there already."""
+    """Create something that may exist."""
     try:
         call(**names)
     except ClientError as error:
@@ -107,7 +107,7 @@ def _datum(name: str, value: float, when: float, job: str) -> dict[str, Any]:
 
 
 def _batches(events: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    """The events in order of time, as PutLogEvents takes them. No event alone is too large for a batch."""
+    """Batches of events in order of time, within PutLogEvents' limits. No single event exceeds a batch."""
     batch: list[dict[str, Any]] = []
     size = 0
     for event in sorted(events, key=lambda event: event["timestamp"]):  # a clock may have been set back

@@ -1,4 +1,4 @@
-"""How the embedded AWS runs a job: as a process of this machine, or as a container where Docker is."""
+"""How jobs run: as processes of this machine, or as containers of Docker."""
 
 import ipaddress
 import json
@@ -22,27 +22,31 @@ from opt_ml.paths import BASE_VARIABLE, OptMl
 _INSIDE = OptMl()
 _MOUNTED = (_INSIDE.model, _INSIDE.output, _INSIDE.checkpoints)  # in every container
 _HOST_INSIDE = "host.docker.internal"
-_ISOLATED = ("--internal", "--opt", "com.docker.network.bridge.inhibit_ipv4=true")  # nor this machine, by its address
-_LABEL = "ahx.aws"  # on containers and networks; its value names the server's process
-_ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # what a command, and a hyperparameter, of the SDKs name
+_ISOLATED = (
+    "--internal",
+    "--opt",
+    "com.docker.network.bridge.inhibit_ipv4=true",
+)  # also without access to this machine
+_LABEL = "ahx.aws"  # of containers and networks; the value identifies the server's process
+_ML, _SCRIPT = str(_INSIDE.base), "sagemaker_program"  # in a command, and a hyperparameter, of the SDKs
 
-Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if ECR here has it
+Pulled = Callable[[str, str], str | None]  # (image, region) -> its name in Docker, if this ECR has it
 
 
 @dataclass(frozen=True)
 class Runners:
-    """`containers` says whether jobs are containers; `image` then stands in for every job's TrainingImage.
+    """Runs jobs as processes or, with `containers`, as containers of `image` or else of their TrainingImage.
 
-    Without `image`, a job's TrainingImage must be one that was pushed to this AWS's ECR, or an image of this machine's
-    Docker, by its whole name or by what follows the registry's address.
+    A TrainingImage is looked up in this AWS's ECR, then in this machine's Docker, with and without the registry's
+    address.
     """
 
     containers: bool = False
     image: str | None = None
-    program: Sequence[str] = ProcessRunner.program  # what a process runs where a job names no entry point
+    program: Sequence[str] = ProcessRunner.program  # what a process runs if a job has no ContainerEntrypoint
 
     def of(self, job: TrainingJob, tree: OptMl, pulled: Pulled) -> Runner:
-        """The runner for one host of a job; `pulled` looks into ECR. Raises ServiceError where the image is not."""
+        """The runner for one host of a job; `pulled` pulls from ECR. Raises ServiceError if there is no image."""
         algorithm = job.request["AlgorithmSpecification"]
         entrypoint: list[str] = algorithm.get("ContainerEntrypoint", [])
         arguments: list[str] = algorithm.get("ContainerArguments", [])
@@ -57,14 +61,14 @@ class Runners:
         options = ["--entrypoint", entrypoint[0]] if entrypoint else []
         for synced in container_inputs.synced(job.request):
             if not any(synced.inside.is_relative_to(mounted) for mounted in _MOUNTED):
-                place = container_inputs.place(tree, synced.inside)
+                place = container_inputs.folder_of(tree, synced.inside)
                 options += ["--mount", f'type=bind,"source={place}","target={synced.inside}"']
         network = _network_of(tree.base.parent) if job.instance_count > 1 else None
         if job.request.get("EnableNetworkIsolation"):
             network = network or "none"
         else:
             options += ["--add-host", f"{_HOST_INSIDE}:{self.gateway or 'host-gateway'}"]
-        if network and network != "none":  # for the first host; for the others it is there
+        if network and network != "none":  # created for the first host; then it exists
             isolated = _ISOLATED if job.request.get("EnableNetworkIsolation") else ()
             docker("network", "create", *isolated, "--label", f"{_LABEL}={process_identity.name()}", network)
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
@@ -80,7 +84,7 @@ class Runners:
         text = " ".join(words)
         if self.containers or (_ML not in text and _SCRIPT not in request.get("HyperParameters", {})):
             return
-        if _ML in text and BASE_VARIABLE in text:  # it knows both places
+        if _ML in text and BASE_VARIABLE in text:  # it handles both paths
             return
         why = f"its command names {_ML}" if _ML in text else f"{_SCRIPT} is for the toolkit in an image"
         raise AwsError(
@@ -90,7 +94,7 @@ class Runners:
         )
 
     def remove_leftovers(self) -> None:
-        """End containers, and remove networks, of servers that are gone."""
+        """Remove containers and networks of dead servers."""
         if self.containers:
             for container in leftovers(_LABEL, "ps", "--all"):
                 docker("rm", "--force", container)
@@ -98,38 +102,38 @@ class Runners:
                 docker("network", "rm", network)
 
     def close(self, job: TrainingJob, folder: Path) -> None:
-        """Remove what was made for the hosts in `folder` besides the containers."""
+        """Remove the network of the hosts in `folder`."""
         if self.containers and job.instance_count > 1:
             docker("network", "rm", _network_of(folder))
 
     @property
-    def told(self) -> str:
-        """What jobs do, after "Jobs"."""
+    def description(self) -> str:
+        """How jobs run, to follow the word "Jobs"."""
         if not self.containers:
             return "run as processes of this machine"
         return f"run as containers of {self.image}" if self.image else "run as containers of their TrainingImage"
 
     @property
     def host_name_inside(self) -> str | None:
-        """The name by which containers know this machine."""
+        """The host name of this machine in containers."""
         return _HOST_INSIDE if self.containers else None
 
     @cached_property
     def gateway(self) -> str | None:
-        """This machine's address in Docker's default network, where it has one: a server must listen there."""
+        """This machine's address in Docker's default network, at which the server must listen for containers."""
         if not self.containers:
             return None
         done = docker("network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
         for config in json.loads(done.stdout) if done.returncode == 0 else []:
-            # An engine that has not been asked for a gateway takes the first address.
+            # By default, the gateway is the first address.
             address = config.get("Gateway") or str(ipaddress.ip_network(config["Subnet"])[1])
-            if _is_ours(address):
+            if _is_local(address):
                 return address
         return None
 
 
 def _image(name: str, region: str, pulled: Pulled) -> str:
-    """As Docker knows it: from this AWS's ECR or, where that has none, an image of this machine."""
+    """The image's name in Docker: from this AWS's ECR, or else from this machine."""
     if found := pulled(name, region):
         return found
     for candidate in (name, name.partition("/")[2]):
@@ -142,12 +146,12 @@ def _image(name: str, region: str, pulled: Pulled) -> str:
 
 
 def _network_of(folder: Path) -> str:
-    """The network of a job of several hosts, in which algo-1, algo-2, ... are known by these names."""
+    """The network of a job with several hosts, in which they have the names algo-1, algo-2, ..."""
     return f"ahx-aws-{folder.name}"
 
 
 def docker(*words: str) -> "subprocess.CompletedProcess[str]":
-    """`docker WORDS`. Raises ServiceError when there is no such command."""
+    """Run `docker WORDS`. Raises ServiceError if there is no such command."""
     command = shutil.which("docker")
     if command is None:
         raise ServiceError(
@@ -157,7 +161,7 @@ def docker(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def choose(image: str | None, process: bool) -> Runners:
-    """Containers where an engine answers, unless processes are asked for. Raises ServiceError for a missing image."""
+    """Containers if a Docker engine answers, unless `process`. Raises ServiceError for a missing image."""
     if process:
         return Runners()
     found = shutil.which("docker")
@@ -172,8 +176,8 @@ def choose(image: str | None, process: bool) -> Runners:
     return Runners(containers=True, image=image)
 
 
-def _is_ours(address: str) -> bool:
-    """Whether this machine has the address; with Docker Desktop the network's gateway is another machine's."""
+def _is_local(address: str) -> bool:
+    """Whether this machine has the address; with Docker Desktop, the gateway is in a virtual machine."""
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))

@@ -1,7 +1,7 @@
 """Service Quotas for SageMaker: how many instances of a type training jobs may use at once, per region.
 
-A quota bounds what runs, jobs that are still stopping included. Raising one through RequestServiceQuotaIncrease takes
-effect at once here; AWS's support decides on that within days.
+A quota bounds the running jobs, including those that are stopping. An increase by RequestServiceQuotaIncrease takes
+effect at once; in AWS, support decides on it within days.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.state.ledger import Ledger
 
 DEFAULT = 20
-DEFAULT_ACCELERATED = 4  # a new account often has 0, which is what --quota is for
+DEFAULT_ACCELERATED = 4  # a new account often has 0: see --quota
 DEFAULT_JOBS = 100
 _SUFFIX = "for training job usage"
 _SPOT = "for spot training job usage"
@@ -41,7 +41,7 @@ class Quotas:
                 raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
 
     def set(self, instance_type: str, value: float) -> None:
-        """Both quotas of an instance type, on demand and spot. Raises KeyError for a type that does not exist."""
+        """Set both quotas of an instance type, on demand and spot. Raises KeyError for an unknown type."""
         names = [f"{instance_type} {_SUFFIX}", f"{instance_type} {_SPOT}"]
         with self._ledger:
             for name in names:
@@ -53,7 +53,7 @@ class Quotas:
         return self.changed.get(name, defaults()[name])
 
     def check(self, job: TrainingJob, running: Iterable[TrainingJob]) -> None:
-        """Raises AwsError (ResourceLimitExceeded) when `job` does not fit beside the `running` ones of its region."""
+        """Raises AwsError (ResourceLimitExceeded) if `job` exceeds a quota beside the `running` jobs of its region."""
         used: dict[str, int] = {}
         total = 0
         for other in running:
@@ -81,7 +81,7 @@ class Quotas:
 
     @property
     def operations(self) -> dict[str, Callable[[dict[str, Any], str], dict[str, Any] | None]]:
-        """The operations of Service Quotas on ServiceCode "sagemaker"; other services' are left to moto."""
+        """The operations of Service Quotas on ServiceCode "sagemaker"; those of other services are moto's."""
         ours = {
             "ListServiceQuotas": partial(self._list, True),
             "ListAWSDefaultServiceQuotas": partial(self._list, False),
@@ -151,7 +151,7 @@ def _needs(job: TrainingJob) -> dict[str, int]:
 
 @cache
 def defaults() -> dict[str, float]:
-    """Each quota's name and its value in a fresh embedded AWS."""
+    """The default value of each quota, by its name."""
     model = botocore.session.get_session().get_service_model("sagemaker")
     values: dict[str, float] = {_TOTAL: DEFAULT_JOBS}
     for kind in model.shape_for("TrainingInstanceType").enum:
@@ -167,5 +167,5 @@ def _by_code() -> dict[str, str]:
 
 
 def _code(name: str) -> str:
-    """A stable code of AWS's form; the codes themselves are AWS's own, so tools should look a quota up by its name."""
+    """A stable code in AWS's format, but not AWS's own: look quotas up by name."""
     return "L-" + hashlib.sha256(name.encode()).hexdigest()[:8].upper()

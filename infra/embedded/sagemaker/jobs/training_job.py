@@ -1,4 +1,4 @@
-"""A training job as SageMaker keeps it: its request, its statuses and their history, and what became of it."""
+"""A training job: its request, its statuses and their history, and its results."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from infra.embedded.state.ledger import Persisted
 
 TERMINAL = ("Completed", "Failed", "Stopped", "Deleting")
 
-# What SecondaryStatusTransitions say of each status; API_SecondaryStatusTransition lists some and calls all changeable.
+# StatusMessage by secondary status; API_SecondaryStatusTransition lists some and says that they may change.
 MESSAGES = {
     "Starting": "Preparing the instances for training",
     "Downloading": "Downloading input data",
@@ -26,10 +26,10 @@ MESSAGES = {
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided by the user",
 }
 
-# Of a managed spot job's time on instances, the part that is billed; the discount changes from hour to hour.
+# The billed part of a managed spot job's time on instances; AWS's discount varies.
 SPOT_PRICE = 0.3
 
-# Members of the request that DescribeTrainingJob gives back as they came.
+# Members of the request that DescribeTrainingJob returns unchanged.
 _ECHOED = shared("CreateTrainingJobRequest", "DescribeTrainingJobResponse")
 
 
@@ -50,11 +50,11 @@ class TrainingJob(Persisted):
     has_model: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     tuning_arn: str = ""
-    watched: str = ""  # the metric whose values, as they come, decide whether its tuning job stops it early
+    watched: str = ""  # the metric by which its tuning job decides on early stopping
     curve: list[float] = field(default_factory=list)
-    pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of when somebody looked last
+    pool: dict[str, Any] = field(default_factory=dict)  # WarmPoolStatus, as of its last update
     retries: int = 0
-    over_since: float = 0.0  # by the clock that nobody sets
+    over_since: float = 0.0  # by the monotonic clock
 
     section: ClassVar[str] = "training_jobs"
 
@@ -77,21 +77,21 @@ class TrainingJob(Persisted):
 
     @property
     def keep_alive(self) -> int:
-        """For how many seconds its instances are kept in a warm pool."""
+        """The seconds for which its instances are retained in a warm pool."""
         return int(self.request["ResourceConfig"].get("KeepAlivePeriodInSeconds", 0))
 
     @property
     def has_pool(self) -> bool:
-        """Whether instances of its are kept, as of when somebody looked last."""
+        """Whether its instances are in a warm pool, as of its last update."""
         return self.pool.get("Status") == "Available"
 
     @property
     def output(self) -> str:
-        """Where its artifacts go: S3OutputPath/NAME/output."""
+        """The prefix of its artifacts: S3OutputPath/NAME/output."""
         return joined(self.request["OutputDataConfig"]["S3OutputPath"], self.name, "output")
 
     def enter(self, secondary: str, status: str | None = None, message: str = "") -> None:
-        """Go over to a secondary status, and with it to `status` where one is given."""
+        """Enter a secondary status, and `status` if given."""
         now = time.time()
         if self.transitions and "EndTime" not in self.transitions[-1]:
             self.transitions[-1]["EndTime"] = now
@@ -103,7 +103,7 @@ class TrainingJob(Persisted):
         self.transitions.append(entry)
 
     def internal_error(self) -> bool:
-        """After a fault of the service's own: start anew as far as RetryStrategy allows, or fail; whether it failed."""
+        """Retry as RetryStrategy allows, or else fail. Returns whether it failed."""
         most = self.request.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
         if self.status != "InProgress" or self.retries >= most:
             self.fail("InternalServerError: We encountered an internal error. Please try again.")
@@ -118,7 +118,7 @@ class TrainingJob(Persisted):
         self.enter("Failed", "Failed")
 
     def measure(self, name: str, value: float, when: float) -> None:
-        """Take note of a metric's value."""
+        """Record a metric's value."""
         self.metrics[name] = (value, when)
         if name == self.watched:
             self.curve.append(value)
@@ -138,30 +138,32 @@ class TrainingJob(Persisted):
 
     def describe(self) -> dict[str, Any]:
         """The answer of DescribeTrainingJob."""
-        told = {name: self.request[name] for name in _ECHOED if name in self.request}
-        told |= self.summary()
-        told["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP"} | self.request["OutputDataConfig"]
-        told["SecondaryStatusTransitions"] = self.transitions
-        told["FinalMetricDataList"] = [
+        answer = {name: self.request[name] for name in _ECHOED if name in self.request}
+        answer |= self.summary()
+        answer["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP"} | self.request["OutputDataConfig"]
+        answer["SecondaryStatusTransitions"] = self.transitions
+        answer["FinalMetricDataList"] = [
             {"MetricName": name, "Value": value, "Timestamp": when} for name, (value, when) in self.metrics.items()
         ]
         profiler = self.request.get("ProfilerConfig")
-        told["ProfilingStatus"] = "Enabled" if profiler and not profiler.get("DisableProfiler") else "Disabled"
+        answer["ProfilingStatus"] = "Enabled" if profiler and not profiler.get("DisableProfiler") else "Disabled"
         if self.tuning_arn:
-            told["TuningJobArn"] = self.tuning_arn
+            answer["TuningJobArn"] = self.tuning_arn
         if self.failure_reason:
-            told["FailureReason"] = self.failure_reason
+            answer["FailureReason"] = self.failure_reason
         packed = self.request["OutputDataConfig"].get("CompressionType", "GZIP") == "GZIP"
         model = f"{self.output}/{'model.tar.gz' if packed else 'model/'}" if self.has_model else ""
-        told["ModelArtifacts"] = {"S3ModelArtifacts": model}
+        answer["ModelArtifacts"] = {"S3ModelArtifacts": model}
         if self.started:
-            told["TrainingStartTime"] = self.started
+            answer["TrainingStartTime"] = self.started
             if self.is_over:
-                told["TrainingTimeInSeconds"] = max(1, math.ceil(self.instance_seconds))
+                answer["TrainingTimeInSeconds"] = max(1, math.ceil(self.instance_seconds))
                 price = SPOT_PRICE if self.is_spot else 1.0
-                told["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
-        return told
+                answer["BillableTimeInSeconds"] = max(1, math.ceil(price * self.instance_seconds))
+        return answer
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        return super().from_json(saved | {"metrics": {name: tuple(told) for name, told in saved["metrics"].items()}})
+        return super().from_json(
+            saved | {"metrics": {name: tuple(answer) for name, answer in saved["metrics"].items()}}
+        )

@@ -1,4 +1,4 @@
-"""All training jobs, by region and name, under one lock, with the quotas that a new one must fit in."""
+"""All training jobs, by region and name, under one lock, with the quotas that bound them."""
 
 import time
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from infra.embedded.state.ledger import Ledger
 
 
 class TrainingJobs:
-    """The jobs that there are. `changed` is notified at every change of any of them, and keeps it."""
+    """All training jobs. `changed` is the lock; it is notified of every change of a job, and saves it."""
 
     def __init__(self, quotas: Quotas, changed: Ledger) -> None:
         self.quotas, self.changed = quotas, changed
         self._held: dict[tuple[str, str], TrainingJob] = {}
 
     def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
-        """A new job, Starting. Raises AwsError when its name is taken, the quota used up, or it cannot be kept."""
+        """A new job, Starting. Raises AwsError if its name is taken, the quota is used up, or it cannot be saved."""
         name = request["TrainingJobName"]
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:training-job/{name.lower()}"
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
@@ -31,9 +31,9 @@ class TrainingJobs:
                     "Training job names must be unique within an AWS account and region, and a training job with this "
                     f"name already exists ({held.arn})",
                 )
-            jobs = self._held.values()  # most are over, and hold nothing
+            jobs = self._held.values()  # most are over, without a warm pool
             beside = [one for one in jobs if (one.pool or one.status not in TERMINAL) and one.region == region]
-            warm_pools.settle(beside)
+            warm_pools.update(beside)
             pool = warm_pools.matching(job, beside)
             busy = [other for other in beside if (not other.is_over or other.has_pool) and other is not pool]
             self.quotas.check(job, busy)
@@ -43,15 +43,15 @@ class TrainingJobs:
             self.changed.record(job)
             job.join(self.changed)
             self._held[region, name.lower()] = job
-            warm_pools.settle([job])
+            warm_pools.update([job])
             self.changed.notify_all()
         return job
 
     def find(self, region: str, name: str) -> TrainingJob:
-        """The job of this name. Raises AwsError when there is none."""
+        """The job of this name. Raises AwsError if there is none."""
         with self.changed:
             if job := self._held.get((region, name.lower())):
-                warm_pools.settle([job])
+                warm_pools.update([job])
                 return job
         raise AwsError("ValidationException", "Requested resource not found.")
 
@@ -61,7 +61,7 @@ class TrainingJobs:
             return next((job for job in self._held.values() if job.arn == arn.lower()), None)
 
     def remove(self, job: TrainingJob) -> None:
-        """Forget a job; its name is free again. Raises AwsError where that cannot be kept."""
+        """Remove a job; its name is free again. Raises AwsError if that cannot be saved."""
         with self.changed:
             self.changed.record(job, gone=True)
             del self._held[job.region, job.name.lower()]
@@ -71,11 +71,11 @@ class TrainingJobs:
         """The jobs of a region, or of all."""
         with self.changed:
             found = [job for job in self._held.values() if region in (None, job.region)]
-            warm_pools.settle(found)
+            warm_pools.update(found)
             return found
 
     def restore(self, jobs: Iterable[TrainingJob]) -> None:
-        """Take over jobs of an earlier run. Those that were not over have been cut off: an internal error."""
+        """Take over the jobs of an earlier process; one that was not over has had an internal error."""
         jobs = list(jobs)
         with self.changed:
             warm_pools.terminate(jobs)

@@ -1,4 +1,4 @@
-"""What CreateTrainingJob refuses beyond the published constraints: roles, buckets, times, modes."""
+"""Checks of CreateTrainingJob beyond the model's constraints: roles, buckets, times, networks."""
 
 import re
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ _MAX_VOLUME = 16_384  # GB
 
 
 def check_training_job(request: dict[str, Any], region: str) -> None:
-    """Raises AwsError (ValidationException) on the first thing that SageMaker would refuse."""
+    """Raises AwsError (ValidationException) for the first value that SageMaker would refuse."""
     _check_algorithm(request["AlgorithmSpecification"])
     groups = _check_resources(request.get("ResourceConfig"), region)
     _check_times(request)
@@ -46,29 +46,29 @@ def check_role(arn: str, job_arn: str) -> None:
 
 
 def _distrust(arn: str, context: dict[str, str]) -> str:
-    """Why SageMaker may not take the role, as a sentence: "" where it may. AWS itself does not tell."""
+    """Why SageMaker may not assume the role, a sentence that AWS does not give; "" if it may."""
     role = moto_lookup.role(arn)
     if role is None:
         return "There is no such role."
-    policy, asked = role.assume_role_policy_document, ("sts:AssumeRole", "*", context, _SAGEMAKER)
-    outcome = decide([policy], *asked).outcome
+    policy, question = role.assume_role_policy_document, ("sts:AssumeRole", "*", context, _SAGEMAKER)
+    outcome = decide([policy], *question).outcome
     if outcome == Decision.EXPLICIT_DENY:
         return "Its trust policy denies it."
     if outcome == Decision.ALLOWED:
         return ""
-    conditions = "; ".join(unmet(policy, *asked))
+    conditions = "; ".join(unmet(policy, *question))
     return f"In its trust policy {conditions}." if conditions else "Its trust policy allows it to others only."
 
 
 def check_warm_pool(request: dict[str, Any]) -> None:
-    """Raises AwsError unless the instances are such as can be kept."""
+    """Raises AwsError if a warm pool is requested for instances that cannot have one."""
     resources = request["ResourceConfig"]
     if not resources.get("KeepAlivePeriodInSeconds"):
         return
     if request.get("EnableManagedSpotTraining"):
-        _refuse("KeepAlivePeriodInSeconds: spot instances make no warm pool; leave out one of the two.")
+        _refuse("KeepAlivePeriodInSeconds: spot instances cannot be in a warm pool; leave out one of the two.")
     if resources.get("InstanceGroups"):
-        _refuse("KeepAlivePeriodInSeconds: several instance groups make no warm pool; leave out one of the two.")
+        _refuse("KeepAlivePeriodInSeconds: instance groups cannot be in a warm pool; leave out one of the two.")
 
 
 def _check_algorithm(algorithm: dict[str, Any]) -> None:
@@ -127,9 +127,9 @@ def _check_times(request: dict[str, Any]) -> None:
 
 
 def _check_output(member: str, given: dict[str, Any], region: str) -> None:
-    """Where artifacts, checkpoints and the like go, and where they come from."""
+    """A destination in S3, for artifacts or checkpoints."""
     if uri := given.get("S3OutputPath") or given.get("S3Uri"):
-        name, _ = _place(uri)
+        name, _ = _bucket_and_key(uri)
         if moto_lookup.bucket(name) is None:
             _refuse(f'The S3 bucket "{name}" of "{uri}" does not exist.')
     if key := given.get("KmsKeyId"):
@@ -155,14 +155,14 @@ def _check_vpc(vpc: dict[str, Any], region: str) -> None:
 def _check_channel(channel: dict[str, Any], request: dict[str, Any], region: str, groups: set[str]) -> None:
     name = channel["ChannelName"]
     if name in (".", ".."):
-        _refuse(f"Channel name {name}: it is the name of a folder, which . and .. cannot be.")
+        _refuse(f"Channel name {name}: a folder cannot have the name . or .. itself.")
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
-        _refuse(f"Channel {name}: the embedded AWS reads S3DataSource only; name a place in S3.")
+        _refuse(f"Channel {name}: the embedded AWS reads S3DataSource only; give an S3 URI.")
     if missing := set(source.get("InstanceGroupNames", ())) - groups:
         _refuse(f"Channel {name}: there is no instance group {', '.join(sorted(missing))} in ResourceConfig.")
     uri = source["S3Uri"]
-    bucket, prefix = _place(uri)
+    bucket, prefix = _bucket_and_key(uri)
     held = moto_lookup.bucket(bucket)
     if held is None or not moto_lookup.has_key(bucket, prefix):
         hint = " There is // in it: an empty name between slashes." if "//" in prefix or prefix[:1] == "/" else ""
@@ -178,7 +178,7 @@ def _check_channel(channel: dict[str, Any], request: dict[str, Any], region: str
         )
 
 
-def _place(uri: str) -> tuple[str, str]:
+def _bucket_and_key(uri: str) -> tuple[str, str]:
     try:
         return bucket_and_key(uri)
     except ValueError as error:

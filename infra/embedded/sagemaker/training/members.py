@@ -1,11 +1,11 @@
-"""What becomes of each member of CreateTrainingJobRequest, and of what UpdateTrainingJobRequest changes of it."""
+"""Support of each member of CreateTrainingJobRequest and UpdateTrainingJobRequest."""
 
 from infra.embedded.sagemaker.api.members import Honoured, Listed, Members, Refused
 
 _FILES = ("File", "FastFile")
 _NO_PIPE = "the embedded AWS gives inputs in File and FastFile mode only"
 _NO_RULES = "the embedded AWS runs no Debugger rules; leave them out"
-_TOLD = "told to the program in inputdataconfig.json"
+_TOLD = "written to inputdataconfig.json"
 
 TRAINING_JOB = Members(
     "CreateTrainingJob",
@@ -34,11 +34,11 @@ TRAINING_JOB = Members(
         "RoleArn": Honoured("must exist and trust SageMaker"),
         "InputDataConfig[].ChannelName": Honoured("the channel's folder"),
         "InputDataConfig[].DataSource.S3DataSource.S3DataType": Honoured(
-            "which objects are meant",
+            "which objects are read",
             ("S3Prefix", "ManifestFile"),
             "the embedded AWS reads S3Prefix and ManifestFile sources only",
         ),
-        "InputDataConfig[].DataSource.S3DataSource.S3Uri": Honoured("where they are"),
+        "InputDataConfig[].DataSource.S3DataSource.S3Uri": Honoured("their prefix or manifest"),
         "InputDataConfig[].DataSource.S3DataSource.S3DataDistributionType": Honoured(
             f"all, or each host's part; {_TOLD}"
         ),
@@ -46,7 +46,9 @@ TRAINING_JOB = Members(
             "attribute names belong to augmented manifests, which need Pipe mode; the embedded AWS has none"
         ),
         "InputDataConfig[].DataSource.S3DataSource.InstanceGroupNames": Honoured("which hosts have the channel"),
-        "InputDataConfig[].DataSource.S3DataSource.ModelAccessConfig": Listed("no model here asks for a licence"),
+        "InputDataConfig[].DataSource.S3DataSource.ModelAccessConfig": Listed(
+            "no model here needs a licence agreement"
+        ),
         "InputDataConfig[].DataSource.S3DataSource.HubAccessConfig": Refused(
             "the embedded AWS has no JumpStart hub; put the model into a bucket"
         ),
@@ -65,10 +67,10 @@ TRAINING_JOB = Members(
         ),
         "InputDataConfig[].InputMode": Honoured(f"the channel's mode; {_TOLD}", _FILES, _NO_PIPE),
         "InputDataConfig[].ShuffleConfig": Honoured(
-            f"the order of the objects, and so which are whose with ShardedByS3Key; {_TOLD}"
+            f"the order of the objects, also before ShardedByS3Key splits them; {_TOLD}"
         ),
         "OutputDataConfig.KmsKeyId": Honoured("must exist; model and output are uploaded with SSE-KMS and this key"),
-        "OutputDataConfig.S3OutputPath": Honoured("where artifacts go"),
+        "OutputDataConfig.S3OutputPath": Honoured("prefix of the artifacts"),
         "OutputDataConfig.CompressionType": Honoured("model.tar.gz, or the files"),
         "ResourceConfig.InstanceType": Honoured("quota; resourceconfig.json"),
         "ResourceConfig.InstanceCount": Honoured("quota, hosts; resourceconfig.json"),
@@ -83,14 +85,16 @@ TRAINING_JOB = Members(
         "ResourceConfig.InstancePreferences": Refused(
             "the embedded AWS does not choose among instance types; give InstanceType and InstanceCount"
         ),
-        "ResourceConfig.SelectedInstanceType": Refused("it is told by DescribeTrainingJob, and no request has it"),
-        "ResourceConfig.SelectedInstanceCount": Refused("it is told by DescribeTrainingJob, and no request has it"),
+        "ResourceConfig.SelectedInstanceType": Refused("it belongs to DescribeTrainingJob's answer; leave it out"),
+        "ResourceConfig.SelectedInstanceCount": Refused("it belongs to DescribeTrainingJob's answer; leave it out"),
         "VpcConfig": Listed("subnets and security groups must exist; the network is this machine's"),
         "StoppingCondition.MaxRuntimeInSeconds": Honoured("MaxRuntimeExceeded"),
         "StoppingCondition.MaxWaitTimeInSeconds": Honoured("MaxWaitTimeExceeded"),
-        "StoppingCondition.MaxPendingTimeInSeconds": Listed("capacity is there within the quotas: no job is Pending"),
+        "StoppingCondition.MaxPendingTimeInSeconds": Listed(
+            "within the quotas there is always capacity: no job is Pending"
+        ),
         "Tags": Honoured("ListTags, Search"),
-        "EnableNetworkIsolation": Honoured("containers have no network; processes do not learn where this AWS is"),
+        "EnableNetworkIsolation": Honoured("containers have no network; processes get no endpoint of this AWS"),
         "EnableInterContainerTrafficEncryption": Listed("the hosts are one machine; nothing between them leaves it"),
         "EnableManagedSpotTraining": Honoured("spot quota, interruptions, price"),
         "CheckpointConfig": Honoured("copied to S3 and back; checkpointconfig.json"),
@@ -114,8 +118,8 @@ TRAINING_JOB = Members(
         "RemoteDebugConfig.EnableRemoteDebug": Refused(
             "the embedded AWS has no remote debugging; look into the container with docker exec"
         ),
-        "InfraCheckConfig": Listed("there is no infrastructure whose health could be checked"),
-        "SessionChainingConfig": Listed("everybody is root here; no session has tags"),
+        "InfraCheckConfig": Listed("there is no infrastructure to check"),
+        "SessionChainingConfig": Listed("all requests are made as root, without session tags"),
         "ServerlessJobConfig": Refused("the embedded AWS has no serverless jobs; give ResourceConfig and an image"),
         "MlflowConfig": Refused("the embedded AWS has no MLflow; leave it out"),
         "ModelPackageConfig": Refused("the embedded AWS registers no model packages; leave it out"),

@@ -21,9 +21,9 @@ Request = dict[str, Any]
 
 
 class TrainingOperations:
-    """Each public method without an underscore is an operation: (request, region) -> answer, or AwsError.
+    """Operations are functions of a request and a region, which return the answer or raise AwsError.
 
-    With `instant` given, jobs run nothing: each is over after that many seconds, Completed, without artifacts or logs.
+    With `instant`, jobs run nothing: each is Completed after that many seconds, without artifacts or logs.
     """
 
     def __init__(self, jobs: TrainingJobs, clients: OwnClients, host: JobHost, instant: float | None = None) -> None:
@@ -45,24 +45,24 @@ class TrainingOperations:
         if self._instant is None:
             self._host.runners.check(request)
         job = self.jobs.add(request, region, **more)
-        self._begin(job)
+        self._start(job)
         return {"TrainingJobArn": job.arn}
 
     def resume(self) -> None:
-        """Begin anew the jobs that were cut off and are to be tried again."""
+        """Start the jobs that a restart interrupted and that are to be retried."""
         for job in self.jobs.all():
             if not job.is_over and job.arn not in self._executions:
-                self._begin(job)
+                self._start(job)
 
-    def _begin(self, job: TrainingJob) -> None:
+    def _start(self, job: TrainingJob) -> None:
         if self._instant is None:
             execution = Execution(job, self.jobs, self._clients, self._host)
             self._executions[job.arn] = execution
             execution.start()
         elif self._instant == 0:
-            self._pretend(job)
+            self._simulate(job)
         else:
-            threading.Thread(target=self._pretend, args=(job,), daemon=True).start()
+            threading.Thread(target=self._simulate, args=(job,), daemon=True).start()
 
     def describe(self, request: Request, region: str) -> dict[str, Any]:
         check("DescribeTrainingJob", request)
@@ -83,14 +83,14 @@ class TrainingOperations:
         if pool := request.get("WarmPoolStatusEquals"):
             rows = [row for row in rows if row.get("WarmPoolStatus", {}).get("Status") == pool]
         if request.get("TrainingPlanArnEquals"):
-            rows = []  # there are no plans here
+            rows = []  # there are no training plans
         if status and "MaxResults" not in request:
             rows = [row for row in rows if row["TrainingJobStatus"] == status]
         by = str(request.get("SortBy", "CreationTime"))
         column = {"Name": "TrainingJobName", "Status": "TrainingJobStatus"}.get(by, by)
         descending = request.get("SortOrder", "Ascending" if "SortBy" in request else "Descending") == "Descending"
         shown, more = page(rows, lambda row: row[column], lambda row: row["TrainingJobName"], request, descending)
-        if status:  # with MaxResults, a page is taken first and filtered then, as the API's page says
+        if status:  # with MaxResults, pages are formed before the filter, as API_ListTrainingJobs documents
             shown = [row for row in shown if row["TrainingJobStatus"] == status]
         return {"TrainingJobSummaries": shown} | more
 
@@ -119,7 +119,7 @@ class TrainingOperations:
             check_warm_pool(job.request | {"ResourceConfig": resources})
             with self.jobs.changed.changing(job):
                 job.request["ResourceConfig"] = resources
-                warm_pools.settle([job])
+                warm_pools.update([job])
                 job.modified = time.time()
         return {"TrainingJobArn": job.arn}
 
@@ -143,12 +143,12 @@ class TrainingOperations:
         return {}
 
     def interrupt(self, region: str, name: str, seconds: float) -> None:
-        """Take a managed spot job's instances away for some seconds. Raises AwsError where there is nothing to take."""
+        """Interrupt a managed spot job for some seconds. Raises AwsError if it has no spot instances."""
         with self.jobs.changed:
             job = self.jobs.find(region, name)
             execution = self._executions.get(job.arn)
             if not job.is_spot or job.secondary != "Training" or execution is None:
-                reason = f"it is {job.secondary}" if job.is_spot else "it is no managed spot job"
+                reason = f"it is {job.secondary}" if job.is_spot else "it is not a managed spot job"
                 raise AwsError("ValidationException", f"The job {name} has no spot instances to lose: {reason}.")
             execution.interrupt(seconds)
 
@@ -162,7 +162,7 @@ class TrainingOperations:
             execution.thread.join(self._host.grace_seconds + 60)
 
     def forget(self) -> None:
-        """Remove all jobs, which are over, and changes of quotas."""
+        """Remove all jobs, which must be over, and reset quotas."""
         with self.jobs.changed:
             for job in self.jobs.all():
                 self.jobs.remove(job)
@@ -170,20 +170,20 @@ class TrainingOperations:
             self.jobs.quotas.forget()
 
     def kill(self) -> None:
-        """End all jobs at once."""
+        """Kill all jobs."""
         for execution in list(self._executions.values()):
             execution.kill()
 
     def _stop(self, job: TrainingJob) -> None:
-        """The lock is held."""
+        """The caller holds the lock."""
         if job.status != "Stopping":
             job.enter("Stopping", "Stopping")
         if execution := self._executions.get(job.arn):
             execution.stop()
         self.jobs.changed.notify_all()
 
-    def _pretend(self, job: TrainingJob) -> None:
-        """Go through the statuses of a job without running anything."""
+    def _simulate(self, job: TrainingJob) -> None:
+        """Enter the statuses of a job without running anything."""
         with self.jobs.changed:
             job.started = job.created
             job.enter("Training")

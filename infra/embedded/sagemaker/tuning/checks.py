@@ -1,4 +1,4 @@
-"""What CreateHyperParameterTuningJob refuses beyond the published constraints: what could never run."""
+"""Checks of CreateHyperParameterTuningJob beyond the model's constraints."""
 
 import math
 import secrets
@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from infra.embedded.http.wire import AwsError
 from infra.embedded.sagemaker.api.constraints import check
+from infra.embedded.sagemaker.api.members import shared
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.training.checks import check_training_job
@@ -15,43 +16,29 @@ from infra.embedded.sagemaker.tuning.job import TuningJob, definitions, resource
 from infra.embedded.sagemaker.tuning.space import Point, Space
 
 Request = dict[str, Any]
-# "Resource Limits for Automatic Model Tuning" of the Developer Guide, as far as they can be raised.
+# The largest values to which "Resource Limits for Automatic Model Tuning" of the Developer Guide can be raised.
 _MOST_JOBS = {"Bayesian": 750, "Grid": 750, "Random": 10_000}
 _MOST_PARALLEL = 100
 
-# Members of a training job's definition in a tuning job that are members of CreateTrainingJob too.
-_SHARED = {
-    "AlgorithmSpecification",
-    "RoleArn",
-    "InputDataConfig",
-    "VpcConfig",
-    "OutputDataConfig",
-    "StoppingCondition",
-    "EnableNetworkIsolation",
-    "EnableInterContainerTrafficEncryption",
-    "EnableManagedSpotTraining",
-    "CheckpointConfig",
-    "RetryStrategy",
-    "Environment",
-}
+_SHARED = shared("HyperParameterTrainingJobDefinition", "CreateTrainingJobRequest")
 
 
 def child_name(tuning_job: str, number: int) -> str:
-    """A training job's name, which nobody else has."""
+    """A unique name for a training job."""
     return f"{tuning_job}-{number:03d}-{secrets.token_hex(4)}"
 
 
 def training_request(definition: Request, resource: Request, name: str, point: Point) -> Request:
     """The CreateTrainingJob of a point."""
-    shared = {member: value for member, value in definition.items() if member in _SHARED}
+    given = {member: definition[member] for member in _SHARED if member in definition}
     own = {"TrainingJobName": name, "ResourceConfig": resource, "HyperParameters": static(definition) | point}
-    return shared | own
+    return given | own
 
 
 def check_tuning_job(request: Request, region: str, quotas: Quotas) -> tuple[int, list[Space]]:
-    """How many training jobs there will be, and what is tuned in each definition.
+    """The number of training jobs, and the space of each definition.
 
-    Raises AwsError for the first thing that SageMaker would refuse, or that could never run.
+    Raises AwsError for the first value that SageMaker would refuse, or with which no training job could start.
     """
     if ("TrainingJobDefinition" in request) == ("TrainingJobDefinitions" in request):
         _refuse("You must specify either TrainingJobDefinition or TrainingJobDefinitions, and not both.")
@@ -70,33 +57,33 @@ def check_tuning_job(request: Request, region: str, quotas: Quotas) -> tuple[int
 
 
 def check_warm_start(request: Request, parents: list[TuningJob]) -> None:
-    """Raises AwsError unless the parents' results say something about the new tuning job.
+    """Raises AwsError unless the parents match the new tuning job.
 
     Follows "Run a Warm Start Hyperparameter Tuning Job" of the Developer Guide.
     """
     if request["HyperParameterTuningJobConfig"]["Strategy"] == "Grid":
-        _refuse("WarmStartConfig: a grid tries every combination, whatever is known; leave it out.")
+        _refuse("WarmStartConfig: a grid tries every combination in any case; leave it out.")
     (own, *more) = definitions(request)
     for parent in parents:
         (theirs, *others) = parent.definitions
-        told = f"WarmStartConfig: the parent tuning job {parent.name}"
+        which = f"WarmStartConfig: the parent tuning job {parent.name}"
         if not parent.is_over:
-            _refuse(f"{told} is in status {parent.status}; it must be Completed, Stopped or Failed.")
+            _refuse(f"{which} is in status {parent.status}; it must be Completed, Stopped or Failed.")
         if more or others:
-            _refuse(f"{told} and the new one must each have one definition of training jobs.")
+            _refuse(f"{which} and the new one must each have one definition of training jobs.")
         if own["TuningObjective"] != theirs["TuningObjective"]:
-            _refuse(f"{told} has another objective; it must be the same.")
+            _refuse(f"{which} has another objective; it must be the same.")
         if len(_names(own)) != len(_names(theirs)):
             _refuse(
-                f"{told} has {len(_names(theirs))} hyperparameters, static and tunable ones together; their number "
+                f"{which} has {len(_names(theirs))} hyperparameters, static and tunable ones together; their number "
                 f"must be the same (got {len(_names(own))})."
             )
         if request["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm":
             image = [one["AlgorithmSpecification"].get("TrainingImage") for one in (own, theirs)]
             if image[0] != image[1]:
-                _refuse(f"{told} has the TrainingImage {image[1]}; IdenticalDataAndAlgorithm needs the same.")
+                _refuse(f"{which} has the TrainingImage {image[1]}; IdenticalDataAndAlgorithm needs the same.")
             if own.get("InputDataConfig", []) != theirs.get("InputDataConfig", []):
-                _refuse(f"{told} has another InputDataConfig; IdenticalDataAndAlgorithm needs the same.")
+                _refuse(f"{which} has another InputDataConfig; IdenticalDataAndAlgorithm needs the same.")
 
 
 def _names(definition: Request) -> set[str]:
@@ -168,7 +155,7 @@ def _check_needs_no_objective(config: Request) -> None:
 
 
 def _check_limits(config: Request, spaces: list[Space]) -> int:
-    """How many training jobs there will be."""
+    """The number of training jobs."""
     strategy, limits = config["Strategy"], config["ResourceLimits"]
     count: int | None = limits.get("MaxNumberOfTrainingJobs")
     if strategy == "Grid":

@@ -1,4 +1,4 @@
-"""A hyperparameter tuning job as SageMaker keeps it, and what it tells of its training jobs."""
+"""A hyperparameter tuning job, and the descriptions of its training jobs."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.state.ledger import Persisted
 
 ALL_FAILED = "All training jobs failed. Please take a look at the training job failures to get more details."
-OBJECTIVE = "_tuning_objective_metric"  # a hyperparameter that SageMaker adds to those of every training job
+OBJECTIVE = "_tuning_objective_metric"  # a hyperparameter that SageMaker adds to every training job
 _NO_OBJECTIVE = {"Type": "Maximize", "MetricName": ""}
 
 Row = dict[str, Any]
@@ -17,10 +17,10 @@ Row = dict[str, Any]
 
 @dataclass
 class TuningJob(Persisted):
-    """`children` are the names of its training jobs with the hyperparameters that were chosen for each.
+    """`children` maps the names of its training jobs to the hyperparameters chosen for each.
 
-    `origins` says of which definition a training job is, where there are several. `inherited` is the best of the
-    training jobs of its parents, in a warm start.
+    `origins` maps them to the index of their definition. `inherited` is the best training job of its parents in a warm
+    start.
     """
 
     created: float
@@ -33,8 +33,8 @@ class TuningJob(Persisted):
     tags: dict[str, str] = field(default_factory=dict)
     origins: dict[str, int] = field(default_factory=dict)
     inherited: Row | None = None
-    begun: float = field(default_factory=time.monotonic)  # by the clock that nobody sets
-    seconds: float | None = None  # that it took, once it is over
+    begun: float = field(default_factory=time.monotonic)  # by the monotonic clock
+    seconds: float | None = None  # its duration, once it is over
 
     section: ClassVar[str] = "tuning_jobs"
 
@@ -53,7 +53,7 @@ class TuningJob(Persisted):
 
     @cached_property
     def sign(self) -> int:
-        """1 where the objective is the better the greater, -1 where the smaller. It is the same in all definitions."""
+        """1 if the objective is maximised, -1 if minimised, in all definitions."""
         return 1 if self.definitions[0]["TuningObjective"]["Type"] == "Maximize" else -1
 
     @property
@@ -66,13 +66,13 @@ class TuningJob(Persisted):
         self.ended, self.seconds = self.modified, time.monotonic() - self.begun
 
     def definition(self, job: TrainingJob) -> dict[str, Any]:
-        """What one of its jobs was made from."""
+        """The definition of one of its training jobs."""
         return self.definitions[self.origins.get(job.name, 0)]
 
     def objective(self, job: TrainingJob) -> dict[str, str]:
-        """Type and MetricName; the metric is "" where none is named."""
-        told: dict[str, str] = self.definition(job)["TuningObjective"]
-        return told
+        """Type and MetricName; the metric is "" if there is none."""
+        objective: dict[str, str] = self.definition(job)["TuningObjective"]
+        return objective
 
     def value(self, job: TrainingJob) -> float | None:
         """The objective's value of one of its jobs, once that is over."""
@@ -85,7 +85,7 @@ class TuningJob(Persisted):
         return max(done, key=lambda job: self.sign * (self.value(job) or 0.0), default=None)
 
     def not_improving(self, jobs: list[TrainingJob]) -> int:
-        """How many jobs have ended since the best one so far."""
+        """The number of jobs that have ended since the best one."""
         best, since = None, 0
         for job in sorted((job for job in jobs if job.is_over), key=lambda job: job.over_since):
             value = self.value(job) if job.status == "Completed" else None
@@ -112,32 +112,32 @@ class TuningJob(Persisted):
 
     def describe(self, jobs: list[TrainingJob]) -> Row:
         """The answer of DescribeHyperParameterTuningJob."""
-        told = self.summary(jobs)
+        answer = self.summary(jobs)
         for name in ("Strategy", "ResourceLimits"):
-            del told[name]
-        told["HyperParameterTuningJobConfig"] = dict(self.config)
+            del answer[name]
+        answer["HyperParameterTuningJobConfig"] = dict(self.config)
         if ranges := self.config.get("ParameterRanges"):
-            told["HyperParameterTuningJobConfig"]["ParameterRanges"] = _shown_ranges(ranges)
+            answer["HyperParameterTuningJobConfig"]["ParameterRanges"] = _shown_ranges(ranges)
         for name in ("WarmStartConfig", "Autotune"):
             if name in self.request:
-                told[name] = self.request[name]
+                answer[name] = self.request[name]
         shown = [_shown(*both) for both in zip(_given(self.request), self.definitions, strict=True)]
         if "TrainingJobDefinition" in self.request:
-            told["TrainingJobDefinition"] = shown[0]
+            answer["TrainingJobDefinition"] = shown[0]
         else:
-            told["TrainingJobDefinitions"] = shown
+            answer["TrainingJobDefinitions"] = shown
         if best := self.best(jobs):
-            told["BestTrainingJob"] = self.child(best)
+            answer["BestTrainingJob"] = self.child(best)
         if self.request.get("WarmStartConfig", {}).get("WarmStartType") == "IdenticalDataAndAlgorithm":
-            rows = [row for row in (told.get("BestTrainingJob"), self.inherited) if row]
+            rows = [row for row in (answer.get("BestTrainingJob"), self.inherited) if row]
             if rows:
-                told["OverallBestTrainingJob"] = max(rows, key=lambda row: self.sign * value_of(row))
-        told["TuningJobCompletionDetails"] = {"NumberOfTrainingJobsObjectiveNotImproving": self.not_improving(jobs)}
+                answer["OverallBestTrainingJob"] = max(rows, key=lambda row: self.sign * value_of(row))
+        answer["TuningJobCompletionDetails"] = {"NumberOfTrainingJobsObjectiveNotImproving": self.not_improving(jobs)}
         seconds = time.monotonic() - self.begun if self.seconds is None else self.seconds
-        told["ConsumedResources"] = {"RuntimeInSeconds": round(seconds)}
+        answer["ConsumedResources"] = {"RuntimeInSeconds": round(seconds)}
         if self.failure_reason:
-            told["FailureReason"] = self.failure_reason[:1024]
-        return told
+            answer["FailureReason"] = self.failure_reason[:1024]
+        return answer
 
     def child(self, job: TrainingJob) -> Row:
         """A row of ListTrainingJobsForHyperParameterTuningJob."""
@@ -174,7 +174,7 @@ class TuningJob(Persisted):
 
 
 def definitions(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The definitions of training jobs, each with its TuningObjective and HyperParameterRanges."""
+    """The definitions of training jobs, each with TuningObjective and HyperParameterRanges."""
     config = request["HyperParameterTuningJobConfig"]
     objective = config.get("HyperParameterTuningJobObjective", _NO_OBJECTIVE)
     own = {"TuningObjective": objective, "HyperParameterRanges": config.get("ParameterRanges", {})}
@@ -182,14 +182,14 @@ def definitions(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def static(definition: dict[str, Any]) -> dict[str, str]:
-    """The hyperparameters that all training jobs of a definition have, with what SageMaker adds."""
+    """The static hyperparameters of a definition, with the one that SageMaker adds."""
     metric = definition["TuningObjective"]["MetricName"]
     given: dict[str, str] = definition.get("StaticHyperParameters", {})
     return given | ({OBJECTIVE: metric} if metric else {})
 
 
 def resources(definition: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a training job of a definition may run on, the best first, as ResourceConfig."""
+    """The possible ResourceConfigs of a definition's training jobs, the preferred one first."""
     if "ResourceConfig" in definition:
         return [definition["ResourceConfig"]]
     given = definition["HyperParameterTuningResourceConfig"]
@@ -198,7 +198,7 @@ def resources(definition: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def value_of(row: Row) -> float:
-    """The objective's value in a row of a training job that has one."""
+    """The objective's value in a row of a training job."""
     return float(row["FinalHyperParameterTuningJobObjectiveMetric"]["Value"])
 
 
@@ -208,7 +208,7 @@ def _given(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(given: dict[str, Any], definition: dict[str, Any]) -> Row:
-    """A definition as it is told: with a ResourceConfig in any case, which the SDKs look for."""
+    """A definition in descriptions: always with ResourceConfig, which the SDKs read."""
     own: Row = {"StaticHyperParameters": static(definition), "ResourceConfig": resources(definition)[0]}
     if ranges := given.get("HyperParameterRanges"):
         own["HyperParameterRanges"] = _shown_ranges(ranges)

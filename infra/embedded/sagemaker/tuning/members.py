@@ -1,4 +1,4 @@
-"""What becomes of each member of CreateHyperParameterTuningJobRequest."""
+"""Support of each member of CreateHyperParameterTuningJobRequest."""
 
 from infra.embedded.sagemaker.api.members import Honoured, Listed, Member, Members, Refused
 from infra.embedded.sagemaker.training.members import TRAINING_JOB
@@ -10,10 +10,10 @@ _NO_AUTO = "the embedded AWS chooses no ranges itself; give them as ParameterRan
 
 
 def _definition(at: str) -> dict[str, Member]:
-    """What a definition of training jobs has beside members of CreateTrainingJobRequest."""
+    """Members of a definition of training jobs that CreateTrainingJobRequest does not have."""
     resource = f"{at}.HyperParameterTuningResourceConfig"
     return {
-        f"{at}.DefinitionName": Honoured("told of each training job"),
+        f"{at}.DefinitionName": Honoured("in the descriptions of its training jobs"),
         f"{at}.StaticHyperParameters": Honoured("hyperparameters of all training jobs, with _tuning_objective_metric"),
         f"{resource}.InstanceType": Honoured("quota; resourceconfig.json"),
         f"{resource}.InstanceCount": Honoured("quota, hosts; resourceconfig.json"),
@@ -29,14 +29,14 @@ TUNING_JOB = Members(
     {
         "HyperParameterTuningJobName": Honoured("unique within region and account"),
         f"{_CONFIG}.Strategy": Honoured(
-            "which points are tried",
+            "how points are chosen",
             ("Bayesian", "Grid", "Random"),
             "the embedded AWS has the strategies Bayesian, Grid and Random",
         ),
         f"{_CONFIG}.StrategyConfig": Refused("it is Hyperband's, a strategy that the embedded AWS does not have"),
-        f"{_CONFIG}.HyperParameterTuningJobObjective": Honoured("the best job; what Bayesian improves"),
-        f"{_CONFIG}.ResourceLimits": Honoured("how many jobs, at once and in all, and how long"),
-        f"{_CONFIG}.ParameterRanges": Honoured("what is tried; the scale Auto is Linear"),
+        f"{_CONFIG}.HyperParameterTuningJobObjective": Honoured("the best job; the objective of Bayesian"),
+        f"{_CONFIG}.ResourceLimits": Honoured("the numbers of jobs, in parallel and in total, and the time"),
+        f"{_CONFIG}.ParameterRanges": Honoured("the hyperparameters tuned; the scale Auto is Linear"),
         f"{_CONFIG}.ParameterRanges.AutoParameters": Refused(_NO_AUTO),
         f"{_CONFIG}.TrainingJobEarlyStoppingType": Honoured(
             "Auto: a training job is stopped when worse than the median of the averages of three or more others so far"
@@ -44,9 +44,9 @@ TUNING_JOB = Members(
         f"{_CONFIG}.TuningJobCompletionCriteria.TargetObjectiveMetricValue": Honoured("ends the tuning"),
         f"{_CONFIG}.TuningJobCompletionCriteria.BestObjectiveNotImproving": Honoured("ends the tuning"),
         f"{_CONFIG}.TuningJobCompletionCriteria.ConvergenceDetected.CompleteOnConvergence": Honoured(
-            "nothing is detected", ("Disabled",), "the embedded AWS does not detect convergence"
+            "convergence is not detected", ("Disabled",), "the embedded AWS does not detect convergence"
         ),
-        f"{_CONFIG}.RandomSeed": Honoured("the points of Random, and of Bayesian with the same results"),
+        f"{_CONFIG}.RandomSeed": Honoured("fixes the points of Random, and of Bayesian with the same results"),
         **_definition(_ONE),
         f"{_ONE}.TuningObjective": Refused(
             "with one TrainingJobDefinition the objective is HyperParameterTuningJobObjective of the tuning job"
@@ -56,9 +56,9 @@ TUNING_JOB = Members(
         ),
         **_definition(_SEVERAL),
         f"{_SEVERAL}.TuningObjective": Honoured("the definition's objective; all of one Type"),
-        f"{_SEVERAL}.HyperParameterRanges": Honoured("what is tried of the definition; they have turns"),
+        f"{_SEVERAL}.HyperParameterRanges": Honoured("the hyperparameters tuned; definitions take turns"),
         f"{_SEVERAL}.HyperParameterRanges.AutoParameters": Refused(_NO_AUTO),
-        "WarmStartConfig": Honoured("Bayesian knows what the parents tried; OverallBestTrainingJob"),
+        "WarmStartConfig": Honoured("Bayesian begins with the parents' results; OverallBestTrainingJob"),
         "Tags": Honoured("ListTags, Search, and the training jobs' tags"),
         "Autotune": Refused("the embedded AWS chooses no ranges and settings itself; leave it out"),
     },

@@ -20,7 +20,7 @@ Request = dict[str, Any]
 
 
 class TuningOperations:
-    """All tuning jobs. Like training jobs they change under the one lock, `changed` of the training jobs."""
+    """All tuning jobs and their operations. They change under the lock of the training jobs."""
 
     def __init__(self, training: TrainingOperations) -> None:
         self._training, self._changed = training, training.jobs.changed
@@ -146,26 +146,26 @@ class TuningOperations:
         return next((job for job in self.all() if job.arn == arn.lower()), None)
 
     def restore(self, saved: Iterable[dict[str, Any]]) -> None:
-        """Take over the jobs of an earlier run; those that were not over have been cut off, and fail."""
+        """Take over the jobs of an earlier process; those that were not over fail."""
         with self._changed:
             for one in saved:
                 job = TuningJob.from_json(one)
                 job.join(self._changed)
-                if not job.is_over:  # how long it has gone on is known by the wall clock only
+                if not job.is_over:  # its duration is known by the wall clock only
                     job.begun = time.monotonic() - max(0.0, time.time() - job.created)
                     job.failure_reason = INTERNAL
                     job.end("Failed")
                 self._held[job.region, job.name.lower()] = job
 
     def close(self) -> None:
-        """Stop all tuning jobs, so that they start nothing more."""
+        """Stop all tuning jobs."""
         with self._changed:
             for job in self.all():
                 if not job.is_over:
                     self._runs[job.arn].stop()
 
     def forget(self) -> None:
-        """Remove all tuning jobs, as soon as none starts anything more."""
+        """Remove all tuning jobs, after they have ended."""
         for run in list(self._runs.values()):
             run.thread.join()
         with self._changed:
@@ -183,7 +183,7 @@ class TuningOperations:
         return [child for child in self._training.jobs.all(job.region) if child.name in job.children]
 
     def _inherit(self, job: TuningJob) -> list[Tried]:
-        """What its parents have tried. Raises AwsError unless they fit."""
+        """The results of its parents. Raises AwsError if they do not match."""
         given = job.request.get("WarmStartConfig")
         if not given:
             return []

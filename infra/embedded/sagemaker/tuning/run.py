@@ -19,13 +19,13 @@ from infra.embedded.sagemaker.tuning.space import Point
 
 INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
 _POLL_SECONDS = 0.5  # while a quota is used up
-_FEWEST_CURVES = 3  # of earlier training jobs, before one is stopped early; AWS tells no number
+_FEWEST_CURVES = 3  # of earlier training jobs, before one is stopped early; AWS documents no number
 
 
 class TuningRun:
-    """`searches` choose the points, one for each definition; `known` is what parents have tried, for a warm start.
+    """`searches` choose the points, one for each definition; `known` are results of parents, for a warm start.
 
-    `jobs` gives the training jobs that there are. All changes are made under the training jobs' lock.
+    `jobs` returns the training jobs of the tuning job. All changes are made under the training jobs' lock.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class TuningRun:
         self._searches: dict[int, Search] = dict(enumerate(searches))
         self._jobs, self._changed = jobs, training.jobs.changed
         self._is_enough = False
-        # Whether it matters how the training jobs end, before all have: with thousands of them looking takes a while.
+        # Whether results are needed before the end: reading those of thousands of training jobs takes a while.
         early = job.config.get("TrainingJobEarlyStoppingType") == "Auto"
         self._learns = job.config["Strategy"] == "Bayesian"
-        self._looks = self._learns or early or bool(job.config.get("TuningJobCompletionCriteria"))
+        self._needs_results = self._learns or early or bool(job.config.get("TuningJobCompletionCriteria"))
         self._running: list[TrainingJob] = []
         self._until = time.monotonic() + job.config["ResourceLimits"].get("MaxRuntimeInSeconds", float("inf"))
         self.thread = threading.Thread(target=self._run, name=f"tuning {job.name}", daemon=True)
 
     def stop(self) -> None:
-        """As StopHyperParameterTuningJob asks for it. The lock is held."""
+        """Stop as StopHyperParameterTuningJob does. The caller holds the lock."""
         self._job.status = "Stopping"
         self._touch()
         self._stop_jobs()
@@ -57,7 +57,7 @@ class TuningRun:
     def _run(self) -> None:
         try:
             self._tune()
-        except Exception:  # a bug of ours must end this tuning job, which else would be InProgress for ever
+        except Exception:  # a bug here must end this tuning job, which would stay InProgress
             traceback.print_exc()
             with self._changed:
                 self._job.failure_reason = INTERNAL
@@ -65,12 +65,12 @@ class TuningRun:
                 self._end("Failed")
 
     def _tune(self) -> None:
-        """Start training jobs as far as limits allow, until there are enough and all are over."""
+        """Start training jobs within the limits, until there are enough and all are over."""
         chosen: tuple[int, Point] | None = None
         while True:
             with self._changed:
-                jobs = self._jobs(self._job) if self._looks else []
-                self._judge(jobs)
+                jobs = self._jobs(self._job) if self._needs_results else []
+                self._apply_limits(jobs)
                 self._running = [one for one in self._running if not one.is_over]
                 is_ending = self._job.status != "InProgress" or self._is_enough
                 if is_ending and not self._running:
@@ -79,7 +79,7 @@ class TuningRun:
                     self._changed.wait(_POLL_SECONDS)
                     continue
                 tried = {origin: self._tried(origin, jobs) if self._learns else ([], []) for origin in self._searches}
-            chosen = chosen or self._choose(tried)  # not under the lock: it may take a moment
+            chosen = chosen or self._choose(tried)  # without the lock: it may take a while
             with self._changed:
                 if chosen is None:
                     self._is_enough = True
@@ -95,12 +95,12 @@ class TuningRun:
             origin, search = next(iter(self._searches.items()))
             del self._searches[origin]
             if (point := search(*tried[origin])) is not None:
-                self._searches[origin] = search  # last in turn now
+                self._searches[origin] = search  # now last in turn
                 return origin, point
         return None
 
     def _tried(self, origin: int, jobs: list[TrainingJob]) -> tuple[list[Tried], list[Point]]:
-        """The points of a definition that were tried, with what they gave, and those that are being tried."""
+        """The finished points of a definition with their values, and the running ones."""
         tried, trying = list(self._known), []
         for one in jobs:
             if self._job.origins.get(one.name, 0) == origin:
@@ -113,7 +113,7 @@ class TuningRun:
         return tried, trying
 
     def _start(self, origin: int, point: Point) -> bool:
-        """Start the training job for a point, on the first instances that are free. Returns False while none are."""
+        """Start the training job for a point, on the first instances within quotas. Returns False if there are none."""
         job = self._job
         definition = job.definitions[origin]
         name = child_name(job.name, len(job.children) + 1)
@@ -136,16 +136,16 @@ class TuningRun:
                 self._touch()
                 return True
         del job.children[name], job.origins[name]
-        if job.failure_reason:  # what was there at create is gone
+        if job.failure_reason:  # something that existed at create is gone
             self._is_enough = True
             self._stop_jobs()
         return False
 
-    def _judge(self, jobs: list[TrainingJob]) -> None:
-        """Stop what need not go on: the tuning job, or training jobs that are worse than the others were."""
+    def _apply_limits(self, jobs: list[TrainingJob]) -> None:
+        """Stop the tuning job at its limits, or training jobs by early stopping."""
         job = self._job
         if job.status == "Stopping":
-            self._stop_jobs()  # one may have begun since, or could not be stopped then
+            self._stop_jobs()  # one may have started since, or could not be stopped
         elif job.status == "InProgress" and time.monotonic() >= self._until:
             self.stop()
         elif self._is_complete(jobs):
@@ -171,7 +171,7 @@ class TuningRun:
     def _stop_jobs(self, jobs: list[TrainingJob] | None = None) -> None:
         for one in self._running if jobs is None else jobs:
             if not one.is_over and one.status != "Stopping":
-                with suppress(AwsError):  # it is over, or gone; what could not be stopped is asked again
+                with suppress(AwsError):  # it is over, or gone; otherwise the next call retries
                     self._training.stop({"TrainingJobName": one.name}, one.region)
 
     def _conclude(self) -> None:
@@ -189,15 +189,15 @@ class TuningRun:
         self._touch()
 
     def _touch(self) -> None:
-        """The lock is held."""
+        """The caller holds the lock."""
         self._job.modified = time.time()
         self._changed.notify_all()
 
 
 def is_behind(curve: list[float], others: list[list[float]], sign: int) -> bool:
-    """Whether a training job is worse than the median of the others' averages up to where it is.
+    """Whether a training job is worse than the median of the others' averages up to its epoch.
 
-    Follows "How Early Stopping Works" of the Developer Guide; a value that is told stands for an epoch.
+    Follows "How Early Stopping Works" of the Developer Guide; a reported value stands for an epoch.
     """
     at = len(curve)
     averages = [fsum(value / at for value in other[:at]) for other in others if 0 < at <= len(other)]

@@ -1,9 +1,8 @@
-"""How a tuning job chooses its points: all of a grid, random ones, or Bayesian optimisation.
+"""How a tuning job chooses its points: grid, random, or Bayesian optimisation.
 
-Bayesian: the first points are random; then a Gaussian process (Matérn 5/2, its length and noise by likelihood) is
-fitted to what was measured, and the point of the greatest expected improvement is next. That is what "How
-Hyperparameter Tuning with Amazon SageMaker AI Works" says of the strategy; its random first points, the kernel and the
-candidates are our choice.
+Bayesian: the first points are random; then a Gaussian process (Matérn 5/2, length and noise by likelihood) is fitted to
+the results, and the point with the greatest expected improvement is next. "How Hyperparameter Tuning with Amazon
+SageMaker AI Works" describes the strategy; the random first points, the kernel and the candidates are our choice.
 """
 
 import math
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from infra.embedded.sagemaker.tuning.space import Point, Space
 
 Array = NDArray[np.float64]
-Tried = tuple[Point, float | None]  # the greater, the better; None for a job that gave no value
-# The next point, from those that were tried and those that are being tried; None when there are no more.
+Tried = tuple[Point, float | None]  # to be maximised; None for a job without a value
+# (tried points, running points) -> the next point; None if there are no more.
 Search = Callable[[Sequence[Tried], Sequence[Point]], Point | None]
 
 _CANDIDATES = 512
@@ -43,7 +42,7 @@ def _improving(space: Space, source: random.Random, tried: Sequence[Tried], tryi
     measured = [value for _, value in tried if value is not None]
     if len(measured) < len(space.all) + 2:
         return _random(space, source)
-    # A job that failed counts as the worst; one that still runs as the mean, so that its neighbours are not tried too.
+    # A failed job counts as the worst, a running one as the mean, so that its neighbourhood is not tried again.
     worst, mean = min(measured), math.fsum(value / len(measured) for value in measured)
     known = [(space.features(point), worst if value is None else value) for point, value in tried]
     known += [(space.features(point), mean) for point in trying]
@@ -60,7 +59,7 @@ def _improving(space: Space, source: random.Random, tried: Sequence[Tried], tryi
 
 
 def _near(space: Space, best: Point, source: random.Random) -> Point:
-    """A point that differs from the best in one hyperparameter: a little, or in another value."""
+    """A point that differs from the best in one hyperparameter: by a little, or in its category."""
     one = source.choice(space.all)
     if one in space.choices:
         return best | {one.name: one.at(source.random())}
@@ -83,7 +82,7 @@ def _expected_improvement(places: Array, values: Array, candidates: Array) -> Ar
 
 
 def _fit(places: Array, values: Array, length: float, noise: float) -> tuple[float, float, Array, Array]:
-    """The log likelihood, and what predicts."""
+    """The log likelihood, the length, and the Cholesky factor and weights for predictions."""
     cholesky = np.linalg.cholesky(_kernel(places, places, length) + noise * np.eye(len(places)))
     weights = np.linalg.solve(cholesky.T, np.linalg.solve(cholesky, values))
     likelihood = -0.5 * float(values @ weights) - float(np.log(np.diag(cholesky)).sum())

@@ -1,4 +1,4 @@
-"""The hyperparameters that a tuning job may choose, and what lies between a point of them and numbers from 0 to 1.
+"""The space of hyperparameters of a tuning job, and the mapping between its points and numbers from 0 to 1.
 
 Follows "Define Hyperparameter Ranges" (types and scales) of the SageMaker Developer Guide.
 """
@@ -22,7 +22,7 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some texts."""
+    """A categorical hyperparameter."""
 
     name: str
     values: tuple[str, ...]
@@ -31,13 +31,13 @@ class Choice:
         return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
 
     def features(self, value: str) -> list[float]:
-        """One for each value, such that two different values are as far apart as the ends of a range."""
+        """One number for each value; different values are as far apart as the ends of a range."""
         return [math.sqrt(0.5) * (value == one) for one in self.values]
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`. Auto is Linear here."""
+    """Numbers from `low` to `high`. The scale Auto is Linear."""
 
     name: str
     low: float
@@ -49,8 +49,11 @@ class Range:
         return repr(min(max(value, self.low), self.high))
 
     def features(self, value: str) -> list[float]:
-        """Where it lies; beyond 0 and 1 if out of the range. Raises ValueError for what the scale cannot have."""
-        low, high = self._scaled(self.low) / 2, self._scaled(self.high) / 2  # halves, whose difference is finite
+        """Its position, outside 0 to 1 if it is out of the range. Raises ValueError if the scale has none."""
+        low, high = (
+            self._scaled(self.low) / 2,
+            self._scaled(self.high) / 2,
+        )  # halves, so that their difference is finite
         at = self._scaled(float(value)) / 2
         if not math.isfinite(at):
             raise ValueError(value)
@@ -75,7 +78,7 @@ class Whole(Range):
     high: int
 
     def at(self, unit: float) -> str:
-        """In a linear range each number is as likely as any other, and exact however large."""
+        """In a linear range all numbers are equally likely, and exact."""
         if self.scale == "Logarithmic":
             return str(min(max(round(float(super().at(unit))), self.low), self.high))
         return str(min(self.low + math.floor(Fraction(unit) * (self.high - self.low + 1)), self.high))
@@ -85,7 +88,7 @@ Fit = TypeVar("Fit", bound=Range)
 
 
 class Space:
-    """The hyperparameters of a ParameterRanges. Raises AwsError (ValidationException) for what cannot be tuned."""
+    """The hyperparameters of a ParameterRanges. Raises AwsError (ValidationException) if they are invalid."""
 
     def __init__(self, ranges: dict[str, Any]) -> None:
         self.choices = [_choice(one) for one in ranges.get("CategoricalParameterRanges", [])]
@@ -102,7 +105,7 @@ class Space:
 
     @property
     def combinations(self) -> int:
-        """How many there are of the categorical values."""
+        """The number of combinations of categorical values."""
         return math.prod(len(one.values) for one in self.choices)
 
     def grid(self) -> Iterator[Point]:
@@ -116,11 +119,11 @@ class Space:
         return {one.name: one.at(unit) for one, unit in zip(self.all, units, strict=True)}
 
     def features(self, point: Point) -> list[float]:
-        """A point as numbers. Raises KeyError or ValueError for one that has no place here, of another tuning job."""
+        """A point as numbers. Raises KeyError or ValueError for a point of another space."""
         return [number for one in self.all for number in one.features(point[one.name])]
 
     def parts(self, point: Point) -> Point | None:
-        """What a point of another tuning job says of these hyperparameters; None if too little."""
+        """The part of another tuning job's point in this space; None if it lacks hyperparameters."""
         try:
             self.features(point)
         except (KeyError, ValueError):
