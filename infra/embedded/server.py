@@ -24,8 +24,7 @@ from infra.embedded.http.target import TARGET
 from infra.embedded.iam import simulation
 from infra.embedded.registry.images import Images
 from infra.embedded.registry.registry import Registry
-from infra.embedded.sagemaker.execution.job_host import JobHost
-from infra.embedded.sagemaker.execution.runners import Runners, docker
+from infra.embedded.sagemaker.execution.runners import JobHost, Runners, docker
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.service import SageMaker

@@ -13,6 +13,19 @@ from infra.embedded.http.wire import AwsError, Call, Environ, StartResponse
 _SITES = {"none", "same-origin"}
 _METHODS = "GET, HEAD, POST, PUT, DELETE, PATCH"
 _FORMS = "multipart/form-data"
+_TOKEN = "The security token included in the request is"
+_MISSING = "MissingAuthenticationToken", "MissingAuthenticationTokenException", "Missing Authentication Token"
+_INVALID = "InvalidClientTokenId", "UnrecognizedClientException", f"{_TOKEN} invalid."
+# By the code of S3: the code in query protocols, in others, and the message, if it is another one.
+_CODES = {
+    "AccessDenied": _MISSING,
+    "InvalidAccessKeyId": _INVALID,
+    "InvalidToken": _INVALID,
+    "ExpiredToken": ("ExpiredToken", "ExpiredTokenException", f"{_TOKEN} expired"),
+    "SignatureDoesNotMatch": ("SignatureDoesNotMatch", "InvalidSignatureException", ""),
+    "RequestTimeTooSkewed": ("SignatureDoesNotMatch", "InvalidSignatureException", ""),
+    "Authorization": ("IncompleteSignature", "IncompleteSignatureException", ""),
+}
 _NO_ORIGIN = ("Content-Security-Policy", "sandbox allow-scripts")
 
 
@@ -98,22 +111,12 @@ def in_words_of(call: Call, error: AwsError) -> AwsError:
     """`error`, a refusal of a signature with the code of S3, with the code and message of the service of `call`."""
     if call.service == "s3":
         return error
+    code = "Authorization" if error.code.startswith("Authorization") else error.code
+    if code == "AccessDenied" and error.message != "Access Denied":
+        code = ""
     is_query = call.protocol == "query"
-    code, message = error.code, error.message
-    if code == "AccessDenied" and message == "Access Denied":
-        code = "MissingAuthenticationToken" if is_query else "MissingAuthenticationTokenException"
-        message = "Missing Authentication Token"
-    elif code in ("InvalidAccessKeyId", "InvalidToken"):
-        code = "InvalidClientTokenId" if is_query else "UnrecognizedClientException"
-        message = "The security token included in the request is invalid."
-    elif code == "ExpiredToken":
-        code = "ExpiredToken" if is_query else "ExpiredTokenException"
-        message = "The security token included in the request is expired"
-    elif code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed"):
-        code = "SignatureDoesNotMatch" if is_query else "InvalidSignatureException"
-    elif code.startswith("Authorization"):
-        code = "IncompleteSignature" if is_query else "IncompleteSignatureException"
-    return AwsError(code, message, error.status if is_query else 400)
+    in_query, otherwise, message = _CODES.get(code, (error.code, error.code, ""))
+    return AwsError(in_query if is_query else otherwise, message or error.message, error.status if is_query else 400)
 
 
 def _shown(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from infra.embedded.sagemaker.api.defaults import with_defaults
-from infra.embedded.sagemaker.execution.job_host import JobHost
+from infra.embedded.sagemaker.execution.runners import JobHost
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs

@@ -44,7 +44,7 @@ class Persisted:
 
 
 class Ledger(threading.Condition):
-    """Changed jobs are saved when the lock is released; if that fails, at a later release.
+    """Saves changed jobs and notifies waiting threads when it is released; if saving fails, at a later release.
 
     An operation uses `record` or `changing` instead, which report the failure to its client.
     """
@@ -65,6 +65,7 @@ class Ledger(threading.Condition):
         """Save a job, or that it is `gone`. Raises AwsError."""
         self.save(job.section, job.arn, None if gone else job.to_json())
         self._touched.pop(job.arn, None)
+        self.notify_all()
         if gone:
             job.__dict__.pop("_ledger", None)
 
@@ -94,6 +95,7 @@ class Ledger(threading.Condition):
     def _flush(self) -> None:
         if not self._touched:
             return
+        self.notify_all()
         change: dict[str, dict[str, Any]] = {}
         for job in self._touched.values():
             change.setdefault(job.section, {})[job.arn] = job.to_json()

@@ -6,7 +6,7 @@ Clients check few of them. The service reports all violations in one ValidationE
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import botocore.session
 
@@ -27,6 +27,10 @@ def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -
 def shape_of_answer(operation: str, service: str = "sagemaker") -> Any:
     """botocore's shape of the answer of `operation`; None if it is empty."""
     return _model(service).operation_model(operation).output_shape
+
+
+def refuse(message: str) -> NoReturn:
+    raise AwsError("ValidationException", message)
 
 
 @cache

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from infra.embedded.sagemaker.execution import artifacts, container_inputs
 from infra.embedded.sagemaker.execution.channels import DownloadError
 from infra.embedded.sagemaker.execution.cluster import Cluster, Ended
 from infra.embedded.sagemaker.execution.folders import UploadError
-from infra.embedded.sagemaker.execution.job_host import JobHost
 from infra.embedded.sagemaker.execution.log_shipping import Shipper
+from infra.embedded.sagemaker.execution.runners import JobHost
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
@@ -45,6 +44,7 @@ class Execution:
         self._stopping = threading.Event()
         self._capacity_back: float | None = None  # when spot capacity returns, after an interruption
         self._training_seconds = self._metrics_kept = 0.0
+        self._instances_since: float | None = None
         # Durations are of the monotonic clock, except from before a restart of the server.
         self._created = time.monotonic() - max(0.0, time.time() - job.created)
         self._cluster: Cluster | None = None
@@ -81,7 +81,6 @@ class Execution:
                 traceback.print_exc()
                 with self._jobs.changed:
                     over = self.job.internal_error()
-                    self._jobs.changed.notify_all()
 
     def _attempt_once(self) -> bool:
         """One attempt on new instances. Returns whether the job is over; if not, it was interrupted."""
@@ -92,17 +91,14 @@ class Execution:
         try:
             return self._attempt_on(cluster)
         finally:
+            self._instances_since = None
             cluster.close()
             self._host.runners.close(self.job, folder)
 
     def _attempt_on(self, cluster: Cluster) -> bool:
-        begun = time.monotonic()
-
-        def leave_instances() -> None:
-            self.job.instance_seconds += time.monotonic() - begun
-
+        self._instances_since = time.monotonic()
         if self._stopping.is_set():
-            return self._end("Stopped", leave_instances)
+            return self._end("Stopped")
         if self.job.request.get("InputDataConfig"):
             self._enter("Downloading")
         cluster.prepare()
@@ -111,12 +107,12 @@ class Execution:
             for synced in container_inputs.synced(self.job.request)
         ]
         if self._stopping.is_set():
-            return self._end("Stopped", leave_instances)
+            return self._end("Stopped")
         self._enter("Training")
         try:
             cluster.start(self._host.runner, self._environment())
         except AhxError as error:
-            return self._fail(f"ClientError: CannotStartContainerError. {error}", leave_instances)
+            return self._fail(f"ClientError: CannotStartContainerError. {error}")
         shippers = self._ship(cluster)
         why, ended = self._watch(cluster, syncs)
         if why == "Interrupted":
@@ -131,12 +127,12 @@ class Execution:
             for sync in syncs:
                 sync.sync(last=True)
             if why == "Interrupted":
-                leave_instances()
+                self._leave_instances()
                 return self._wait_for_capacity()
-            return self._finish(cluster, why, ended, leave_instances)
+            return self._finish(cluster, why, ended)
         except (OSError, BotoCoreError, ClientError, UploadError) as error:
             failure = _failure(ended) or f"ClientError: Artifact upload failed: {_message(error)}"
-            return self._fail(failure, leave_instances)
+            return self._fail(failure)
 
     def _watch(self, cluster: Cluster, syncs: list[artifacts.FolderSync]) -> tuple[str, Ended | None]:
         """Wait until the program ends ("") or must be ended: the reason, as a secondary status."""
@@ -166,17 +162,17 @@ class Execution:
         finally:
             self._training_seconds += time.monotonic() - begun
 
-    def _finish(self, cluster: Cluster, why: str, ended: Ended | None, leave: Callable[[], None]) -> bool:
+    def _finish(self, cluster: Cluster, why: str, ended: Ended | None) -> bool:
         """Upload, and enter the last status."""
         if failure := _failure(ended):
             self._upload(cluster, _INSIDE.output_data, "output")
-            return self._fail(failure, leave)
+            return self._fail(failure)
         self._enter("Uploading")
         has_model = self._upload(cluster, _INSIDE.model, "model", even_empty=True)
         self._upload(cluster, _INSIDE.output_data, "output")
         with self._jobs.changed:
             self.job.has_model = has_model
-        return self._end(why or ("Stopped" if self._stopping.is_set() else "Completed"), leave)
+        return self._end(why or ("Stopped" if self._stopping.is_set() else "Completed"))
 
     def _upload(self, cluster: Cluster, inside: Path, name: str, even_empty: bool = False) -> bool:
         """Upload a folder of all hosts to the job's artifacts. Returns whether there is anything."""
@@ -233,23 +229,23 @@ class Execution:
             if status == "Stopping" and self.job.secondary == "Stopping":
                 return  # StopTrainingJob has entered it already
             self.job.enter(secondary, status, message)
-            self._jobs.changed.notify_all()
 
-    def _end(self, secondary: str, leave: Callable[[], None] | None = None) -> bool:
+    def _end(self, secondary: str) -> bool:
         with self._jobs.changed:
-            if leave:
-                leave()
+            self._leave_instances()
             self.job.enter(secondary, "Completed" if secondary == "Completed" else "Stopped")
-            self._jobs.changed.notify_all()
         return True
 
-    def _fail(self, reason: str, leave: Callable[[], None] | None = None) -> bool:
+    def _fail(self, reason: str) -> bool:
         with self._jobs.changed:
-            if leave:
-                leave()
+            self._leave_instances()
             self.job.fail(reason)
-            self._jobs.changed.notify_all()
         return True
+
+    def _leave_instances(self) -> None:
+        if self._instances_since is not None:
+            self.job.instance_seconds += time.monotonic() - self._instances_since
+            self._instances_since = None
 
 
 def _failure(ended: Ended | None) -> str:

@@ -5,7 +5,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +130,21 @@ class Runners:
             if _is_local(address):
                 return address
         return None
+
+
+@dataclass(frozen=True)
+class JobHost:
+    """`environment` leads a job's program to this AWS; jobs have their files below `folder`."""
+
+    runners: Runners
+    pulled: Pulled
+    environment: Mapping[str, str]
+    folder: Path
+    grace_seconds: float = 120.0
+
+    def runner(self, job: TrainingJob, tree: OptMl) -> Runner:
+        """The runner of one host of a job. Raises ServiceError if there is no image."""
+        return self.runners.of(job, tree, self.pulled)
 
 
 def _image(name: str, region: str, pulled: Pulled) -> str:

@@ -44,7 +44,6 @@ class TrainingJobs:
             job.join(self.changed)
             self._held[region, name.lower()] = job
             warm_pools.update([job])
-            self.changed.notify_all()
         return job
 
     def find(self, region: str, name: str) -> TrainingJob:
@@ -65,7 +64,6 @@ class TrainingJobs:
         with self.changed:
             self.changed.record(job, gone=True)
             del self._held[job.region, job.name.lower()]
-            self.changed.notify_all()
 
     def all(self, region: str | None = None) -> list[TrainingJob]:
         """The jobs of a region, or of all."""

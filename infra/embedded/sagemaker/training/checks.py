@@ -1,11 +1,12 @@
 """Checks of CreateTrainingJob beyond the model's constraints: roles, buckets, times, networks."""
 
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 from infra.embedded import moto_lookup
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.wire import ACCOUNT
 from infra.embedded.iam.policy import Decision, decide, unmet
+from infra.embedded.sagemaker.api.constraints import refuse
 from infra.embedded.sagemaker.execution import container_inputs
 from infra.embedded.sagemaker.s3_uris import bucket_and_key
 
@@ -30,7 +31,7 @@ def check_training_job(request: dict[str, Any], region: str) -> None:
     channels = request.get("InputDataConfig", [])
     names = [channel["ChannelName"] for channel in channels]
     if len(set(names)) != len(names):
-        _refuse(f"Duplicate channel names {sorted({name for name in names if names.count(name) > 1})} are not allowed.")
+        refuse(f"Duplicate channel names {sorted({name for name in names if names.count(name) > 1})} are not allowed.")
     for channel in channels:
         _check_channel(channel, request, region, groups)
 
@@ -39,7 +40,7 @@ def check_role(arn: str, job_arn: str) -> None:
     """Raises AwsError unless the role exists and its trust policy lets SageMaker assume it for this job."""
     why = _distrust(arn, {"aws:SourceArn": job_arn, "aws:SourceAccount": ACCOUNT})
     if why:
-        _refuse(
+        refuse(
             f"Could not assume role {arn}. Please ensure that the role exists and allows principal '{_SAGEMAKER}' to "
             f"assume the role. {why}"
         )
@@ -66,21 +67,21 @@ def check_warm_pool(request: dict[str, Any]) -> None:
     if not resources.get("KeepAlivePeriodInSeconds"):
         return
     if request.get("EnableManagedSpotTraining"):
-        _refuse("KeepAlivePeriodInSeconds: spot instances cannot be in a warm pool; leave out one of the two.")
+        refuse("KeepAlivePeriodInSeconds: spot instances cannot be in a warm pool; leave out one of the two.")
     if resources.get("InstanceGroups"):
-        _refuse("KeepAlivePeriodInSeconds: instance groups cannot be in a warm pool; leave out one of the two.")
+        refuse("KeepAlivePeriodInSeconds: instance groups cannot be in a warm pool; leave out one of the two.")
 
 
 def _check_algorithm(algorithm: dict[str, Any]) -> None:
     if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
-        _refuse("You must specify either TrainingImage or AlgorithmName in AlgorithmSpecification, and not both.")
+        refuse("You must specify either TrainingImage or AlgorithmName in AlgorithmSpecification, and not both.")
     for definition in algorithm.get("MetricDefinitions", []):
         try:
             groups = re.compile(definition["Regex"]).groups
         except re.error:
             groups = 0
         if not groups:
-            _refuse(
+            refuse(
                 f"Invalid metric definition regex '{definition['Regex']}' of metric '{definition['Name']}': "
                 "it must be a valid regular expression with a capturing group."
             )
@@ -89,22 +90,22 @@ def _check_algorithm(algorithm: dict[str, Any]) -> None:
 def _check_resources(resources: dict[str, Any] | None, region: str) -> set[str]:
     """The names of the instance groups."""
     if resources is None:
-        _refuse("ResourceConfig is required.")
+        refuse("ResourceConfig is required.")
     groups = resources.get("InstanceGroups")
     if not groups:
         for name in ("InstanceType", "InstanceCount"):
             if name not in resources:
-                _refuse(f"Missing required field in ResourceConfig: {name}.")
+                refuse(f"Missing required field in ResourceConfig: {name}.")
     elif "InstanceType" in resources or "InstanceCount" in resources:
-        _refuse("ResourceConfig has InstanceGroups, so InstanceType and InstanceCount belong to each of these.")
+        refuse("ResourceConfig has InstanceGroups, so InstanceType and InstanceCount belong to each of these.")
     names = [group["InstanceGroupName"] for group in groups or []]
     if len(set(names)) != len(names):
-        _refuse(f"The names of InstanceGroups must be different (got {', '.join(names)}).")
+        refuse(f"The names of InstanceGroups must be different (got {', '.join(names)}).")
     for group in groups or [resources]:
         if group["InstanceCount"] < 1:
-            _refuse(f"Invalid InstanceCount {group['InstanceCount']}. It must be greater than or equal to 1.")
+            refuse(f"Invalid InstanceCount {group['InstanceCount']}. It must be greater than or equal to 1.")
     if not 1 <= resources.get("VolumeSizeInGB", 1) <= _MAX_VOLUME:
-        _refuse(f"Invalid VolumeSizeInGB {resources['VolumeSizeInGB']}. It must be between 1 and {_MAX_VOLUME}.")
+        refuse(f"Invalid VolumeSizeInGB {resources['VolumeSizeInGB']}. It must be between 1 and {_MAX_VOLUME}.")
     if key := resources.get("VolumeKmsKeyId"):
         _check_key(key, region)
     return set(names)
@@ -113,17 +114,17 @@ def _check_resources(resources: dict[str, Any] | None, region: str) -> set[str]:
 def _check_times(request: dict[str, Any]) -> None:
     stopping = request.get("StoppingCondition")
     if stopping is None:
-        _refuse("StoppingCondition is required.")
+        refuse("StoppingCondition is required.")
     runtime, wait = stopping.get("MaxRuntimeInSeconds", _DAY), stopping.get("MaxWaitTimeInSeconds")
     if runtime > _MAX_RUNTIME:
-        _refuse(f"Invalid MaxRuntimeInSeconds. It must be less than or equal to {_MAX_RUNTIME} seconds.")
+        refuse(f"Invalid MaxRuntimeInSeconds. It must be less than or equal to {_MAX_RUNTIME} seconds.")
     if request.get("EnableManagedSpotTraining"):
         if wait is None or wait < runtime:
-            _refuse(
+            refuse(
                 "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
             )
     elif wait is not None:
-        _refuse("Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true")
+        refuse("Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true")
 
 
 def _check_output(member: str, given: dict[str, Any], region: str) -> None:
@@ -131,48 +132,46 @@ def _check_output(member: str, given: dict[str, Any], region: str) -> None:
     if uri := given.get("S3OutputPath") or given.get("S3Uri"):
         name, _ = _bucket_and_key(uri)
         if moto_lookup.bucket(name) is None:
-            _refuse(f'The S3 bucket "{name}" of "{uri}" does not exist.')
+            refuse(f'The S3 bucket "{name}" of "{uri}" does not exist.')
     if key := given.get("KmsKeyId"):
         _check_key(key, region)
     local = given.get("LocalPath", "/")
     if not local.startswith("/") or ".." in local.split("/") or {'"', ",", "\0", "\n"} & set(local):
-        _refuse(
-            f"{member}.LocalPath must be an absolute path without .., quotes, commas and line breaks (got {local})."
-        )
+        refuse(f"{member}.LocalPath must be an absolute path without .., quotes, commas and line breaks (got {local}).")
 
 
 def _check_key(key: str, region: str) -> None:
     if not moto_lookup.has_kms_key(key, region):
-        _refuse(f"The KMS key {key} does not exist in {region}, or is not enabled.")
+        refuse(f"The KMS key {key} does not exist in {region}, or is not enabled.")
 
 
 def _check_vpc(vpc: dict[str, Any], region: str) -> None:
     for kind in ("Subnets", "SecurityGroupIds"):
         if missing := [name for name in vpc[kind] if not moto_lookup.has_network_part(kind, name, region)]:
-            _refuse(f"VpcConfig.{kind}: there is no {', '.join(missing)} in {region}.")
+            refuse(f"VpcConfig.{kind}: there is no {', '.join(missing)} in {region}.")
 
 
 def _check_channel(channel: dict[str, Any], request: dict[str, Any], region: str, groups: set[str]) -> None:
     name = channel["ChannelName"]
     if name in (".", ".."):
-        _refuse(f"Channel name {name}: a folder cannot have the name . or .. itself.")
+        refuse(f"Channel name {name}: a folder cannot have the name . or .. itself.")
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
-        _refuse(f"Channel {name}: the embedded AWS reads S3DataSource only; give an S3 URI.")
+        refuse(f"Channel {name}: the embedded AWS reads S3DataSource only; give an S3 URI.")
     if missing := set(source.get("InstanceGroupNames", ())) - groups:
-        _refuse(f"Channel {name}: there is no instance group {', '.join(sorted(missing))} in ResourceConfig.")
+        refuse(f"Channel {name}: there is no instance group {', '.join(sorted(missing))} in ResourceConfig.")
     uri = source["S3Uri"]
     bucket, prefix = _bucket_and_key(uri)
     held = moto_lookup.bucket(bucket)
     if held is None or not moto_lookup.has_key(bucket, prefix):
         hint = " There is // in it: an empty name between slashes." if "//" in prefix or prefix[:1] == "/" else ""
-        _refuse(
+        refuse(
             f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
             f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
             f'"{request["RoleArn"]}" has "s3:ListBucket" permissions on bucket "{bucket}".{hint}'
         )
     if held.region_name != region:
-        _refuse(
+        refuse(
             f"The S3 bucket {bucket} is in region {held.region_name}; it must be in {region}, the training job's "
             "region."
         )
@@ -182,8 +181,4 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
     try:
         return bucket_and_key(uri)
     except ValueError as error:
-        _refuse(f"{error}.")
-
-
-def _refuse(message: str) -> NoReturn:
-    raise AwsError("ValidationException", message)
+        refuse(f"{error}.")

@@ -8,8 +8,8 @@ from typing import Any
 from infra.embedded.http.wire import AwsError
 from infra.embedded.sagemaker.api.constraints import check
 from infra.embedded.sagemaker.api.listing import page, within
-from infra.embedded.sagemaker.execution.job_host import JobHost
 from infra.embedded.sagemaker.execution.lifecycle import Execution
+from infra.embedded.sagemaker.execution.runners import JobHost
 from infra.embedded.sagemaker.jobs import warm_pools
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
@@ -180,7 +180,6 @@ class TrainingOperations:
             job.enter("Stopping", "Stopping")
         if execution := self._executions.get(job.arn):
             execution.stop()
-        self.jobs.changed.notify_all()
 
     def _simulate(self, job: TrainingJob) -> None:
         """Enter the statuses of a job without running anything."""
@@ -197,4 +196,3 @@ class TrainingOperations:
             else:
                 job.enter("Uploading")
                 job.enter("Completed", "Completed")
-            self.jobs.changed.notify_all()

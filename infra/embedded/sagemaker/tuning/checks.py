@@ -3,10 +3,10 @@
 import math
 import secrets
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from infra.embedded.http.wire import AwsError
-from infra.embedded.sagemaker.api.constraints import check
+from infra.embedded.sagemaker.api.constraints import check, refuse
 from infra.embedded.sagemaker.api.members import shared
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
@@ -41,7 +41,7 @@ def check_tuning_job(request: Request, region: str, quotas: Quotas) -> tuple[int
     Raises AwsError for the first value that SageMaker would refuse, or with which no training job could start.
     """
     if ("TrainingJobDefinition" in request) == ("TrainingJobDefinitions" in request):
-        _refuse("You must specify either TrainingJobDefinition or TrainingJobDefinitions, and not both.")
+        refuse("You must specify either TrainingJobDefinition or TrainingJobDefinitions, and not both.")
     config = request["HyperParameterTuningJobConfig"]
     if "TrainingJobDefinitions" in request:
         _check_several(request)
@@ -52,7 +52,7 @@ def check_tuning_job(request: Request, region: str, quotas: Quotas) -> tuple[int
         _check_needs_no_objective(config)
     target = config.get("TuningJobCompletionCriteria", {}).get("TargetObjectiveMetricValue", 0)
     if not math.isfinite(target):
-        _refuse(f"TargetObjectiveMetricValue must be a finite number (got {target}).")
+        refuse(f"TargetObjectiveMetricValue must be a finite number (got {target}).")
     return _check_limits(config, spaces), spaces
 
 
@@ -62,28 +62,28 @@ def check_warm_start(request: Request, parents: list[TuningJob]) -> None:
     Follows "Run a Warm Start Hyperparameter Tuning Job" of the Developer Guide.
     """
     if request["HyperParameterTuningJobConfig"]["Strategy"] == "Grid":
-        _refuse("WarmStartConfig: a grid tries every combination in any case; leave it out.")
+        refuse("WarmStartConfig: a grid tries every combination in any case; leave it out.")
     (own, *more) = definitions(request)
     for parent in parents:
         (theirs, *others) = parent.definitions
         which = f"WarmStartConfig: the parent tuning job {parent.name}"
         if not parent.is_over:
-            _refuse(f"{which} is in status {parent.status}; it must be Completed, Stopped or Failed.")
+            refuse(f"{which} is in status {parent.status}; it must be Completed, Stopped or Failed.")
         if more or others:
-            _refuse(f"{which} and the new one must each have one definition of training jobs.")
+            refuse(f"{which} and the new one must each have one definition of training jobs.")
         if own["TuningObjective"] != theirs["TuningObjective"]:
-            _refuse(f"{which} has another objective; it must be the same.")
+            refuse(f"{which} has another objective; it must be the same.")
         if len(_names(own)) != len(_names(theirs)):
-            _refuse(
+            refuse(
                 f"{which} has {len(_names(theirs))} hyperparameters, static and tunable ones together; their number "
                 f"must be the same (got {len(_names(own))})."
             )
         if request["WarmStartConfig"]["WarmStartType"] == "IdenticalDataAndAlgorithm":
             image = [one["AlgorithmSpecification"].get("TrainingImage") for one in (own, theirs)]
             if image[0] != image[1]:
-                _refuse(f"{which} has the TrainingImage {image[1]}; IdenticalDataAndAlgorithm needs the same.")
+                refuse(f"{which} has the TrainingImage {image[1]}; IdenticalDataAndAlgorithm needs the same.")
             if own.get("InputDataConfig", []) != theirs.get("InputDataConfig", []):
-                _refuse(f"{which} has another InputDataConfig; IdenticalDataAndAlgorithm needs the same.")
+                refuse(f"{which} has another InputDataConfig; IdenticalDataAndAlgorithm needs the same.")
 
 
 def _names(definition: Request) -> set[str]:
@@ -95,36 +95,36 @@ def _check_several(request: Request) -> None:
     config, several = request["HyperParameterTuningJobConfig"], request["TrainingJobDefinitions"]
     for name, instead in {"HyperParameterTuningJobObjective": "TuningObjective", "ParameterRanges": ""}.items():
         if config.get(name):
-            _refuse(
+            refuse(
                 f"With TrainingJobDefinitions, {name} belongs to each definition, as "
                 f"{instead or 'HyperParameterRanges'}."
             )
     for name in ("DefinitionName", "TuningObjective", "HyperParameterRanges"):
         if any(not one.get(name) for one in several):
-            _refuse(f"With TrainingJobDefinitions, each must have {name}.")
+            refuse(f"With TrainingJobDefinitions, each must have {name}.")
     names = [one["DefinitionName"] for one in several]
     if len(set(names)) != len(names):
-        _refuse(f"The DefinitionName of each of TrainingJobDefinitions must be different (got {', '.join(names)}).")
+        refuse(f"The DefinitionName of each of TrainingJobDefinitions must be different (got {', '.join(names)}).")
     if len({one["TuningObjective"]["Type"] for one in several}) > 1:
-        _refuse("The objectives of TrainingJobDefinitions must be of one Type: all Maximize, or all Minimize.")
+        refuse("The objectives of TrainingJobDefinitions must be of one Type: all Maximize, or all Minimize.")
 
 
 def _check_definition(definition: Request, name: str, region: str, quotas: Quotas) -> Space:
     if ("ResourceConfig" in definition) == ("HyperParameterTuningResourceConfig" in definition):
-        _refuse("You must specify either ResourceConfig or HyperParameterTuningResourceConfig, and not both.")
+        refuse("You must specify either ResourceConfig or HyperParameterTuningResourceConfig, and not both.")
     several = definition.get("HyperParameterTuningResourceConfig", {})
     if several.get("InstanceConfigs"):
         for member in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
             if member in several:
-                _refuse(f"HyperParameterTuningResourceConfig has InstanceConfigs, so {member} belongs to each of them.")
+                refuse(f"HyperParameterTuningResourceConfig has InstanceConfigs, so {member} belongs to each of them.")
     space = Space(definition["HyperParameterRanges"])
     given = static(definition)
     if both := sorted(one.name for one in space.all if one.name in given):
-        _refuse(f"A hyperparameter is either static or tunable, and not both (got {', '.join(both)}).")
+        refuse(f"A hyperparameter is either static or tunable, and not both (got {', '.join(both)}).")
     metric = definition["TuningObjective"]["MetricName"]
     measured = [one["Name"] for one in definition["AlgorithmSpecification"].get("MetricDefinitions", [])]
     if metric and metric not in measured:
-        _refuse(
+        refuse(
             f"The objective metric {metric} must be one of the MetricDefinitions of the training job "
             f"(got {', '.join(measured) or 'none'})."
         )
@@ -151,7 +151,7 @@ def _check_needs_no_objective(config: Request) -> None:
     }
     for what, is_wanted in needing.items():
         if is_wanted:
-            _refuse(f"HyperParameterTuningJobObjective is required for {what}.")
+            refuse(f"HyperParameterTuningJobObjective is required for {what}.")
 
 
 def _check_limits(config: Request, spaces: list[Space]) -> int:
@@ -160,16 +160,16 @@ def _check_limits(config: Request, spaces: list[Space]) -> int:
     count: int | None = limits.get("MaxNumberOfTrainingJobs")
     if strategy == "Grid":
         if any(space.numbers for space in spaces):
-            _refuse("The Grid strategy supports categorical hyperparameters only, and needs at least one.")
+            refuse("The Grid strategy supports categorical hyperparameters only, and needs at least one.")
         combinations = sum(space.combinations for space in spaces)
         if count not in (None, combinations):
-            _refuse(
+            refuse(
                 f"MaxNumberOfTrainingJobs must be {combinations}, the number of combinations, for the Grid strategy, "
                 "or absent."
             )
         count = combinations
     if count is None:
-        _refuse(f"MaxNumberOfTrainingJobs is required in ResourceLimits for the {strategy} strategy.")
+        refuse(f"MaxNumberOfTrainingJobs is required in ResourceLimits for the {strategy} strategy.")
     for name, asked, most in (
         (f"training jobs per hyperparameter tuning job ({strategy})", count, _MOST_JOBS[strategy]),
         ("parallel training jobs per hyperparameter tuning job", limits["MaxParallelTrainingJobs"], _MOST_PARALLEL),
@@ -177,7 +177,3 @@ def _check_limits(config: Request, spaces: list[Space]) -> int:
         if asked > most:
             raise AwsError("ResourceLimitExceeded", f"The number of {name} is at most {most} (got {asked}).")
     return count
-
-
-def _refuse(message: str) -> NoReturn:
-    raise AwsError("ValidationException", message)

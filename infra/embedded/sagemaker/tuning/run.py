@@ -191,7 +191,6 @@ class TuningRun:
     def _touch(self) -> None:
         """The caller holds the lock."""
         self._job.modified = time.time()
-        self._changed.notify_all()
 
 
 def is_behind(curve: list[float], others: list[list[float]], sign: int) -> bool:

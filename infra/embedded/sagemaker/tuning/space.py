@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.sagemaker.api.constraints import refuse
 
 Point = dict[str, str]
 _MOST = 30  # hyperparameters: "Resource Limits for Automatic Model Tuning" of the Developer Guide
@@ -97,11 +97,11 @@ class Space:
         self.all: list[Choice | Range] = [*self.choices, *self.numbers]
         names = [one.name for one in self.all]
         if not names:
-            _refuse("ParameterRanges must have at least one hyperparameter to tune.")
+            refuse("ParameterRanges must have at least one hyperparameter to tune.")
         if len(names) > _MOST:
-            _refuse(f"At most {_MOST} hyperparameters can be tuned (got {len(names)}).")
+            refuse(f"At most {_MOST} hyperparameters can be tuned (got {len(names)}).")
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            _refuse(f"ParameterRanges must not name a hyperparameter twice (got {', '.join(twice)}).")
+            refuse(f"ParameterRanges must not name a hyperparameter twice (got {', '.join(twice)}).")
 
     @property
     def combinations(self) -> int:
@@ -140,37 +140,33 @@ class Space:
 def _choice(one: dict[str, Any]) -> Choice:
     values = tuple(one["Values"])
     if len(set(values)) != len(values):
-        _refuse(f"The values of {one['Name']} must be different.")
+        refuse(f"The values of {one['Name']} must be different.")
     return Choice(one["Name"], values)
 
 
 def _whole(one: dict[str, Any]) -> Whole:
     for value in (one["MinValue"], one["MaxValue"]):
         if not _INTEGER.fullmatch(value) or abs(int(value)) > _LARGEST:
-            _refuse(f"MinValue and MaxValue of {one['Name']} must be whole numbers of 64 bits (got {value}).")
+            refuse(f"MinValue and MaxValue of {one['Name']} must be whole numbers of 64 bits (got {value}).")
     scale = one.get("ScalingType", "Auto")
     if scale == "ReverseLogarithmic":
-        _refuse(f"ReverseLogarithmic scaling of {one['Name']} is for continuous hyperparameters only.")
+        refuse(f"ReverseLogarithmic scaling of {one['Name']} is for continuous hyperparameters only.")
     return _fit(Whole(one["Name"], int(one["MinValue"]), int(one["MaxValue"]), scale))
 
 
 def _range(one: dict[str, Any]) -> Range:
     for value in (one["MinValue"], one["MaxValue"]):
         if not _FLOAT.fullmatch(value) or not math.isfinite(float(value)):
-            _refuse(f"MinValue and MaxValue of {one['Name']} must be finite numbers of double precision (got {value}).")
+            refuse(f"MinValue and MaxValue of {one['Name']} must be finite numbers of double precision (got {value}).")
     made = Range(one["Name"], float(one["MinValue"]), float(one["MaxValue"]), one.get("ScalingType", "Auto"))
     if made.scale == "ReverseLogarithmic" and not 0 <= made.low <= made.high < 1:
-        _refuse(f"ReverseLogarithmic scaling of {made.name} needs a range within 0 <= x < 1.")
+        refuse(f"ReverseLogarithmic scaling of {made.name} needs a range within 0 <= x < 1.")
     return _fit(made)
 
 
 def _fit(made: Fit) -> Fit:
     if made.low > made.high:
-        _refuse(f"MinValue of {made.name} must not be greater than its MaxValue.")
+        refuse(f"MinValue of {made.name} must not be greater than its MaxValue.")
     if made.scale == "Logarithmic" and made.low <= 0:
-        _refuse(f"Logarithmic scaling of {made.name} needs a MinValue greater than 0.")
+        refuse(f"Logarithmic scaling of {made.name} needs a MinValue greater than 0.")
     return made
-
-
-def _refuse(message: str) -> NoReturn:
-    raise AwsError("ValidationException", message)

@@ -1,38 +1,23 @@
-"""What a server has answered survives its death, and what it cannot keep it refuses."""
+"""State that survives a restart, also after a kill under load."""
 
 import hashlib
-import io
 import json
-import os
 import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_process import COMMAND, AwsProcess, serving
+from aws_process import ACCOUNT, JOB, ROLE, TRUST, AwsProcess, described, quota_code, serving, without_request
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-)
 ALLOWED = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
 MANIFEST: dict[str, Any] = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
-ACCOUNT = "123456789012"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"
 BUDGET = {"BudgetName": "b", "BudgetLimit": {"Amount": "5", "Unit": "USD"}, "TimeUnit": "MONTHLY", "BudgetType": "COST"}
 ALARM = {
@@ -44,18 +29,6 @@ ALARM = {
     "EvaluationPeriods": 1,
     "Threshold": 1.0,
     "ComparisonOperator": "GreaterThanThreshold",
-}
-JOB = {
-    "TrainingJobName": "job",
-    "AlgorithmSpecification": {
-        "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/any:1",
-        "TrainingInputMode": "File",
-        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
-    },
-    "RoleArn": ROLE,
-    "OutputDataConfig": {"S3OutputPath": "s3://kept/out"},
-    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
 }
 TUNING = {
     "HyperParameterTuningJobName": "tuning",
@@ -108,7 +81,7 @@ def fill(aws: AwsProcess) -> dict[str, str]:
     told["secret"] = aws("kms").encrypt(KeyId="alias/a", Plaintext=b"plain")["CiphertextBlob"]
     aws("ssm").put_parameter(Name="/p", Value="v", Type="SecureString", Tags=[{"Key": "t", "Value": "1"}])
     aws("secretsmanager").create_secret(Name="s", SecretString="hidden")
-    quota = {"ServiceCode": "sagemaker", "QuotaCode": _quota(aws)}
+    quota = {"ServiceCode": "sagemaker", "QuotaCode": quota_code(aws)}
     aws("service-quotas").request_service_quota_increase(**quota, DesiredValue=30)
     aws("sqs").create_queue(QueueName="q")
     aws("dynamodb").create_table(
@@ -122,7 +95,7 @@ def fill(aws: AwsProcess) -> dict[str, str]:
     aws("ec2").create_key_pair(KeyName="pair")
     aws("acm").request_certificate(DomainName="example.com")
     aws("sagemaker").create_training_job(**JOB)
-    aws("sagemaker").add_tags(ResourceArn=_described(aws)["TrainingJobArn"], Tags=[{"Key": "t", "Value": "1"}])
+    aws("sagemaker").add_tags(ResourceArn=described(aws)["TrainingJobArn"], Tags=[{"Key": "t", "Value": "1"}])
     aws("sagemaker").create_training_job(**JOB | {"TrainingJobName": "deleted"})
     aws("sagemaker").delete_training_job(TrainingJobName="deleted")
     aws("sagemaker").create_hyper_parameter_tuning_job(**TUNING)
@@ -163,7 +136,7 @@ def facts(aws: AwsProcess, told: dict[str, str]) -> dict[str, Any]:
         "parameter": lambda: aws("ssm").get_parameter(Name="/p", WithDecryption=True)["Parameter"],
         "secret": lambda: aws("secretsmanager").get_secret_value(SecretId="s")["SecretString"],
         "secret's": lambda: aws("secretsmanager").list_secrets()["SecretList"][0]["ARN"],
-        "quota": lambda: aws("service-quotas").get_service_quota(ServiceCode="sagemaker", QuotaCode=_quota(aws)),
+        "quota": lambda: aws("service-quotas").get_service_quota(ServiceCode="sagemaker", QuotaCode=quota_code(aws)),
         "queue": lambda: aws("sqs").get_queue_attributes(
             QueueUrl=f"{aws.endpoint}/{ACCOUNT}/q", AttributeNames=["All"]
         ),
@@ -173,34 +146,17 @@ def facts(aws: AwsProcess, told: dict[str, str]) -> dict[str, Any]:
         "certificate": lambda: [
             one["CertificateArn"] for one in aws("acm").list_certificates()["CertificateSummaryList"]
         ],
-        "job": lambda: _described(aws),
-        "job's tags": lambda: sagemaker.list_tags(ResourceArn=_described(aws)["TrainingJobArn"])["Tags"],
+        "job": lambda: described(aws),
+        "job's tags": lambda: sagemaker.list_tags(ResourceArn=described(aws)["TrainingJobArn"])["Tags"],
         "jobs": lambda: sagemaker.list_training_jobs()["TrainingJobSummaries"],
         "tuning": lambda: _tuning(aws),
     }
-    return {name: _without_request(ask()) for name, ask in asked.items()}
-
-
-def _without_request(answer: Any) -> Any:
-    if isinstance(answer, dict):
-        return {name: value for name, value in answer.items() if name not in ("ResponseMetadata", "Body")}
-    return answer
-
-
-def _described(aws: AwsProcess) -> dict[str, Any]:
-    told: dict[str, Any] = aws("sagemaker").describe_training_job(TrainingJobName="job")
-    return told
+    return {name: without_request(ask()) for name, ask in asked.items()}
 
 
 def _tuning(aws: AwsProcess) -> dict[str, Any]:
     told: dict[str, Any] = aws("sagemaker").describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuning")
     return told
-
-
-def _quota(aws: AwsProcess) -> str:
-    pages = aws("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-    quotas = [quota for page in pages for quota in page["Quotas"]]
-    return next(str(one["QuotaCode"]) for one in quotas if one["QuotaName"] == "ml.m5.large for training job usage")
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -285,21 +241,6 @@ def test_what_was_answered_before_a_kill_under_load_is_there(tmp_path: Path, opt
             assert aws("s3").get_object(Bucket="kept", Key=name)["Body"].read() == name.encode()
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own with 3 MB."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root can mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_an_image_whose_layers_were_taken_survives_a_kill(tmp_path: Path) -> None:
     options = ("--instant", "--state", str(tmp_path / "state"))
     layer = b"layer" * 1_000
@@ -326,163 +267,3 @@ def test_an_image_whose_layers_were_taken_survives_a_kill(tmp_path: Path) -> Non
         assert call(aws, "GET", "/v2/images/manifests/v1")[1] == manifest
         assert call(aws, "GET", f"/v2/images/blobs/{digest}")[1] == layer
         assert aws("ecr").describe_images(repositoryName="images")["imageDetails"][0]["imageTags"] == ["v1"]
-
-
-def put_or_told(s3: Any, key: str) -> dict[str, Any] | None:
-    """Put an object; the error's answer where that is refused."""
-    try:
-        s3.put_object(Bucket="kept", Key=key, Body=bytes(100_000))
-    except ClientError as error:
-        told: dict[str, Any] = error.response
-        return told
-    return None
-
-
-def fill_up(file: Path) -> None:
-    """Leave no room on its disk."""
-    with open(file, "ab", buffering=0) as out, suppress(OSError):
-        while True:
-            out.write(bytes(4096))
-
-
-def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
-        options = ("--instant", "--state", str(disk / "state"))
-        filler = disk / "filler"
-        with serving(*options) as aws:
-            s3, sagemaker = aws("s3"), aws("sagemaker")
-            s3.create_bucket(Bucket="kept")
-            aws("iam").create_role(RoleName="trainer", AssumeRolePolicyDocument=TRUST)
-            sagemaker.create_training_job(**JOB)
-            before = _described(aws)
-            filler.write_bytes(bytes(2 << 20))
-            put = []
-            while (told := put_or_told(s3, str(len(put)))) is None:
-                put.append(str(len(put)))
-            assert put
-            assert told["ResponseMetadata"]["HTTPStatusCode"] == 500
-            assert told["Error"]["Code"] == "InternalError"
-            assert told["Error"]["Message"] == (
-                f"We encountered an internal error: the change cannot be kept in {disk / 'state'} "
-                "(no space left on device); free some space and try again."
-            )
-            fill_up(filler)
-            quotas, quota = aws("service-quotas"), {"ServiceCode": "sagemaker", "QuotaCode": _quota(aws)}
-            with suppress(ClientError):  # the journal's last page takes some short records more
-                for value in range(100, 1_000):
-                    quotas.request_service_quota_increase(**quota, DesiredValue=value)
-            assert quotas.get_service_quota(**quota)["Quota"]["Value"] == value - 1
-            refusals: list[Callable[[], Any]] = [
-                lambda: s3.put_object(Bucket="kept", Key="late", Body=bytes(8192)),
-                lambda: s3.delete_object(Bucket="kept", Key="0"),
-                lambda: aws("iam").delete_role(RoleName="trainer"),
-                lambda: aws("ssm").put_parameter(Name="/p", Value="v" * 4000, Type="String"),
-                lambda: sagemaker.create_training_job(**JOB | {"TrainingJobName": "late"}),
-                lambda: sagemaker.delete_training_job(TrainingJobName="job"),
-                lambda: sagemaker.add_tags(
-                    ResourceArn=before["TrainingJobArn"], Tags=[{"Key": "late", "Value": "v" * 200}] * 20
-                ),
-            ]
-            for refusal in refusals:
-                with pytest.raises(ClientError, match="no space left on device"):
-                    refusal()
-
-            def check(aws: AwsProcess) -> None:
-                assert [one["Key"] for one in aws("s3").list_objects_v2(Bucket="kept")["Contents"]] == sorted(put)
-                assert [one["RoleName"] for one in aws("iam").list_roles()["Roles"]] == ["trainer"]
-                assert aws("ssm").describe_parameters()["Parameters"] == []
-                assert _without_request(_described(aws)) == _without_request(before)
-                assert len(aws("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
-                assert aws("sagemaker").list_tags(ResourceArn=before["TrainingJobArn"])["Tags"] == []
-                assert aws("service-quotas").get_service_quota(**quota)["Quota"]["Value"] == value - 1
-
-            check(aws)
-            aws.end(signal.SIGKILL)
-        with serving(*options) as aws:  # the disk is still full
-            check(aws)
-            filler.unlink()
-            aws("s3").put_object(Bucket="kept", Key="0", Body=b"again")
-            assert "no snapshot can be made (no space left on device)" in aws.end(signal.SIGTERM)
-        with serving(*options) as aws:
-            check(aws)
-            assert aws("s3").get_object(Bucket="kept", Key="0")["Body"].read() == b"again"
-
-
-def test_an_upload_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
-    import http.client
-    from urllib.parse import urlsplit
-
-    with serving("--instant", "--state", str(tmp_path / "state")) as aws:
-        aws("s3").create_bucket(Bucket="kept")
-        address = aws("s3").generate_presigned_url("put_object", Params={"Bucket": "kept", "Key": "k"})
-        parts = urlsplit(address)
-        connection = http.client.HTTPConnection(parts.netloc)
-        connection.putrequest("PUT", f"{parts.path}?{parts.query}")
-        connection.putheader("Content-Length", "100")
-        connection.endheaders(b"x" * 50)
-        assert connection.sock
-        connection.sock.shutdown(1)
-        assert connection.getresponse().status == 400
-        assert "Contents" not in aws("s3").list_objects_v2(Bucket="kept")
-
-
-def refused(*options: str) -> str:
-    """What a server says that does not start."""
-    done = subprocess.run([*COMMAND, "--instant", *options], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode in (1, 2)
-    assert done.stderr.startswith("ahx: error: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
-
-
-def test_a_folder_that_is_no_state_of_this_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state, other = tmp_path / "state", tmp_path / "other"
-    with serving("--instant", "--state", str(state)) as aws:
-        assert "in use by another `ahx aws`" in refused("--state", str(state))
-        aws("s3").create_bucket(Bucket="kept")
-    other.mkdir()
-    (other / "s3.pickle").write_bytes(b"")
-    assert "was kept by an older version, whose pickles are not signed" in refused("--state", str(other))
-    (other / "s3.pickle").rename(other / "diary")
-    assert "holds something else (diary); choose a new or empty folder" in refused("--state", str(other))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "stranger"))
-    assert "was not written by you on this machine" in refused("--state", str(state))
-    os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o644)
-    assert "that you alone can read; run: chmod 600" in refused("--state", str(state))
-    assert "--durable: needs a folder" in refused("--durable")
-    os.chmod(tmp_path / "stranger/ahx/aws-state.key", 0o600)
-    if os.geteuid() == 0:
-        os.chown(state, 12345, -1)
-        assert "belongs to somebody else" in refused("--state", str(state))
-
-
-def test_a_server_that_is_stopped_as_soon_as_it_is_announced_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    at_once = "import os, signal; from entrypoints import main; from entrypoints.verbs import aws; "
-    at_once += "aws._announce = lambda *_: os.kill(os.getpid(), signal.SIGTERM); "
-    at_once += "raise SystemExit(main.main(['aws', '--port', '0', '--instant']))"
-    assert subprocess.run([sys.executable, "-c", at_once], check=False).returncode == 0
-    assert list(tmp_path.glob("ahx-aws-*")) == []
-
-
-def test_files_of_a_dead_server_go_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with serving("--instant") as living:
-        with serving("--instant") as dead:
-            assert len(list(tmp_path.glob("ahx-aws-*"))) == 2
-            dead.end(signal.SIGKILL)
-        with serving("--instant") as other:
-            assert len(list(tmp_path.glob("ahx-aws-*"))) == 2
-            other.end(signal.SIGTERM)
-        assert living.end(signal.SIGTERM) == ""
-    assert list(tmp_path.glob("ahx-aws-*")) == []
-
-
-def test_a_short_body_is_what_io_says() -> None:
-    from infra.embedded.http.recorded_request import Request
-    from infra.embedded.http.wire import AwsError
-
-    with pytest.raises(AwsError, match="IncompleteBody"):
-        Request.read({"CONTENT_LENGTH": "3", "wsgi.input": io.BytesIO(b"ab")}, b"")

@@ -301,8 +301,8 @@ def test_https_names_the_same_places(job_request: Make, run: Any, bucket: str) -
 
 def test_folders_that_a_program_names_otherwise_have_a_place_in_the_tree(tmp_path: Path) -> None:
     tree = OptMl(tmp_path)
-    assert container_inputs.place(tree, Path("/opt/ml/output/tensorboard")) == tmp_path / "output/tensorboard"
-    assert container_inputs.place(tree, Path("/tmp/checkpoints")) == tmp_path / "elsewhere/tmp/checkpoints"
+    assert container_inputs.folder_of(tree, Path("/opt/ml/output/tensorboard")) == tmp_path / "output/tensorboard"
+    assert container_inputs.folder_of(tree, Path("/tmp/checkpoints")) == tmp_path / "elsewhere/tmp/checkpoints"
 
 
 def test_a_process_has_no_folders_outside_its_tree(job_request: Make, run: Any, bucket: str) -> None:
