@@ -1,6 +1,6 @@
 """An embedded AWS on a free port, with what a training job needs in it, for the tests that ask for it.
 
-`aws` is the server; during the test, `AWS_*` in the environment lead to it, so that `boto3.client("s3")` is enough. There
+`aws` is the server; during the test, `AWS_*` in the environment lead to it, so that `boto3.client("s3")` is enough. It
 is one for the whole session: tests use names of their own (`unique`), and faults are removed after each test.
 """
 

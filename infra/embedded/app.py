@@ -9,8 +9,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from infra.embedded import control
 from infra.embedded.access.form_upload import check_form
 from infra.embedded.access.gate import Gate, in_words_of, is_form
+from infra.embedded.access.payload import Payload
 from infra.embedded.faults import Dropped, Faults
-from infra.embedded.http.payload import Payload
 from infra.embedded.http.wire import (
     AwsError,
     Body,
