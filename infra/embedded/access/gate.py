@@ -102,9 +102,11 @@ class Gate:
 
 def is_form(environ: Environ) -> bool:
     """Whether a request is an upload by a form, whose signature and parameters are in its body."""
-    named = environ.get("QUERY_STRING") or any(name in environ[HEADERS] for name in ("Authorization", "X-Amz-Target"))
-    is_form = str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS)
-    return bool(environ["REQUEST_METHOD"] == "POST" and is_form and not named)
+    if environ["REQUEST_METHOD"] != "POST" or not str(environ.get("CONTENT_TYPE")).lower().startswith(_FORMS):
+        return False
+    return not (
+        environ.get("QUERY_STRING") or "Authorization" in environ[HEADERS] or "X-Amz-Target" in environ[HEADERS]
+    )
 
 
 def in_words_of(call: Call, error: AwsError) -> AwsError:

@@ -206,17 +206,16 @@ def s3_credential(name: str) -> str:
 
 def _canonical(environ: Environ, query: Query, signed: str, payload: str, service: str) -> Iterator[bytes]:
     """The canonical request, with the path in each encoding that clients use."""
-    headers: Message = environ[HEADERS]
+    headers: dict[str, list[str]] = {}
+    for name, value in environ[HEADERS].items():
+        headers.setdefault(name.lower(), []).append(" ".join(value.split()))
     names = signed.lower().split(";")
-    needed = {"host"} | {name.lower() for name in headers if name.lower().startswith("x-amz-")} - {
-        "x-amz-content-sha256"
-    }
+    needed = {"host"} | {name for name in headers if name.startswith("x-amz-")} - {"x-amz-content-sha256"}
     if missing := sorted(needed - set(names)):
         raise _refusal(
             "AccessDenied", f"There were headers present in the request which were not signed: {', '.join(missing)}"
         )
-    values = [",".join(" ".join(value.split()) for value in headers.get_all(name, [])) for name in names]
-    lines = "".join(f"{name}:{value}\n" for name, value in zip(names, values, strict=True)).encode("latin-1")
+    lines = "".join(f"{name}:{','.join(headers.get(name, []))}\n" for name in names).encode("latin-1")
     text = b"&".join(sorted(quoted(name) + b"=" + quoted(value) for name, value in query))
     path = target(environ)[0]
     once = quoted(unquote_to_bytes(path), b"/")
@@ -281,9 +280,11 @@ def _stamp_of(date: str) -> str:
 
 def _time(stamp: str) -> datetime:
     try:
-        return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if _STAMP.fullmatch(stamp):
+            return datetime.fromisoformat(stamp)
     except ValueError:
-        raise _refusal("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") from None
+        pass
+    raise _refusal("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
 
 
 def _mismatch() -> AwsError:

@@ -39,10 +39,16 @@ def _filled(shape: Any, given: Any) -> Any:
     if shape.type_name == "list":
         return [_filled(shape.member, one) for one in given]
     filled = {name: make(given) for name, make in _defaults(shape).items()} | given
-    for name, member in shape.members.items():
+    for name, member in _nested(shape):
         if name in given:
             filled[name] = _filled(member, given[name])
     return filled
+
+
+@cache
+def _nested(shape: Any) -> list[tuple[str, Any]]:
+    """The members that have defaults, or contain shapes that have."""
+    return [(name, member) for name, member in shape.members.items() if _has_any(member)]
 
 
 @cache
@@ -52,7 +58,7 @@ def _has_any(shape: Any) -> bool:
         return _has_any(shape.member)
     if shape.type_name != "structure":
         return False
-    return bool(_defaults(shape)) or any(_has_any(member) for member in shape.members.values())
+    return bool(_defaults(shape) or _nested(shape))
 
 
 @cache

@@ -21,7 +21,7 @@ TRAINING_JOB = Members(
         "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": Listed(
             "metrics that are defined always go to CloudWatch; SageMaker's own store of time series is Studio's"
         ),
-        "AlgorithmSpecification.ContainerEntrypoint": Honoured("what is run"),
+        "AlgorithmSpecification.ContainerEntrypoint": Honoured("the program"),
         "AlgorithmSpecification.ContainerArguments": Honoured("its arguments"),
         "AlgorithmSpecification.TrainingImageConfig.TrainingRepositoryAccessMode": Honoured(
             "images are this machine's Docker's, and those of this AWS's ECR",
