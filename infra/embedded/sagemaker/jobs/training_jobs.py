@@ -7,7 +7,7 @@ from typing import Any
 from infra.embedded.http.wire import ACCOUNT, AwsError
 from infra.embedded.sagemaker.jobs import warm_pools
 from infra.embedded.sagemaker.jobs.quotas import Quotas
-from infra.embedded.sagemaker.jobs.training_job import TERMINAL, TrainingJob
+from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.state.ledger import Ledger
 
 
@@ -17,6 +17,7 @@ class TrainingJobs:
     def __init__(self, quotas: Quotas, changed: Ledger) -> None:
         self.quotas, self.changed = quotas, changed
         self._held: dict[tuple[str, str], TrainingJob] = {}
+        self._busy: list[TrainingJob] = []  # those that are not over or have a pool, among others
 
     def add(self, request: dict[str, Any], region: str, **more: Any) -> TrainingJob:
         """A new job, Starting. Raises AwsError if its name is taken, the quota is used up, or it cannot be saved."""
@@ -31,8 +32,8 @@ class TrainingJobs:
                     "Training job names must be unique within an AWS account and region, and a training job with this "
                     f"name already exists ({held.arn})",
                 )
-            jobs = self._held.values()  # most are over, without a warm pool
-            beside = [one for one in jobs if (one.pool or one.status not in TERMINAL) and one.region == region]
+            self._busy = [one for one in self._busy if one.pool or not one.is_over]
+            beside = [one for one in self._busy if one.region == region]
             warm_pools.update(beside)
             pool = warm_pools.matching(job, beside)
             busy = [other for other in beside if (not other.is_over or other.has_pool) and other is not pool]
@@ -43,6 +44,7 @@ class TrainingJobs:
             self.changed.record(job)
             job.join(self.changed)
             self._held[region, name.lower()] = job
+            self._busy.append(job)
             warm_pools.update([job])
         return job
 
@@ -64,6 +66,7 @@ class TrainingJobs:
         with self.changed:
             self.changed.record(job, gone=True)
             del self._held[job.region, job.name.lower()]
+            self._busy = [one for one in self._busy if one is not job]
 
     def all(self, region: str | None = None) -> list[TrainingJob]:
         """The jobs of a region, or of all."""
@@ -82,3 +85,4 @@ class TrainingJobs:
                 if not job.is_over:
                     job.internal_error()
                 self._held[job.region, job.name.lower()] = job
+            self._busy = list(self._held.values())

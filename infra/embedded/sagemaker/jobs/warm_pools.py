@@ -48,9 +48,9 @@ def update(jobs: Iterable[TrainingJob]) -> None:
 
 def matching(job: TrainingJob, jobs: Iterable[TrainingJob]) -> TrainingJob | None:
     """The job whose pool a new job reuses, if any. A managed spot job reuses none."""
-    key = _key(job)
-    pools = [other for other in jobs if other.has_pool and _key(other) == key]
-    return None if job.is_spot else min(pools, key=lambda other: other.over_since, default=None)
+    pools = [other for other in jobs if other.has_pool and not job.is_spot]
+    matches = [other for other in pools if _key(other) == _key(job)]
+    return min(matches, key=lambda other: other.over_since, default=None)
 
 
 def terminate(jobs: Iterable[TrainingJob]) -> None:
