@@ -22,8 +22,8 @@ from infra.embedded.http.wire import (
     answer_query,
     answer_text,
     read_call,
-    read_form,
     read_json,
+    read_query,
     reads,
     with_operation,
 )
@@ -43,8 +43,8 @@ Operation = Callable[[dict[str, Any], str], dict[str, Any] | None]
 class Application:
     """Every request to the embedded AWS. Large bodies are kept in `folder` while they are answered.
 
-    `operations` maps (signing name of the service, operation) to a function of the request's JSON, or of the parameters
-    in a query protocol; where it returns None, moto answers. `persistence` saves every change before it is answered.
+    `operations` maps (signing name of the service, operation) to a function of its input and the region; where it
+    returns None, moto answers. `persistence` saves every change before it is answered.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Application:
                 self._faults.apply(with_operation(call, environ))
             operation = self._operations.get((call.service, call.operation))
             if operation and call.service in _QUERY_SERVICES:
-                return answer_query(start, call, operation(read_form(environ), call.region) or {})
+                return answer_query(start, call, operation(read_query(environ, call), call.region) or {})
             if operation and (answer := operation(read_json(environ), call.region)) is not None:
                 if not reads(call, environ):
                     self._persistence.sync()

@@ -58,11 +58,11 @@ class Keys:
 
     def session_token(self, request: dict[str, Any], region: str) -> dict[str, Any]:
         """GetSessionToken."""
-        seconds = request.get("DurationSeconds", str(_SESSION_SECONDS))
-        if not re.fullmatch(r"\d{3,6}", seconds) or not 900 <= int(seconds) <= 129_600:
+        seconds = request.get("DurationSeconds", _SESSION_SECONDS)
+        if not 900 <= seconds <= 129_600:
             raise AwsError("ValidationError", f"DurationSeconds must be from 900 to 129600 (got {seconds})")
         (name, secret), token = _key("ASIA", secrets.token_bytes()), secrets.token_urlsafe(96)
-        expires = datetime.now(UTC) + timedelta(seconds=int(seconds))
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
         self._sessions[name] = token, Key(secret, expires)
         key = {"AccessKeyId": name, "SecretAccessKey": secret, "SessionToken": token}
         return {"Credentials": key | {"Expiration": expires}}

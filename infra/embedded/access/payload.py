@@ -86,12 +86,12 @@ class Payload:
         names = (
             ["content-md5"] if of_object else list(_CHECKSUMS)
         )  # CompleteMultipartUpload states the checksum of the object
-        told = {name: value for name in names if (value := headers.get(name)) is not None}
+        stated = {name: value for name in names if (value := headers.get(name)) is not None}
         if self._file is None:
             trailer: dict[str, str] = {}
             sums = {
                 name: _CHECKSUMS[name]()
-                for name in {*told, *_names(headers.get("X-Amz-Trailer", "")) & _CHECKSUMS.keys()}
+                for name in {*stated, *_names(headers.get("X-Amz-Trailer", "")) & _CHECKSUMS.keys()}
             }
             whole = hashlib.sha256() if _SHA256.fullmatch(payload) else None
             signer = signed if signed and payload in _SIGNED_CHUNKS else None
@@ -103,7 +103,7 @@ class Payload:
                     "XAmzContentSHA256Mismatch",
                     "The provided 'x-amz-content-sha256' header does not match what was computed.",
                 )
-            for name, value in (told | {name: value for name, value in trailer.items() if name in sums}).items():
+            for name, value in (stated | {name: value for name, value in trailer.items() if name in sums}).items():
                 _compare(name, value, sums[name].digest())
             if chunked:
                 self._plain(file, trailer)
@@ -155,8 +155,8 @@ class Payload:
 
     def _plain(self, file: SpooledTemporaryFile[bytes], trailer: dict[str, str]) -> None:
         """Make the request look as if its body had been sent in one piece."""
-        told = self._environ[HEADERS].get("X-Amz-Decoded-Content-Length")
-        if told is not None and told != self._environ["CONTENT_LENGTH"]:
+        stated = self._environ[HEADERS].get("X-Amz-Decoded-Content-Length")
+        if stated is not None and stated != self._environ["CONTENT_LENGTH"]:
             raise AwsError("IncompleteBody", "The body is not as long as x-amz-decoded-content-length says.")
         for name in ("HTTP_X_AMZ_DECODED_CONTENT_LENGTH", "HTTP_X_AMZ_TRAILER", "HTTP_X_AMZ_CONTENT_SHA256"):
             self._environ.pop(name, None)
@@ -234,9 +234,9 @@ def _names(header: str) -> set[str]:
     return {name.strip().lower() for name in header.split(",")}
 
 
-def _compare(name: str, told: str, found: bytes) -> None:
+def _compare(name: str, stated: str, found: bytes) -> None:
     try:
-        right = base64.b64decode(told.partition("-")[0], validate=True)
+        right = base64.b64decode(stated.partition("-")[0], validate=True)
     except binascii.Error:
         right = b""
     kind = name.removeprefix("x-amz-checksum-").upper()

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import xmltodict
 from awscrt.cbor import AwsCborEncoder
+from moto.core.parse import QueryParser
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 from moto.core.serialize import QuerySerializer, SerializationContext
@@ -110,6 +111,16 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def read_query(environ: Environ, call: Call) -> dict[str, Any]:
+    """The input of `call` in a query protocol. Raises AwsError if it is malformed."""
+    try:
+        operation = get_service_model(call.service).operation_model(call.operation)
+        parsed: dict[str, Any] = QueryParser(operation).parse({"values": read_form(environ)})
+    except ValueError as error:
+        raise AwsError("MalformedInput", f"The request is malformed: {error}.") from None
+    return parsed
+
+
 def read_form(environ: Environ) -> dict[str, str]:
     """The parameters in a query protocol, from the query string and the body; the first value of each name."""
     form = _query(environ)
@@ -151,12 +162,12 @@ def answer_error(start: StartResponse, environ: Environ, call: Call, error: AwsE
     if call.protocol == "json" and call.service != "s3":
         body = json.dumps(plain).encode()
         return _send(start, error.status, "application/x-amz-json-1.1", body, [("x-amzn-ErrorType", error.code)])
-    told, request = {"Code": error.code, "Message": error.message}, {"RequestId": str(uuid.uuid4())}
+    details, request = {"Code": error.code, "Message": error.message}, {"RequestId": str(uuid.uuid4())}
     if call.service == "s3":
-        told["Code"] = "InternalError" if error.code == "InternalFailure" else error.code
-        return _send(start, error.status, "application/xml", xmltodict.unparse({"Error": told | request}).encode())
+        details["Code"] = "InternalError" if error.code == "InternalFailure" else error.code
+        return _send(start, error.status, "application/xml", xmltodict.unparse({"Error": details | request}).encode())
     kind = "Sender" if error.status < 500 else "Receiver"
-    xml = xmltodict.unparse({"ErrorResponse": {"Error": {"Type": kind} | told} | request}, full_document=False)
+    xml = xmltodict.unparse({"ErrorResponse": {"Error": {"Type": kind} | details} | request}, full_document=False)
     return _send(start, error.status, "text/xml", xml.encode())
 
 

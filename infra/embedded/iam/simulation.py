@@ -14,34 +14,35 @@ from infra.embedded import moto_lookup
 from infra.embedded.http.wire import ACCOUNT, AwsError
 from infra.embedded.iam.policy import Context, Decision, Evaluation, decide
 
-Form = dict[str, str]
+Request = dict[str, Any]
 _STRICTEST_FIRST = (Decision.EXPLICIT_DENY, Decision.IMPLICIT_DENY, Decision.ALLOWED)
 
 
-def simulate_principal_policy(form: Form, region: str) -> dict[str, Any]:
+def simulate_principal_policy(request: Request, region: str) -> dict[str, Any]:
     """The policies of a user, group or role, and those of PolicyInputList."""
-    source = form.get("PolicySourceArn", "")
+    source = request.get("PolicySourceArn", "")
     policies, boundary = _policies_of(source)
     context = {"aws:PrincipalArn": source, "aws:PrincipalAccount": ACCOUNT}
     if ":user/" in source:
         context["aws:username"] = source.rpartition("/")[2]
-    return _simulate(policies + _list(form, "PolicyInputList"), boundary, form, context)
+    return _simulate(policies + request.get("PolicyInputList", []), boundary, request, context)
 
 
-def simulate_custom_policy(form: Form, region: str) -> dict[str, Any]:
+def simulate_custom_policy(request: Request, region: str) -> dict[str, Any]:
     """The policies of PolicyInputList."""
-    return _simulate(_list(form, "PolicyInputList"), [], form, {})
+    return _simulate(request.get("PolicyInputList", []), [], request, {})
 
 
-def _simulate(policies: list[str], boundary: list[str], form: Form, context: dict[str, Any]) -> dict[str, Any]:
-    actions = _list(form, "ActionNames")
+def _simulate(policies: list[str], boundary: list[str], request: Request, context: dict[str, Any]) -> dict[str, Any]:
+    actions = request.get("ActionNames", [])
     if not actions:
         raise AwsError("InvalidInput", "ActionNames must name at least one action.")
-    boundary = _list(form, "PermissionsBoundaryPolicyInputList") or boundary
-    context = context | _context(form)
-    resources = _list(form, "ResourceArns") or ["*"]
-    start = int(form.get("Marker") or 0)
-    stop = start + int(form.get("MaxItems") or 100)
+    boundary = request.get("PermissionsBoundaryPolicyInputList", []) or boundary
+    entries = [one for one in request.get("ContextEntries", []) if "ContextKeyName" in one]
+    context = context | {one["ContextKeyName"]: one.get("ContextKeyValues", []) for one in entries}
+    resources = request.get("ResourceArns", []) or ["*"]
+    start = int(request.get("Marker") or 0)
+    stop = start + int(request.get("MaxItems") or 100)
     results = [_result(action, resources, policies, boundary, context) for action in actions[start:stop]]
     more = {"Marker": str(stop)} if stop < len(actions) else {}
     return {"EvaluationResults": results, "IsTruncated": stop < len(actions)} | more
@@ -98,22 +99,6 @@ def _documents(identity: Any) -> list[str]:
 def _default(policy: Any) -> str:
     """The document of a managed policy's default version."""
     return str(next(version.document for version in policy.versions if version.is_default))
-
-
-def _context(form: Form) -> dict[str, list[str]]:
-    entries: dict[str, list[str]] = {}
-    number = 1
-    while key := form.get(f"ContextEntries.member.{number}.ContextKeyName"):
-        entries[key] = _list(form, f"ContextEntries.member.{number}.ContextKeyValues")
-        number += 1
-    return entries
-
-
-def _list(form: Form, name: str) -> list[str]:
-    values: list[str] = []
-    while (value := form.get(f"{name}.member.{len(values) + 1}")) is not None:
-        values.append(value)
-    return values
 
 
 OPERATIONS = {

@@ -34,7 +34,7 @@ def _call_action_with_policies(self: Any) -> Any:
 def _policies_of_aws(account: str, region: str) -> dict[str, AWSManagedPolicy]:
     """By ARN."""
     data = json.loads(aws_managed_policies_data)
-    made = (AWSManagedPolicy.from_data(name, account, region, told) for name, told in data.items())
+    made = (AWSManagedPolicy.from_data(name, account, region, fields) for name, fields in data.items())
     return {policy.arn: policy for policy in made}
 
 

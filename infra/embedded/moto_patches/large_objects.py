@@ -118,8 +118,8 @@ def _checksum(metadata: Mapping[str, str], parts: Iterable[FakeKey]) -> tuple[st
     if builder.checksum_type == "COMPOSITE":
         for part in parts:
             builder.addPart(part.value)
-        told: tuple[str, str, int] | None = builder.build()
-        return told
+        checksum: tuple[str, str, int] | None = builder.build()
+        return checksum
     if builder.checksum_algorithm != "CRC32":
         return None
     total = 0

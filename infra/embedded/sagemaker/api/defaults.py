@@ -1,4 +1,4 @@
-"""Members that SageMaker's answers always have: documented defaults, and false for booleans that nobody set.
+"""Members that SageMaker's answers always have: documented defaults, and false for unset booleans.
 
 Only a "boxed" boolean of the API can be absent.
 """
