@@ -74,7 +74,12 @@ class Runners:
         image = self.image or _image(str(algorithm.get("TrainingImage", "")), job.region, pulled)
         program = [*entrypoint[1:], *arguments] if entrypoint else arguments or ["train"]
         return ContainerRunner(
-            image, network=network, options=options, program=program, labels={_LABEL: process_identity.name()}, own_inputs=True
+            image,
+            network=network,
+            options=options,
+            program=program,
+            labels={_LABEL: process_identity.name()},
+            own_inputs=True,
         )
 
     def check(self, request: dict[str, Any]) -> None:
