@@ -11,7 +11,7 @@ from infra.embedded.access.form_upload import check_form
 from infra.embedded.access.gate import Gate, in_words_of, is_form
 from infra.embedded.access.payload import Payload
 from infra.embedded.faults import Dropped, Faults
-from infra.embedded.http.wire import (
+from infra.embedded.http.protocols import (
     AwsError,
     Body,
     Call,

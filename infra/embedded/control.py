@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.embedded.faults import Fault, Faults
-from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse, read_body
+from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse, read_body
 from infra.embedded.sagemaker.training.operations import TrainingOperations
 
 PREFIX = "/_ahx/"

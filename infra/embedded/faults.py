@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from infra.embedded.http.wire import AwsError, Call
+from infra.embedded.http.protocols import AwsError, Call
 
 KINDS = ("throttle", "error", "hang", "slow", "denied")
 MAX_SECONDS = 300.0

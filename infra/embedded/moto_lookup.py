@@ -6,7 +6,7 @@ from moto.backends import get_backend
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
-from infra.embedded.http.wire import ACCOUNT
+from infra.embedded.http.protocols import ACCOUNT
 
 
 def backend(backends: Any, partition: str = "aws") -> Any:

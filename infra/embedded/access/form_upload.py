@@ -11,7 +11,7 @@ from typing import Any
 from werkzeug.formparser import FormDataParser
 
 from infra.embedded.access.signatures import KeyOf, verify_form
-from infra.embedded.http.wire import AwsError, Environ
+from infra.embedded.http.protocols import AwsError, Environ
 
 # Fields that need no condition.
 _UNCONDITIONED = {"file", "policy", "x-amz-signature", "awsaccesskeyid", "signature"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from infra.embedded.access.signatures import HEADERS, KeyOf, Signed, verify
-from infra.embedded.http.wire import AwsError, Call, Environ, StartResponse
+from infra.embedded.http.protocols import AwsError, Call, Environ, StartResponse
 
 _SITES = {"none", "same-origin"}
 _METHODS = "GET, HEAD, POST, PUT, DELETE, PATCH"

@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
 from infra.embedded.access.signatures import Key
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.protocols import ACCOUNT, AwsError
 
 _SESSION_SECONDS = 12 * 3600
 

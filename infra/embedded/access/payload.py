@@ -17,7 +17,7 @@ from typing import Any
 from awscrt import checksums
 
 from infra.embedded.access.signatures import HEADERS, UNSIGNED, Signed
-from infra.embedded.http.wire import AwsError, Environ
+from infra.embedded.http.protocols import AwsError, Environ
 
 _IN_MEMORY = 8 << 20
 _PIECE = 1 << 20

@@ -19,8 +19,8 @@ from urllib.parse import unquote_to_bytes
 
 from botocore.auth import HmacV1Auth
 
+from infra.embedded.http.protocols import AwsError, Environ
 from infra.embedded.http.target import Query, bucket_of_host, pairs, quoted, target
-from infra.embedded.http.wire import AwsError, Environ
 
 HEADERS = "ahx.headers"  # key in the WSGI environment: the headers as they were sent
 
@@ -34,6 +34,9 @@ _STAMP = re.compile(r"\d{8}T\d{6}Z")
 _SKEW = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
 _SKEWED = "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
+
+# Query parameters that Version 2 signs, and two that must not be added to a presigned URL.
+_SUBRESOURCES = {*HmacV1Auth.QSAOfInterest, "encryption", "publicAccessBlock"}
 
 KeyOf = Callable[[str, str], "Key"]
 
@@ -181,7 +184,7 @@ def _version_2(
             )
     key = key_of(name.decode("latin-1"), amazon.get("x-amz-security-token", ""))
     date = "" if "x-amz-date" in amazon else headers.get("Date", "")
-    signed = sorted((name, value) for name, value in query if name.decode("latin-1") in HmacV1Auth.QSAOfInterest)
+    signed = sorted((name, value) for name, value in query if name.decode("latin-1") in _SUBRESOURCES)
     resource = bucket_of_host(environ) + target(environ)[0]
     if signed:
         resource += b"?" + b"&".join(name + (b"=" + value if value else b"") for name, value in signed)

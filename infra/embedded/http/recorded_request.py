@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY
 
-from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
+from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse
 
 _PIECE = 1 << 20
 

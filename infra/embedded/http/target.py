@@ -2,7 +2,7 @@
 
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from infra.embedded.http.wire import Environ
+from infra.embedded.http.protocols import Environ
 
 TARGET = "ahx.target"  # its key in the WSGI environment
 

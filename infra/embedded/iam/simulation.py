@@ -11,7 +11,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 
 from infra.embedded import moto_lookup
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.protocols import ACCOUNT, AwsError
 from infra.embedded.iam.policy import Context, Decision, Evaluation, decide
 
 Request = dict[str, Any]

@@ -11,7 +11,7 @@ from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from werkzeug.routing import BaseConverter
 
-from infra.embedded.http.wire import ACCOUNT
+from infra.embedded.http.protocols import ACCOUNT
 from infra.embedded.iam.policy import Decision, decide
 
 _put_bucket = S3Response._bucket_response_put

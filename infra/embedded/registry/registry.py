@@ -23,8 +23,8 @@ from urllib.parse import parse_qs
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
+from infra.embedded.http.protocols import ACCOUNT, AwsError, Body, Environ, StartResponse
 from infra.embedded.http.recorded_request import body_of
-from infra.embedded.http.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
 from infra.embedded.state.journal import IMAGE
 from infra.embedded.state.persistence import Persistence
 

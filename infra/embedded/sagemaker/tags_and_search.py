@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.api.constraints import check
 from infra.embedded.sagemaker.api.search import search
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob

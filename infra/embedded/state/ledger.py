@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.embedded.http.wire import Body, Environ, StartResponse
+from infra.embedded.http.protocols import Body, Environ, StartResponse
 
 Wsgi = Callable[[Environ, StartResponse], Body]
 

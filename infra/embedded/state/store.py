@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import StorageError
+from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse
 from infra.embedded.http.recorded_request import Request
-from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
 from infra.embedded.moto_patches import deterministic
 from infra.embedded.state import journal as journal_file
 from infra.embedded.state import snapshot

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 
 from entrypoints.main import main
 from infra.embedded.faults import Fault
-from infra.embedded.http.wire import Call
+from infra.embedded.http.protocols import Call
 from infra.embedded.server import EmbeddedAws
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=0.5)

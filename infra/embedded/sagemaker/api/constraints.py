@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import botocore.session
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 
 _SHOWN = 10  # violations in one answer
 

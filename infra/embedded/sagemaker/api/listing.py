@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 
 Item = TypeVar("Item")
 Key = Callable[[Item], Any]

@@ -12,7 +12,7 @@ from typing import Any
 import botocore
 import botocore.session
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 
 
 @dataclass(frozen=True)

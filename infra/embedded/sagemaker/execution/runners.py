@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import ServiceError
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.execution import container_inputs
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.run_local import process_identity

@@ -14,7 +14,7 @@ from typing import Any
 import botocore.session
 
 from ahx.errors import InputError
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.protocols import ACCOUNT, AwsError
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.state.ledger import Ledger
 

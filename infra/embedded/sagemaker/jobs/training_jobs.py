@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.protocols import ACCOUNT, AwsError
 from infra.embedded.sagemaker.jobs import warm_pools
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob

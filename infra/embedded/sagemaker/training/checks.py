@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from infra.embedded import moto_lookup
-from infra.embedded.http.wire import ACCOUNT
+from infra.embedded.http.protocols import ACCOUNT
 from infra.embedded.iam.policy import Decision, decide, unmet
 from infra.embedded.sagemaker.api.constraints import refuse
 from infra.embedded.sagemaker.execution import container_inputs

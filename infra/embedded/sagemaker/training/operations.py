@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.api.constraints import check
 from infra.embedded.sagemaker.api.listing import page, within
 from infra.embedded.sagemaker.execution.lifecycle import Execution

@@ -5,7 +5,7 @@ import secrets
 import time
 from typing import Any
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.api.constraints import check, refuse
 from infra.embedded.sagemaker.api.members import shared
 from infra.embedded.sagemaker.jobs.quotas import Quotas

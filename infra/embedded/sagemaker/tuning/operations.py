@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from infra.embedded.http.wire import ACCOUNT, AwsError
+from infra.embedded.http.protocols import ACCOUNT, AwsError
 from infra.embedded.sagemaker.api.constraints import check
 from infra.embedded.sagemaker.api.listing import page, within
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob

@@ -9,7 +9,7 @@ from math import fsum
 from statistics import median
 from typing import Any
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.training.operations import TrainingOperations
 from infra.embedded.sagemaker.tuning.checks import child_name, training_request

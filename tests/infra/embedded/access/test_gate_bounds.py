@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 
 from infra.embedded.access.gate import Gate
 from infra.embedded.access.signatures import HEADERS
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.server import EmbeddedAws
 
 STS = "20260101/us-east-1/sts/aws4_request"

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.api.members import Honoured, Members, Refused
 from infra.embedded.sagemaker.training.members import TRAINING_JOB, TRAINING_UPDATE
 from infra.embedded.sagemaker.tuning.members import TUNING_JOB

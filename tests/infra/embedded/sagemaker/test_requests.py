@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.embedded.http.wire import AwsError, read_json
+from infra.embedded.http.protocols import AwsError, read_json
 from infra.embedded.sagemaker.api.listing import seconds
 from infra.embedded.server import EmbeddedAws
 

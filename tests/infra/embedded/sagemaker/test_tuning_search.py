@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.embedded.http.wire import AwsError
+from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.tuning.run import is_behind
 from infra.embedded.sagemaker.tuning.search import Tried, search
 from infra.embedded.sagemaker.tuning.space import Point, Space

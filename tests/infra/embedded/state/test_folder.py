@@ -66,8 +66,8 @@ def test_files_of_a_dead_server_go_at_the_next_start(tmp_path: Path, monkeypatch
 
 
 def test_a_short_body_is_what_io_says() -> None:
+    from infra.embedded.http.protocols import AwsError
     from infra.embedded.http.recorded_request import Request
-    from infra.embedded.http.wire import AwsError
 
     with pytest.raises(AwsError, match="IncompleteBody"):
         Request.read({"CONTENT_LENGTH": "3", "wsgi.input": io.BytesIO(b"ab")}, b"")

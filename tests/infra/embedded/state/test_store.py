@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ahx.errors import StorageError
+from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse
 from infra.embedded.http.recorded_request import Request
-from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse
 from infra.embedded.state import journal as journal_file
 from infra.embedded.state.journal import REQUEST
 from infra.embedded.state.pickles import StatePickler, StateUnpickler, backend_of
