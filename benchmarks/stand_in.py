@@ -12,8 +12,8 @@ import threading
 import time
 from itertools import count
 
-from infra.embedded.sagemaker.job import TrainingJob
-from infra.embedded.sagemaker.runners import Pulled, Runners
+from infra.embedded.sagemaker.execution.runners import Pulled, Runners
+from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.server import EmbeddedAws
 from infra.run_local.runner import ProcessRunner, Runner
 from opt_ml.paths import OptMl
@@ -48,14 +48,14 @@ def interrupt_some(aws: EmbeddedAws, done: threading.Event) -> None:
     chosen: set[str] = set()
     seen: set[str] = set()
     while not done.wait(0.05):
-        with aws.training.jobs.changed:  # no job goes on meanwhile
-            for job in aws.training.jobs.all():
+        with aws.sagemaker.training.jobs.changed:  # no job goes on meanwhile
+            for job in aws.sagemaker.training.jobs.all():
                 if job.name not in seen:
                     seen.add(job.name)
                     if next(numbers) % EVERY == 0:
                         chosen.add(job.name)
                 if job.name in chosen and job.secondary == "Training" and job.modified < time.time() - 0.5:
-                    aws.training.interrupt(job.region, job.name, 1)
+                    aws.sagemaker.training.interrupt(job.region, job.name, 1)
                     chosen.remove(job.name)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
 from ahx.training.messages import accepted
 from entrypoints.main import VERBS, program_help, verb_parser
-from infra.embedded.sagemaker.training_members import TRAINING_JOB
-from infra.embedded.tuning.tuning_members import TUNING_JOB
+from infra.embedded.sagemaker.training.members import TRAINING_JOB
+from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Generated from the code by docs/generate.py; `make docs` writes it anew. -->"

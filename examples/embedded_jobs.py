@@ -70,7 +70,7 @@ def main() -> None:
         ask("over-quota", ResourceConfig=instances(2))  # 3 of 4 are in use: the spot job counts for another quota
         time.sleep(8)
         boto3.client("sagemaker").stop_training_job(TrainingJobName=stopped)
-        aws.training.interrupt(aws.region, interrupted, seconds=3)
+        aws.sagemaker.training.interrupt(aws.region, interrupted, seconds=3)
         for name in (failing, late, stopped, interrupted):
             show(name)
 

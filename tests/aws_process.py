@@ -16,6 +16,28 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
+JOB = {
+    "TrainingJobName": "job",
+    "AlgorithmSpecification": {
+        "TrainingImage": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/any:1",
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}],
+    },
+    "RoleArn": ROLE,
+    "OutputDataConfig": {"S3OutputPath": "s3://kept/out"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+}
 COMMAND = [sys.executable, "-m", "entrypoints.main", "aws", "--port", "0"]
 
 
@@ -66,9 +88,7 @@ def serving(*options: str) -> Iterator[AwsProcess]:
 
 def create_job(server: AwsProcess, name: str, command: list[str], hosts: int = 1, **more: Any) -> None:
     """A training job on a server that has nothing yet."""
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = server("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    role = server("iam").create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     server("s3").create_bucket(Bucket=f"{name}-bucket")
     server("sagemaker").create_training_job(
         TrainingJobName=name,
@@ -97,3 +117,20 @@ def fetched(
     connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers or {})
     answer = connection.getresponse()
     return answer.status, answer.read()
+
+
+def described(aws: AwsProcess) -> dict[str, Any]:
+    told: dict[str, Any] = aws("sagemaker").describe_training_job(TrainingJobName="job")
+    return told
+
+
+def without_request(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: value for name, value in answer.items() if name not in ("ResponseMetadata", "Body")}
+    return answer
+
+
+def quota_code(aws: AwsProcess) -> str:
+    pages = aws("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+    quotas = [quota for page in pages for quota in page["Quotas"]]
+    return next(str(one["QuotaCode"]) for one in quotas if one["QuotaName"] == "ml.m5.large for training job usage")

@@ -1,7 +1,7 @@
 """An embedded AWS on a free port, with what a training job needs in it, for the tests that ask for it.
 
-`aws` is the server; `AWS_*` in the environment lead to it, so that `boto3.client("s3")` is enough. It is one for the
-whole session: tests use names of their own (`unique`), and faults are removed after each test.
+`aws` is the server; during the test, `AWS_*` in the environment lead to it, so that `boto3.client("s3")` is enough. It
+is one for the whole session: tests use names of their own (`unique`), and faults are removed after each test.
 """
 
 import functools
@@ -57,21 +57,21 @@ def _sessions_follow_the_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def embedded_aws() -> "Iterator[EmbeddedAws]":
-    from infra.embedded.sagemaker.runners import Runners
+    from infra.embedded.sagemaker.execution.runners import Runners
     from infra.embedded.server import EmbeddedAws
 
-    before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     with EmbeddedAws(0, runners=Runners(program=[sys.executable, "-c", STAND_IN]), grace_seconds=10) as aws:
-        os.environ.update(aws.environment)
         yield aws
-    for name in aws.environment:
-        del os.environ[name]
-    os.environ.update(before)
 
 
 @pytest.fixture
 def aws(embedded_aws: "EmbeddedAws") -> "Iterator[EmbeddedAws]":
-    yield embedded_aws
+    with pytest.MonkeyPatch.context() as patch:  # tests that do not ask for it see no AWS
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in embedded_aws.environment.items():
+            patch.setenv(name, value)
+        yield embedded_aws
     embedded_aws.faults.clear()
 
 

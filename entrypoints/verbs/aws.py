@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from infra.embedded.sagemaker.runners import choose
+    from infra.embedded.sagemaker.execution.runners import choose
     from infra.embedded.server import EmbeddedAws
 
     if args.durable and args.state is None:
@@ -126,7 +126,7 @@ def _serve(args: argparse.Namespace) -> int:
         unlocked=args.open,
         origins=[_origin(origin) for origin in args.allow_origin],
     )
-    how = "run nothing" if args.instant is not None else runners.told
+    how = "run nothing" if args.instant is not None else runners.description
     with aws:
         if args.run:
             _announce(aws, how, args.open)
@@ -176,7 +176,7 @@ def _until_stopped(aws: "EmbeddedAws", asked: list[int]) -> int:
         stopped = helper.submit(aws.stop)
         while not stopped.done():
             if len(asked) > 1:
-                aws.hurry()
+                aws.kill_jobs()
             time.sleep(_POLL_SECONDS)
         stopped.result()
     return 0

@@ -1,18 +1,14 @@
-"""An AWS on this machine: moto's server, with a layer over it that behaves as SageMaker does.
+"""An AWS on this machine: moto's server, with our own SageMaker, registry and access control over it.
 
-server       the addresses it listens on; starts and stops everything
-app          one request: control, faults, our own operations, or moto's
-wire         which operation a request calls; answers and errors of each protocol
-constraints  what AWS publishes of its API: lengths, patterns, ranges; checks: what it refuses besides
-job, jobs    a training job's record; all of them, with names and quotas
-execution    one job's way through its statuses; cluster: its hosts; channels, artifacts, shipping: what goes in and out
-tuning       tuning jobs over training jobs: tuning_run runs one, tuning_search chooses its points
-policy       IAM's evaluation of policies; simulation: the operations that show it
-faults       calls that fail on demand
-state        what survives a restart: journal (of requests, and of what jobs have become), snapshot (pickles, signed)
-repeatable   how a request to moto is made again with the same outcome
-ledger       the lock under which jobs change, with which changes are kept
-moto_side    the few places where we look inside moto
+server         assembles the parts, listens, stops
+app            which part answers a request; control: our own API, of which remote is the client; faults: injected ones
+http           the protocols of AWS
+access         who may send a request: origins, signatures, keys
+iam            evaluation of policies
+sagemaker      service: its parts; api: what all operations share; jobs; execution; training, tuning: the operations
+registry       ECR's registry of images
+state          what survives a restart
+moto_patches   corrections of moto, by service; moto_lookup: reads moto's state
 """
 
 from importlib.util import find_spec

@@ -1,9 +1,9 @@
-"""The embedded AWS's own small API, below /_ahx/: faults, spot interruptions, and what is going on.
+"""The embedded AWS's own API, below /_ahx/: faults, spot interruptions, status.
 
 GET    /_ahx/status     {"jobs": {"InProgress": 2, ...}, "faults": [...]}
-GET    /_ahx/faults     the rules, with how often each has struck
+GET    /_ahx/faults     the rules, with the number of calls that each has affected
 POST   /_ahx/faults     a rule to add: {"kind": "throttle", "operation": "CreateTrainingJob", "count": 3}
-DELETE /_ahx/faults     remove them all
+DELETE /_ahx/faults     remove all rules
 POST   /_ahx/interrupt  {"TrainingJobName": ..., "Seconds": 5, "Region": "us-east-1"}
 """
 
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.embedded.faults import Fault, Faults
-from infra.embedded.http.wire import AwsError, Body, Environ, StartResponse, read_body
-from infra.embedded.sagemaker.training_jobs import TrainingJobs
+from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse, read_body
+from infra.embedded.sagemaker.training.operations import TrainingOperations
 
 PREFIX = "/_ahx/"
 
 
 class Control:
-    """Answers what comes below /_ahx/. `reset` forgets everything that is not moto's."""
+    """Answers requests below /_ahx/. `reset` forgets all state that is not moto's."""
 
-    def __init__(self, faults: Faults, training: TrainingJobs, reset: Callable[[], None]) -> None:
+    def __init__(self, faults: Faults, training: TrainingOperations, reset: Callable[[], None]) -> None:
         self._faults, self._training, self.reset = faults, training, reset
 
     def __call__(self, environ: Environ, start: StartResponse) -> Body:
@@ -52,7 +52,7 @@ class Control:
 
 
 def refuse(start: StartResponse, error: AwsError) -> Body:
-    """An error, as a request below /_ahx/ is told."""
+    """The answer to a failed request below /_ahx/."""
     return _send(start, error.status, {"error": error.message})
 
 

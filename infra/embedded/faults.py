@@ -1,7 +1,7 @@
-"""Faults by request: calls that are throttled, fail, hang, are slow or denied, in a rhythm that a seed fixes.
+"""Injected faults: calls that are throttled, fail, hang, are slow or denied, reproducibly by a seed.
 
-A rule concerns a service and an operation (both may be patterns such as "*" or "Put*"), strikes with a rate, and stops
-after a count. Rules are tried in the order in which they were added; at most one strikes.
+A rule applies to a service and an operation (both may be patterns such as "*" or "Put*") at a rate, up to a count.
+Rules are tried in the order in which they were added; at most one applies to a call.
 """
 
 import fnmatch
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from infra.embedded.http.wire import AwsError, Call
+from infra.embedded.http.protocols import AwsError, Call
 
 KINDS = ("throttle", "error", "hang", "slow", "denied")
 MAX_SECONDS = 300.0
 
-# How a service words throttling, where it is not ThrottlingException.
+# The code and status of throttling, by service, if not ThrottlingException.
 _THROTTLES = {"s3": ("SlowDown", 503), "iam": ("Throttling", 400), "monitoring": ("ThrottlingException", 400)}
 _RATE = "Rate exceeded"
 
@@ -50,12 +50,12 @@ class Fault:
             raise ValueError(f"status: must be from 500 to 599 (got {self.status})")
         self._random = random.Random(self.seed)
 
-    def strikes(self, call: Call) -> bool:
-        """Whether it strikes this call; the rule's own random numbers advance with each call that it concerns."""
-        concerns = fnmatch.fnmatchcase(call.service, self.service) and fnmatch.fnmatchcase(
+    def applies_to(self, call: Call) -> bool:
+        """Whether it applies to this call; its random numbers advance with each call that matches."""
+        matches = fnmatch.fnmatchcase(call.service, self.service) and fnmatch.fnmatchcase(
             call.operation, self.operation
         )
-        if not concerns or self.hits >= self.count or self._random.random() >= self.rate:
+        if not matches or self.hits >= self.count or self._random.random() >= self.rate:
             return False
         self.hits += 1
         return True
@@ -84,9 +84,9 @@ class Faults:
             return [rule.shown() for rule in self.rules]
 
     def apply(self, call: Call) -> None:
-        """Do to this call what a rule says. Raises AwsError, or Dropped after a hang."""
+        """Apply the first rule that matches. Raises AwsError, or Dropped after a hang."""
         with self._lock:
-            rule = next((rule for rule in self.rules if rule.strikes(call)), None)
+            rule = next((rule for rule in self.rules if rule.applies_to(call)), None)
         if rule is None:
             return
         if rule.kind == "slow":
@@ -107,4 +107,4 @@ class Faults:
 
 
 class Dropped(Exception):
-    """The connection is to be closed without an answer."""
+    """The connection must be closed without an answer."""

@@ -1,4 +1,4 @@
-"""Speaks to a running embedded AWS through its control API, at AWS_ENDPOINT_URL."""
+"""A client of the control API of a running embedded AWS, at AWS_ENDPOINT_URL."""
 
 import json
 import urllib.error
@@ -15,29 +15,29 @@ from infra.embedded.control import PREFIX
 _DEFAULT = "http://127.0.0.1:4566"
 
 
-def get(what: str) -> dict[str, Any]:
-    return _call("GET", what)
+def get(path: str) -> dict[str, Any]:
+    return _call("GET", path)
 
 
-def delete(what: str) -> dict[str, Any]:
-    return _call("DELETE", what)
+def delete(path: str) -> dict[str, Any]:
+    return _call("DELETE", path)
 
 
-def post(what: str, body: dict[str, Any]) -> dict[str, Any]:
-    return _call("POST", what, json.dumps(body).encode())
+def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    return _call("POST", path, json.dumps(body).encode())
 
 
-def _call(method: str, what: str, body: bytes | None = None) -> dict[str, Any]:
-    """Raises InputError with the server's words, or ServiceError when there is none."""
+def _call(method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    """Raises InputError with the server's message, or ServiceError if no server answers."""
     base = endpoint() or _DEFAULT
-    signed = AWSRequest(method, base + PREFIX + what, data=body)
+    signed = AWSRequest(method, base + PREFIX + path, data=body)
     if key := credentials():
         SigV4Auth(key, "ahx", "us-east-1").add_auth(signed)
     request = urllib.request.Request(signed.url, data=body, headers=dict(signed.headers), method=method)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            told: dict[str, Any] = json.loads(answer.read())
-            return told
+            parsed: dict[str, Any] = json.loads(answer.read())
+            return parsed
     except urllib.error.HTTPError as error:
         with error:
             try:

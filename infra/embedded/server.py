@@ -1,4 +1,4 @@
-"""The embedded AWS as a whole: makes its parts, listens, and stops."""
+"""The embedded AWS as a whole: assembles its parts, listens, and stops."""
 
 import errno
 import secrets
@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -14,45 +13,39 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from ahx.errors import InputError, ServiceError, StorageError
+from infra.embedded import moto_patches
+from infra.embedded.access.gate import Gate
+from infra.embedded.access.keys import Keys
+from infra.embedded.access.signatures import HEADERS
+from infra.embedded.app import Application
 from infra.embedded.control import Control
 from infra.embedded.faults import Faults
-from infra.embedded.http.app import Application, Operation
-from infra.embedded.http.gate import Gate
-from infra.embedded.http.keys import Keys
-from infra.embedded.http.signatures import HEADERS
 from infra.embedded.http.target import TARGET
-from infra.embedded.moto_patches import large_objects, moto_gaps, moto_side, provisioning
+from infra.embedded.iam import simulation
 from infra.embedded.registry.images import Images
 from infra.embedded.registry.registry import Registry
-from infra.embedded.sagemaker.answers import whole
-from infra.embedded.sagemaker.execution import Settings
-from infra.embedded.sagemaker.job import TrainingJob
-from infra.embedded.sagemaker.jobs import Jobs
+from infra.embedded.sagemaker.execution.runners import JobHost, Runners, docker
+from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.own_clients import OwnClients
-from infra.embedded.sagemaker.quotas import Quotas
-from infra.embedded.sagemaker.records import Records
-from infra.embedded.sagemaker.runners import Runners, docker
-from infra.embedded.sagemaker.simulation import simulate_custom_policy, simulate_principal_policy
-from infra.embedded.sagemaker.training_jobs import TrainingJobs
-from infra.embedded.state.keeping import Forgetting, Keeping
-from infra.embedded.state.kept_state import State
+from infra.embedded.sagemaker.service import SageMaker
 from infra.embedded.state.ledger import Ledger
-from infra.embedded.state.scratch import Scratch
-from infra.embedded.tuning.tuning_jobs import TuningJobs
+from infra.embedded.state.persistence import NoPersistence, Persistence
+from infra.embedded.state.store import Store
+from infra.embedded.work_folder import WorkFolder
 
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"
 _BACKLOG = 512
-_PATIENCE_SECONDS = 300.0  # with a connection on which nothing comes
+_IDLE_SECONDS = 300.0  # before a silent connection is closed
 
 
 class EmbeddedAws:
     """An AWS at http://127.0.0.1:PORT; port 0 takes a free one. Use it in a `with`, or call `start` and `stop`.
 
-    One process can hold one, because moto's state is one for a process. `quotas` are instances by instance type. With
-    `instant`, jobs run nothing and are over after that many seconds. `state` is a folder to go on from, and to keep;
-    if `durable`, what has been answered survives a loss of power. Requests must be signed with the key in
-    `environment`, unless `unlocked`; pages of `origins` may send them too.
+    One process can hold one, because moto's state is global. `quotas` are instances by instance type. With `instant`,
+    jobs run nothing and complete after that many seconds. `state` is a folder in which state is kept; with `durable`,
+    acknowledged changes survive a loss of power. Requests must be signed with the key in `environment`, unless
+    `unlocked`; pages of `origins` may send requests.
     """
 
     def __init__(
@@ -70,109 +63,68 @@ class EmbeddedAws:
         grace_seconds: float = 120.0,
     ) -> None:
         self.region, self._stopped = region, False
-        self._state = State(state, durable) if state is not None else None
-        keeping: Keeping = self._state or Forgetting()
-        ledger = Ledger(keeping.keep)
-        values = Quotas(ledger)
-        for instance_type, value in (quotas or {}).items():
-            try:
-                values.set(instance_type, value)
-            except KeyError:
-                raise InputError(f"--quota: SageMaker trains on no instance type {instance_type!r}") from None
-        self._runners = runners or Runners()
-        self._runners.end_left()
-        self._scratch = Scratch()
-        self._folder = self._scratch.folder
-        self._servers = [_listen(HOST, port, self._answer)]
-        self.endpoint = f"http://{HOST}:{self._servers[0].port}"
-        self._keys = Keys(None if unlocked else self._state.seed() if self._state else secrets.token_bytes())
+        self._store = Store(state, durable) if state is not None else None
+        persistence: Persistence = self._store or NoPersistence()
+        ledger = Ledger(persistence.save)
+        limits = Quotas(ledger, quotas or {})
+        runners = runners or Runners()
+        runners.remove_leftovers()
+        self._work = WorkFolder()
+
+        self._listeners = [_listen(HOST, port, self._answer)]
+        port = self._listeners[0].port
+        if runners.gateway:  # by which containers reach this machine
+            self._listeners.append(_listen(runners.gateway, port, self._answer))
+        self.endpoint = f"http://{HOST}:{port}"
+
+        self._keys = Keys(None if unlocked else self._store.seed() if self._store else secrets.token_bytes())
         clients = OwnClients(self.endpoint, self._keys.own)
-        reach = self._reach_of_jobs()
-        folder = self._state.folder if self._state else self._folder
-        images = self._registry = Registry(folder / "registry", keeping, self._keys.own[1])
-        runner = partial(self._runners.of, pulled=Images(images, self.endpoint.removeprefix("http://"), docker).pulled)
-        settings = Settings(self._runners.check, runner, self._runners.close, reach, self._folder, grace_seconds)
-        self.training = TrainingJobs(Jobs(values, ledger), clients, settings, instant)
+        folder = self._store.folder if self._store else self._work.folder
+        self._registry = Registry(folder / "registry", persistence, self._keys.own[1])
+        images = Images(self._registry, f"{HOST}:{port}", docker)
+        inside = {"AWS_ENDPOINT_URL": f"http://{runners.host_name_inside or HOST}:{port}", **self._keys.environment}
+        host = JobHost(runners, images.pulled, inside, self._work.folder, grace_seconds)
+        self.sagemaker = SageMaker(ledger, limits, clients, host, instant)
         self.faults = Faults()
-        self.tuning = TuningJobs(self.training)
-        names = {"127.0.0.1", "localhost", *filter(None, (self._runners.gateway, self._runners.host_name_inside))}
-        gate = Gate(names, self._servers[0].port, origins, None if unlocked else self._keys.find)
-        control = Control(self.faults, self.training, self._reset)
+
+        names = {HOST, "localhost", *filter(None, (runners.gateway, runners.host_name_inside))}
+        gate = Gate(names, port, origins, None if unlocked else self._keys.find)
+        operations = {
+            **self.sagemaker.operations,
+            **self._registry.operations(self.endpoint),
+            **self._keys.operations,
+            **simulation.OPERATIONS,
+        }
+        control = Control(self.faults, self.sagemaker.training, self._reset)
         self._app = Application(
-            gate, self._folder, self._operations(images), control, images, self.faults, clients, keeping
+            gate, self._work.folder, operations, control, self._registry, self.faults, clients, persistence
         )
-
-    def _operations(self, images: Registry) -> dict[tuple[str, str], Any]:
-        """What we answer ourselves; everything else is moto's."""
-        quotas, ours = self.training.jobs.quotas, Records(self.training, self.tuning)
-        operations: dict[tuple[str, str], Any] = {
-            ("sagemaker", name): partial(_whole, name, operation)
-            for part in (self.training.operations, self.tuning.operations, ours.operations)
-            for name, operation in part.items()
-        }
-        operations |= {("servicequotas", name): operation for name, operation in quotas.operations.items()}
-        operations["ecr", "GetAuthorizationToken"] = partial(images.authorization_token, address=self.endpoint)
-        operations["sts", "GetSessionToken"] = self._keys.session_token
-        operations["sts", "GetFederationToken"] = self._keys.federation_token
-        operations["iam", "SimulatePrincipalPolicy"] = simulate_principal_policy
-        operations["iam", "SimulateCustomPolicy"] = simulate_custom_policy
-        return operations
-
-    def _own_state(self) -> dict[str, Any]:
-        return {
-            "quotas": self.training.jobs.quotas.changed,
-            "training_jobs": {job.arn: job.to_json() for job in self.training.jobs.all()},
-            "tuning_jobs": {job.arn: job.to_json() for job in self.tuning.all()},
-        }
-
-    def _restore(self, state: State) -> None:
-        saved = state.load(self._app.kept, self._own_state, self.training.jobs.changed)
-        quotas = self.training.jobs.quotas
-        quotas.changed = saved.get("quotas", {}) | quotas.changed
-        self.training.jobs.restore(map(TrainingJob.from_json, saved.get("training_jobs", {}).values()))
-        self.tuning.restore(saved.get("tuning_jobs", {}).values())
-        state.start()
-        self._registry.tidy()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to use this AWS."""
+        """The environment variables with which a program uses this AWS."""
         return {"AWS_ENDPOINT_URL": self.endpoint, **self._keys.environment, "AWS_DEFAULT_REGION": self.region}
 
     @property
     def running(self) -> int:
-        """How many jobs are not over."""
-        return sum(not job.is_over for job in self.training.jobs.all())
+        """The number of jobs that are not over."""
+        return sum(not job.is_over for job in self.sagemaker.training.jobs.all())
 
-    def hurry(self) -> None:
+    def kill_jobs(self) -> None:
         """Kill the jobs that `stop` waits for."""
-        self.training.kill()
-
-    def _reset(self) -> None:
-        """Forget all jobs, faults and changed quotas, as moto forgets everything else."""
-        self.faults.clear()
-        self._keys.forget()
-        self.tuning.close()
-        self.training.kill()
-        self.training.close()
-        self.tuning.forget()
-        self.training.forget()
+        self.sagemaker.training.kill()
 
     def start(self) -> "EmbeddedAws":
-        moto_side.obey_bucket_policies()
-        moto_side.take_any_key()
-        provisioning.fill_gaps()
-        moto_gaps.fill_gaps()
-        large_objects.spare_memory()
-        if self._state:
+        moto_patches.apply()
+        if self._store:
             try:
-                self._restore(self._state)
+                self._load(self._store)
             except StorageError:
                 self._close()
                 raise
-        for server in self._servers:
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.training.go_on()
+        for listener in self._listeners:
+            threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.sagemaker.training.resume()
         return self
 
     def stop(self) -> None:
@@ -180,18 +132,12 @@ class EmbeddedAws:
         if self._stopped:
             return
         self._stopped = True
-        self.tuning.close()
-        self.training.close()
-        for server in self._servers:
-            server.shutdown()
-        if self._state:
-            self._state.stop()
+        self.sagemaker.close()
+        for listener in self._listeners:
+            listener.shutdown()
+        if self._store:
+            self._store.stop()
         self._close()
-
-    def _close(self) -> None:
-        for server in self._servers:
-            server.server_close()
-        self._scratch.remove()
 
     def __enter__(self) -> "EmbeddedAws":
         return self.start()
@@ -201,37 +147,43 @@ class EmbeddedAws:
     ) -> None:
         self.stop()
 
+    def _load(self, store: Store) -> None:
+        self.sagemaker.restore(
+            store.load(self._app.replaying, self.sagemaker.to_json, self.sagemaker.training.jobs.changed)
+        )
+        store.start()
+        self._registry.remove_unused()
+
+    def _reset(self) -> None:
+        """Forget jobs, faults, sessions and changed quotas, as moto forgets everything else."""
+        self.faults.clear()
+        self._keys.forget()
+        self.sagemaker.forget()
+
+    def _close(self) -> None:
+        for listener in self._listeners:
+            listener.server_close()
+        self._work.remove()
+
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
         return self._app(environ, start)
 
-    def _reach_of_jobs(self) -> dict[str, str]:
-        """The environment with which jobs reach us; containers come in through an address of their own."""
-        port = self._servers[0].port
-        if bind := self._runners.gateway:
-            self._servers.append(_listen(bind, port, self._answer))
-        endpoint = f"http://{self._runners.host_name_inside or HOST}:{port}"
-        return {"AWS_ENDPOINT_URL": endpoint, **self._keys.environment}
-
-
-def _whole(name: str, operation: Operation, request: dict[str, Any], region: str) -> dict[str, Any] | None:
-    return whole(name, operation(request, region))
-
 
 class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug are not typed
-    """Sends small answers at once, really hangs up on demand, and says nothing about each request.
+    """Sends small answers at once, closes connections on demand, and logs nothing.
 
-    What is no HTTP is no news either: Docker tries TLS first. Tracebacks come by another way.
+    Requests that are not HTTP are expected: Docker tries TLS first.
     """
 
     disable_nagle_algorithm = True
-    timeout = _PATIENCE_SECONDS
+    timeout = _IDLE_SECONDS
 
     def make_environ(self) -> dict[str, Any]:
         made: dict[str, Any] = super().make_environ()
         return made | {HEADERS: self.headers, TARGET: self.path}
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        pass
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
         self.close_connection = True
@@ -240,7 +192,7 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto and werkzeug a
 
 
 def _listen(host: str, port: int, app: Any) -> BaseWSGIServer:
-    """Raises ServiceError where this is not possible."""
+    """Raises ServiceError if the port cannot be used."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -12,7 +12,7 @@ from clients_here import SCRIPTS, Run, environment
 from docker_missing import unavailable
 from small_image import docker
 
-from infra.embedded.sagemaker.runners import choose
+from infra.embedded.sagemaker.execution.runners import choose
 from infra.embedded.server import EmbeddedAws
 
 

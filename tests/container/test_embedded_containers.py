@@ -12,7 +12,7 @@ import boto3
 import pytest
 from aws_process import create_job, serving, until
 
-from infra.embedded.sagemaker.runners import choose
+from infra.embedded.sagemaker.execution.runners import choose
 from infra.embedded.server import EmbeddedAws
 from infra.run_local.runner import ContainerRunner
 from opt_ml import tree as trees

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -45,13 +46,15 @@ print('score=' + given['a'] + ';', flush=True)
     return make
 
 
-@pytest.fixture(scope="session")
-def guarded(embedded_aws: EmbeddedAws) -> EmbeddedAws:
-    """The server, with what a stranger's job would need, and an object that is nobody's business."""
+@pytest.fixture
+def guarded(aws: EmbeddedAws) -> EmbeddedAws:
+    """The server, with a role for an intruder's job, and a private object."""
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="guarded")
     s3.put_object(Bucket="guarded", Key="secret", Body=b"nobody's business")
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    boto3.client("iam").create_role(RoleName="strangers", AssumeRolePolicyDocument=policy)
-    return embedded_aws
+    iam = boto3.client("iam")
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName="strangers", AssumeRolePolicyDocument=policy)
+    return aws

@@ -1,10 +1,10 @@
-"""The target of a request as its first line has it: signatures are over what was sent."""
+"""The target of a request exactly as sent, which is what signatures are computed over."""
 
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from infra.embedded.http.wire import Environ
+from infra.embedded.http.protocols import Environ
 
-TARGET = "ahx.target"  # where it stands in the environment of a request
+TARGET = "ahx.target"  # its key in the WSGI environment
 
 Query = list[tuple[bytes, bytes]]
 
@@ -28,7 +28,7 @@ def quoted(raw: bytes, safe: bytes = b"") -> bytes:
 
 
 def bucket_of_host(environ: Environ) -> bytes:
-    """/BUCKET where the host's name begins with it, as in BUCKET.localhost."""
+    """/BUCKET for the host BUCKET.localhost, else empty."""
     name = environ["HTTP_HOST"].rpartition(":")[0]
     bucket = name.removesuffix(".localhost") if name.endswith(".localhost") else ""
     return f"/{bucket}".encode() if bucket else b""

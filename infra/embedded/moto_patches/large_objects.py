@@ -1,7 +1,7 @@
-"""Lets moto hold objects of gigabytes: their parts are joined, and ranges of them read, a piece at a time.
+"""S3 objects of gigabytes: parts are joined, and ranges read, a piece at a time.
 
-moto joins the parts of an upload in memory, several times over, and reads a whole object for each range that is asked
-for; a client that fetches 2 GB asks for 250 of them, ten at once.
+moto joins the parts of an upload in memory, and reads a whole object for each range; a client that fetches 2 GB
+requests 250 ranges, ten at a time.
 """
 
 import base64
@@ -24,15 +24,14 @@ _get_object, _value = S3Response.get_object, FakeKey.value
 _reading = threading.local()
 
 
-def spare_memory() -> None:
-    """Teach moto, in this process. A second call does nothing more."""
+def patch() -> None:
     FakeMultipart.complete = _complete
     FakeKey.value = property(_contents, _fill)
     S3Response.get_object = _get_object_in_pieces
 
 
 class _Contents:
-    """What an object holds, without holding it: bytes as far as S3's answers need them. It outlives the object."""
+    """Reads an object's file like `bytes`, a piece at a time. It may outlive the object."""
 
     _file = -1
 
@@ -65,7 +64,7 @@ class _Contents:
 
 
 class _Joined:
-    """The contents of an object in the file that it is to have."""
+    """The file of a new object, joined from the parts of its upload."""
 
     def __init__(self, parts: Sequence[FakeKey]) -> None:
         self.size = sum(part.contentsize for part in parts)
@@ -97,7 +96,7 @@ def _fill(key: FakeKey, value: Any) -> None:
 
 
 def _complete(self: FakeMultipart, body: Iterator[tuple[int, str]]) -> tuple[Any, str, tuple[str, str, int] | None]:
-    """As moto's, but the parts are joined in a file. moto closes them afterwards."""
+    """As moto's, but joins the parts in a file. moto closes them afterwards."""
     parts: list[FakeKey] = []
     for number, etag in body:
         part = self.parts.get(number)
@@ -114,13 +113,13 @@ def _complete(self: FakeMultipart, body: Iterator[tuple[int, str]]) -> tuple[Any
 
 
 def _checksum(metadata: Mapping[str, str], parts: Iterable[FakeKey]) -> tuple[str, str, int] | None:
-    """As moto's; of a whole object CRC32 only, for which it takes the others too where their packages are missing."""
+    """As moto's; a full-object checksum is CRC32 only, which moto also uses for algorithms whose package is missing."""
     builder = MultipartChecksumBuilder(metadata.get("x-amz-checksum-algorithm"), metadata.get("x-amz-checksum-type"))
     if builder.checksum_type == "COMPOSITE":
         for part in parts:
             builder.addPart(part.value)
-        told: tuple[str, str, int] | None = builder.build()
-        return told
+        checksum: tuple[str, str, int] | None = builder.build()
+        return checksum
     if builder.checksum_algorithm != "CRC32":
         return None
     total = 0

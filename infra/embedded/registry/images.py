@@ -1,4 +1,4 @@
-"""Images of this AWS's own ECR for jobs: Docker pulls them from here, as SageMaker does from ECR."""
+"""Images of this AWS's ECR for jobs: Docker pulls them from here, as SageMaker does from ECR."""
 
 import base64
 import json
@@ -18,21 +18,21 @@ Docker = Callable[..., Any]
 
 _SECONDS = 3600  # for which Docker may pull with one password
 
-# What an ECR repository is called in a TrainingImage, and how an image of it goes on: NAME, :TAG, @DIGEST.
+# The address of a repository of ECR in a TrainingImage, followed by NAME[:TAG][@DIGEST].
 _ECR = re.compile(r"\d{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)")
 _IMAGE = re.compile(r"(?P<name>[^:@]+)(?::(?P<tag>[^:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 
 
 class Images:
-    """`address` is where Docker reaches the registry, as host:port; `docker` calls `docker WORDS`."""
+    """`address` is the registry's host:port for Docker; `docker` runs `docker WORDS`."""
 
     def __init__(self, registry: Registry, address: str, docker: Docker) -> None:
         self._registry, self._address, self._docker = registry, address, docker
 
     def pulled(self, image: str, region: str) -> str | None:
-        """The name under which Docker has `image` now; None where it is none of ECR's here.
+        """Pull `image` if this ECR has it, and return its name in Docker; None otherwise.
 
-        `region` is that of the job, which counts where the image is named by our own address. Raises ServiceError.
+        `region`, the job's, is that of an image named by our own address. Raises ServiceError.
         """
         if in_ecr := _ECR.fullmatch(image):
             region, rest = in_ecr[1], in_ecr[2]
@@ -49,13 +49,13 @@ class Images:
             with self._logged_in(region) as config:
                 done = self._docker("--config", config, "pull", "--quiet", there)
             if done.returncode != 0:
-                told = (done.stderr.strip().splitlines() or ["Docker does not say why"])[-1]
-                raise ServiceError(f"cannot pull {image} from the registry here: {told}")
+                reason = (done.stderr.strip().splitlines() or ["Docker gave no reason"])[-1]
+                raise ServiceError(f"cannot pull {image} from the registry here: {reason}")
         return there
 
     @contextmanager
     def _logged_in(self, region: str) -> Iterator[str]:
-        """A folder of settings for Docker: those of the user, with our password in them and no other."""
+        """A configuration folder for Docker: the user's, with our password instead of others."""
         own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
         with tempfile.TemporaryDirectory(prefix="ahx-docker-") as folder:
             settings: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""ECR's registry: what `docker push` and `docker pull` talk to, at the same address as everything else.
+"""ECR's registry for `docker push` and `docker pull`, at the server's address.
 
 Follows the OCI Distribution Specification (https://github.com/opencontainers/distribution-spec/blob/main/spec.md) and
-"Private registry authentication" of the ECR User Guide. Docker reaches registries of 127.0.0.1 without TLS. Layers lie
-in a folder; manifests are moto's images, so that DescribeImages knows what was pushed.
+"Private registry authentication" of the ECR User Guide. Docker uses registries on 127.0.0.1 without TLS. Layers are
+stored in a folder; manifests are moto's images, which DescribeImages lists.
 """
 
 import base64
@@ -13,8 +13,9 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qs
@@ -22,10 +23,10 @@ from urllib.parse import parse_qs
 from moto.core.exceptions import ServiceException
 from moto.ecr.models import ecr_backends
 
-from infra.embedded.http.requests import body_of
-from infra.embedded.http.wire import ACCOUNT, AwsError, Body, Environ, StartResponse
+from infra.embedded.http.protocols import ACCOUNT, AwsError, Body, Environ, StartResponse
+from infra.embedded.http.recorded_request import body_of
 from infra.embedded.state.journal import IMAGE
-from infra.embedded.state.keeping import Keeping
+from infra.embedded.state.persistence import Persistence
 
 PREFIX = "/v2/"
 
@@ -41,7 +42,7 @@ _OCTETS = "application/octet-stream"
 
 
 class _Refusal(Exception):
-    """An error as registries write it."""
+    """An error of the registry's API."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -52,14 +53,14 @@ _DENIED = _Refusal(401, "UNAUTHORIZED", "authentication required")
 
 
 class Registry:
-    """The WSGI application below /v2/, and the operation that hands out its passwords, signed with `secret`."""
+    """The WSGI application below /v2/, and the operation that returns its passwords, signed with `secret`."""
 
-    def __init__(self, folder: Path, keeping: Keeping, secret: str) -> None:
+    def __init__(self, folder: Path, persistence: Persistence, secret: str) -> None:
         self._secret = secret.encode()
-        self._blobs, self._uploads, self._keeping = folder / "blobs", folder / "uploads", keeping
+        self._blobs, self._uploads, self._persistence = folder / "blobs", folder / "uploads", persistence
 
-    def tidy(self) -> None:
-        """Remove what no image has needed for a day: layers of deleted images, and uploads that were cut short."""
+    def remove_unused(self) -> None:
+        """Remove layers that no image has needed for a day, and abandoned uploads."""
         old = time.time() - _IDLE_SECONDS
         images = [
             image
@@ -69,31 +70,35 @@ class Registry:
         ]
         needed: set[str] = set()
         for image in images:
-            with suppress(_Refusal):  # put through ECR's API, which takes anything; nothing of it is here
-                needed |= set(_needs(image.image_manifest.encode()))
+            with suppress(_Refusal):  # put through ECR's API, which accepts any manifest; its layers are not here
+                needed |= set(_layers(image.image_manifest.encode()))
         for folder in (self._blobs, self._uploads):
             for file in folder.iterdir() if folder.is_dir() else ():
                 if file.name not in needed and file.stat().st_mtime < old:
                     file.unlink()
 
-    def authorization_token(self, request: dict[str, Any], region: str, address: str) -> dict[str, Any]:
-        """GetAuthorizationToken. The region travels in the password, because nothing else of a push names it."""
+    def operations(self, address: str) -> dict[tuple[str, str], Callable[..., dict[str, Any]]]:
+        """ECR's operation that returns a password for the registry at `address`."""
+        return {("ecr", "GetAuthorizationToken"): partial(self._authorization_token, address)}
+
+    def _authorization_token(self, address: str, request: dict[str, Any], region: str) -> dict[str, Any]:
+        """The password contains the region, because a push names no region otherwise."""
         until = int(time.time()) + _TOKEN_SECONDS
         token = base64.b64encode(self.login(region, until).encode()).decode()
         data = {"authorizationToken": token, "expiresAt": until, "proxyEndpoint": address}
         return {"authorizationData": [data] * max(1, len(request.get("registryIds", ())))}
 
     def login(self, region: str, until: int) -> str:
-        """USER:PASSWORD, which is good for a region until then."""
+        """USER:PASSWORD, valid for a region until then."""
         return f"{_USER}:{region}.{until}.{self._signature(region, until)}"
 
     def digest(self, region: str, name: str, reference: str) -> str | None:
-        """That of an image which was pushed here under this tag or digest, with its layers."""
+        """The digest of an image that was pushed here, with its layers, under this tag or digest."""
         repository = ecr_backends[ACCOUNT][region].repositories.get(name)
         for image in repository.images if repository else ():
             if reference == image.image_digest or reference in image.image_tags:
                 with suppress(_Refusal):
-                    needed = _needs(image.image_manifest.encode())
+                    needed = _layers(image.image_manifest.encode())
                     return str(image.image_digest) if all((self._blobs / one).is_file() for one in needed) else None
         return None
 
@@ -101,7 +106,7 @@ class Registry:
         try:
             environ[_REGION] = self._region(environ)
             if environ["REQUEST_METHOD"] == "PUT" and "/manifests/" in environ["PATH_INFO"]:
-                return self._keeping.perform(IMAGE, environ, start, self.answer)
+                return self._persistence.perform(IMAGE, environ, start, self.answer)
         except _Refusal as refusal:
             return _refuse(start, refusal)
         except AwsError as error:
@@ -109,7 +114,7 @@ class Registry:
         return self.answer(environ, start)
 
     def answer(self, environ: Environ, start: StartResponse) -> Body:
-        """A request of somebody who was let in. What changes moto's images has been kept before."""
+        """An authenticated request; one that changes moto's images has been saved."""
         try:
             return self._answer(environ, start)
         except OSError as error:
@@ -125,7 +130,7 @@ class Registry:
             return _send(start, 200, [], b"{}", "application/json")
         found = _PATH.fullmatch(path)
         if found is None:
-            raise _Refusal(404, "UNSUPPORTED", f"there is nothing at {path}")
+            raise _Refusal(404, "UNSUPPORTED", f"there is no resource at {path}")
         name, kind, rest = found["name"], found["kind"], found["rest"]
         repository = ecr_backends[ACCOUNT][region].repositories.get(name)
         if repository is None:
@@ -143,7 +148,7 @@ class Registry:
         raise _Refusal(405, "UNSUPPORTED", f"{method} {path} is not supported")
 
     def _region(self, environ: Environ) -> str:
-        """Where the caller has logged in."""
+        """The region for which the caller has logged in. Raises _Refusal."""
         kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         try:
             user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
@@ -185,7 +190,7 @@ class Registry:
                     for piece in _body(environ):
                         _write(out, piece)
                 except OSError:
-                    out.truncate(before)  # the client may send it again
+                    out.truncate(before)  # so that the client can retry
                     raise
         place = ("Location", f"{PREFIX}{name}/blobs/uploads/{upload}")
         if method != "PUT":
@@ -197,9 +202,9 @@ class Registry:
             if hashlib.file_digest(held, "sha256").hexdigest() != digest.partition(":")[2]:
                 raise _Refusal(400, "DIGEST_INVALID", f"the layer is not {digest}")
         self._blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._keeping.keep_file(file)
+        self._persistence.sync_file(file)
         os.replace(file, self._blobs / digest)
-        self._keeping.keep_file(self._blobs)
+        self._persistence.sync_file(self._blobs)
         location = ("Location", f"{PREFIX}{name}/blobs/{digest}")
         return _send(start, 201, [location, ("Docker-Content-Digest", digest)])
 
@@ -221,7 +226,7 @@ class Registry:
     ) -> Body:
         text = b"".join(_body(environ, _LARGEST_MANIFEST))
         digest = f"sha256:{hashlib.sha256(text).hexdigest()}"
-        files = [self._blobs / _checked(blob) for blob in _needs(text)]
+        files = [self._blobs / _checked(blob) for blob in _layers(text)]
         for file in files:
             if not file.is_file():
                 raise _Refusal(400, "MANIFEST_BLOB_UNKNOWN", f"the layer {file.name} was not pushed")
@@ -238,30 +243,30 @@ class Registry:
 
 
 def is_meant(environ: Environ) -> bool:
-    """Whether a request is for the registry, and not for a service of AWS whose paths begin alike."""
+    """Whether a request is for the registry, and not for a service with similar paths."""
     path, signed = environ.get("PATH_INFO", ""), environ.get("HTTP_AUTHORIZATION", "").startswith("AWS")
     return str(path).startswith(PREFIX) and not signed
 
 
-def _needs(manifest: bytes) -> list[str]:
-    """The layers and the configuration that an image is made of; of a list of images none."""
+def _layers(manifest: bytes) -> list[str]:
+    """The digests of an image's layers and configuration; none of a multi-platform image."""
     try:
         held = json.loads(manifest)
         parts = [*held.get("layers", ()), *([held["config"]] if "config" in held else ())]
         return [str(part["digest"]) for part in parts]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _Refusal(400, "MANIFEST_INVALID", "this is no manifest") from error
+        raise _Refusal(400, "MANIFEST_INVALID", "this is not a manifest") from error
 
 
 def _checked(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
-        raise _Refusal(400, "DIGEST_INVALID", f"{digest!r} is no digest")
+        raise _Refusal(400, "DIGEST_INVALID", f"{digest!r} is not a digest")
     return digest
 
 
 def _body(environ: Environ, most: int | None = None) -> Iterable[bytes]:
     if most is not None and not 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
-        raise _Refusal(413, "SIZE_INVALID", f"a manifest has at most {most} bytes, and says how many")
+        raise _Refusal(413, "SIZE_INVALID", f"a manifest has at most {most} bytes, and needs a Content-Length")
     return body_of(environ)
 
 

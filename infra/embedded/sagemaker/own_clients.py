@@ -1,7 +1,6 @@
-"""Clients with which the embedded AWS does its part of a job's work: read inputs, write logs, metrics and artifacts.
+"""The embedded AWS's own clients, with which it reads a job's inputs and writes its logs, metrics and artifacts.
 
-They go through the server's own door, over HTTP, so that what a job leaves is made as any client would make it. Faults
-do not apply to them.
+They send HTTP requests to the server like any other client, but injected faults do not apply to them.
 """
 
 import secrets
@@ -13,10 +12,7 @@ from botocore.config import Config
 
 
 class OwnClients:
-    """Clients of the server at `endpoint`, one for each service and region, made when first needed.
-
-    `key` is an access key id and its secret.
-    """
+    """One client for each service and region, created when first needed. `key` is an access key id and its secret."""
 
     def __init__(self, endpoint: str, key: tuple[str, str]) -> None:
         self.endpoint, self._key = endpoint, key
@@ -43,5 +39,5 @@ class OwnClients:
             return self._made[service, region]
 
     def made(self, environ: dict[str, Any]) -> bool:
-        """Whether a request is one of ours."""
+        """Whether a request comes from one of these clients."""
         return self.mark in environ.get("HTTP_USER_AGENT", "")

@@ -1,10 +1,10 @@
-"""A file of records that is only ever added to: what was asked of the server since the snapshot of the same number.
+"""An append-only file of the changes since the snapshot of the same number.
 
     ahx-aws journal 1\\n
     record, record, ...        kind, length and two checksums (of the head and of the payload), then the payload
 
-A record that was cut off at the end of the file has never been answered, and is dropped. Anything else that does not
-fit is damage. A record that came to nothing is marked so in its place, which takes no room on a full disk.
+A record cut off at the end of the file was never answered, and is dropped; any other mismatch is damage. The record of
+a request that failed is marked void in place, which needs no space on a full disk.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ahx.errors import StorageError
 
-REQUEST, IMAGE, OWN = b"R", b"I", b"O"  # a request to moto, one to the registry, and what changed of our own
+REQUEST, IMAGE, OWN = b"R", b"I", b"O"  # a request to moto, a request to the registry, a change of our own state
 _VOID = b"-"
 _MAGIC = b"ahx-aws journal 1\n"
 _HEAD = struct.Struct(">QI")  # after the kind: the payload's length and its CRC-32
@@ -26,17 +26,17 @@ _HEAD_BYTES = 1 + _HEAD.size + _CHECK.size
 
 
 class Journal:
-    """Open for adding. `append` and `sync` may be called from any thread. Errors are OSErrors."""
+    """Open for appending. `append` and `sync` are thread-safe. Errors are OSErrors."""
 
     def __init__(self, path: Path) -> None:
-        """A new file, or one whose cut-off end has been removed."""
+        """A new file, or one that `read` has checked."""
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        weakref.finalize(self, os.close, self._file)  # some may still wait for it when its successor is in use
+        weakref.finalize(self, os.close, self._file)  # threads may still wait for it when its successor is in use
         self._adding, self._syncing = threading.Lock(), threading.Condition()
         self._end = os.fstat(self._file).st_size
         self._synced, self._is_syncing = 0, False
-        self._broken: OSError | None = None  # nothing may follow what could not be taken back
+        self._broken: OSError | None = None  # after a failed write that could not be undone
         if self._end == 0:
             try:
                 self._write(_MAGIC)
@@ -54,11 +54,11 @@ class Journal:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it can take nothing more: what it holds is not known, or could not be taken back."""
+        """Whether it accepts no more records, because its contents are uncertain."""
         return self._broken is not None
 
     def append(self, kind: bytes, *payload: bytes) -> int:
-        """Add a record, or nothing. Returns where it is."""
+        """Append a record as a whole. Returns its offset."""
         length, checksum = 0, 0
         for part in payload:
             length, checksum = length + len(part), zlib.crc32(part, checksum)
@@ -69,7 +69,7 @@ class Journal:
             return where
 
     def void(self, where: int) -> None:
-        """The record there came to nothing."""
+        """Mark the record at an offset void."""
         with self._adding:
             try:
                 os.pwrite(self._file, _VOID, where)
@@ -78,7 +78,7 @@ class Journal:
                 raise
 
     def sync(self, end: int | None = None) -> None:
-        """Wait until everything up to `end` (now's) is on the disk. One of those who wait does it for all."""
+        """Wait until everything up to `end` (default: all) is on disk. One waiting thread syncs for all."""
         end = self._end if end is None else end
         with self._syncing:
             while self._synced < end:
@@ -92,8 +92,8 @@ class Journal:
                 error = None
                 try:
                     os.fdatasync(self._file)
-                except OSError as told:
-                    error = told  # what the disk holds now, nobody knows
+                except OSError as failed:
+                    error = failed  # the contents of the disk are uncertain now
                 finally:
                     self._syncing.acquire()
                     self._is_syncing = False
@@ -123,8 +123,9 @@ class Journal:
 
 
 def read(path: Path, is_last: bool) -> Iterator[tuple[bytes, bytes]]:
-    """The records that came to something, each as its kind and payload; of the `last` file the end may be cut off,
-    and is removed. Raises StorageError where it is damaged.
+    """The kind and payload of each record that is not void. A cut-off end of the last file is removed.
+
+    Raises StorageError if the file is damaged.
     """
     with open(path, "r+b" if is_last else "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -136,7 +137,7 @@ def read(path: Path, is_last: bool) -> Iterator[tuple[bytes, bytes]]:
         while at < size:
             begun = file.read(_HEAD_BYTES)
             if not begun.strip(b"\0") and is_last and not file.read().strip(b"\0"):
-                break  # room that a file system had given before the power went
+                break  # space that the file system had allocated before a power cut
             if len(begun) < _HEAD_BYTES:
                 if not is_last:
                     raise _damage(path, at)

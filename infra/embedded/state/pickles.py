@@ -1,7 +1,6 @@
-"""moto's state as pickles, with the contents of S3's objects in files of their own, each written once.
+"""moto's state as pickles, with the contents of S3 objects in separate files, each written once.
 
-Only classes of moto's and plain ones are named in them, on the way out as on the way in: a pickle that names anything
-else is not made, and not loaded.
+A pickle may name only moto's classes and plain ones: any other is neither written nor loaded.
 """
 
 import importlib
@@ -60,11 +59,13 @@ _ALLOWED = {
     "infra.embedded.state.pickles": "backend_of _refill_key _refill_dict _new _private_key _method _local _certificate",
 }
 
+_MOVED = {"infra.embedded.pickles": "infra.embedded.state.pickles"}  # as earlier versions wrote it
+
 
 class StatePickler(pickle.Pickler):
-    """Writes the contents of S3's objects to files of their own, once, and references instead of whole backends.
+    """Writes the contents of S3 objects to files of their own, and references instead of whole backends.
 
-    `used` are the names of all these files, `written` those that are new.
+    `used` are the names of all these files, `written` those of new ones.
     """
 
     def __init__(self, out: io.BytesIO, objects: Path) -> None:
@@ -84,7 +85,7 @@ class StatePickler(pickle.Pickler):
             return _local, (one.__module__, one.__qualname__, one.__code__.co_firstlineno)
         if isinstance(one, type | FunctionType | BuiltinFunctionType):
             if not _is_allowed(one.__module__, one.__qualname__, one):
-                raise pickle.PicklingError(f"{one.__module__}.{one.__qualname__} is nothing that is kept")
+                raise pickle.PicklingError(f"{one.__module__}.{one.__qualname__} is not allowed in saved state")
         elif isinstance(one, _VersionedKeyStore):  # a dict that makes a version of what is set
             return _VersionedKeyStore, (), (list(dict.items(one)), {}), None, None, _refill_dict
         elif isinstance(one, BaseBackend):
@@ -97,7 +98,7 @@ class StatePickler(pickle.Pickler):
             return _method, (one.__self__, one.__name__)
         elif kind is WeakValueDictionary:
             return WeakValueDictionary, (dict(one),)
-        elif isinstance(one, defaultdict) and kind is not defaultdict:  # what it is made with, is not known
+        elif isinstance(one, defaultdict) and kind is not defaultdict:  # its constructor's arguments are unknown
             state = list(one.items()), one.__dict__ | {"default_factory": one.default_factory}
             return _new, (kind,), state, None, None, _refill_dict
         elif isinstance(one, FakeKey):
@@ -122,9 +123,9 @@ class StatePickler(pickle.Pickler):
 
 
 class StateUnpickler(pickle.Unpickler):
-    """The other way. Raises UnpicklingError for what is not allowed, before anything of it is made.
+    """Raises UnpicklingError for a name that is not allowed, before creating anything from it.
 
-    With `trial`, what it gives is to be thrown away: it holds no contents of objects.
+    With `trial`, the result holds no contents of objects, and is to be discarded.
     """
 
     def __init__(self, file: io.BytesIO, objects: Path, trial: bool = False) -> None:
@@ -132,11 +133,12 @@ class StateUnpickler(pickle.Unpickler):
         self._objects, self._trial = objects, trial
 
     def find_class(self, module: str, name: str) -> Any:
+        module = _MOVED.get(module, module)
         found: Any = importlib.import_module(module) if module.partition(".")[0] in _PACKAGES else None
         for part in name.split("."):
             found = getattr(found, part, None)
         if found is None or not _is_allowed(module, name, found):
-            raise pickle.UnpicklingError(f"{module}.{name} is nothing that is kept")
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in saved state")
         return _discard_key if self._trial and found is _refill_key else found
 
     def persistent_load(self, name: str) -> Any:
@@ -150,19 +152,19 @@ class StateUnpickler(pickle.Unpickler):
 
 
 class _Contents:
-    """Stands in a pickle for the contents of an object, which lie in a file of this name."""
+    """In a pickle: the name of the file with an object's contents."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 def private_file(path: Path) -> Any:
-    """A new file for its owner alone, open for writing."""
+    """A new file that only its owner may read, open for writing."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb")
 
 
 def moto_state() -> list[tuple[str, list[tuple[str, str, dict[str, Any]]], dict[str, Any]]]:
-    """Of each service that was used: its name, its backends by account and region, and what they share."""
+    """For each service in use: its name, its backends by account and region, and the state that they share."""
     return [
         (
             service_of(held.backend),
@@ -174,7 +176,7 @@ def moto_state() -> list[tuple[str, list[tuple[str, str, dict[str, Any]]], dict[
 
 
 def restore_moto(state: Any) -> None:
-    """Put back what `moto_state` gave."""
+    """The inverse of `moto_state`."""
     for service, backends, shared in state:
         get_backend(service).__dict__.update(shared)
         for account, region, held in backends:
@@ -186,7 +188,7 @@ def backend_of(service: str, account: str, region: str) -> Any:
 
 
 def service_of(backend: type) -> str:
-    """What moto calls the service of a backend's class."""
+    """moto's name of the service of a backend's class."""
     return backend.__module__.split(".")[1]
 
 
@@ -202,12 +204,12 @@ def _new(kind: Any) -> Any:
 
 def _method(one: Any, name: str) -> Any:
     if name.startswith("_") or not type(one).__module__.startswith("moto."):
-        raise pickle.UnpicklingError(f"{type(one).__name__}.{name} is nothing that is kept")
+        raise pickle.UnpicklingError(f"{type(one).__name__}.{name} is not allowed in saved state")
     return getattr(one, name)
 
 
 def _local(module: str, name: str, line: int) -> Any:
-    """A function that moto makes inside of another, such as the factory of a defaultdict."""
+    """A function defined inside another one of moto, such as the factory of a defaultdict."""
     outer, _, inner = name.rpartition(_LOCAL)
     found: Any = importlib.import_module(module) if module.startswith("moto.") else None
     for part in outer.split("."):
@@ -219,7 +221,7 @@ def _local(module: str, name: str, line: int) -> Any:
     )
     made = [one for one in there if one.co_name == inner and not one.co_freevars]
     if not made:
-        raise pickle.UnpicklingError(f"{module}.{name} is nothing that is kept")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in saved state")
     return FunctionType(min(made, key=lambda one: abs(one.co_firstlineno - line)), found.__globals__)
 
 

@@ -1,12 +1,12 @@
-"""The whole state in one file, which is loaded only if this user has written it.
+"""The whole state in one file, which is loaded only if this user wrote it.
 
     ahx-aws snapshot 1\\n
     HMAC-SHA256 of the rest, in hexadecimal\\n
-    JSON: of which journal it is the beginning, our own state, and what moto's identifiers come from\\n
+    JSON: our own state, and the seed and time of moto's identifiers\\n
     a pickle: moto's state
 
-Loading a pickle can run what it names. The key of the signature therefore lies outside of the folder, with the user's
-own state: a folder that came from somebody else, in an archive say, is signed with another key, or not at all.
+Loading a pickle can run any code that it names. The signing key therefore lies outside the folder, with the user's own
+state: a folder from somebody else, say in an archive, is signed with another key or not signed.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ _ERRORS = pickle.PickleError, TypeError, AttributeError, ValueError, LookupError
 
 
 class Impossible(Exception):
-    """moto's state cannot be pickled, or not be loaded again."""
+    """moto's state cannot be pickled, or not loaded again."""
 
 
 def key_of_user() -> bytes:
-    """The key that signs this user's snapshots, made when it is first needed. Raises StorageError."""
+    """The key that signs this user's snapshots, created at first use. Raises StorageError."""
     try:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         path = Path(base) / "ahx" / "aws-state.key"
@@ -48,27 +48,27 @@ def key_of_user() -> bytes:
             try:
                 os.link(draft, path)
             except FileExistsError:
-                pass  # another server's, made at the same time
+                pass  # another server has just created it
             finally:
                 draft.unlink()
         seen, key = path.stat(), path.read_bytes()
     except (OSError, RuntimeError) as error:
         raise StorageError(
-            f"the key that signs kept state cannot be read or made ({error}); set XDG_STATE_HOME to a folder of yours"
+            f"the key that signs saved state cannot be read or made ({error}); set XDG_STATE_HOME to a folder of yours"
         ) from error
     if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077 or len(key) != _KEY_BYTES:
         raise StorageError(
-            f"{path}, the key that signs kept state, must be {_KEY_BYTES} bytes that you alone can read; "
+            f"{path}, the key that signs saved state, must be {_KEY_BYTES} bytes that you alone can read; "
             f"run: chmod 600 {path}, or remove it and what it has signed"
         )
     return key
 
 
 class Snapshot:
-    """What one holds, taken at one instant; `write` brings it to the disk later."""
+    """The state at one instant; `write` saves it later."""
 
     def __init__(self, head: dict[str, Any], key: bytes, objects: Path) -> None:
-        """Takes moto's state, for which nobody may be changing it. Raises Impossible or OSError."""
+        """Copies moto's state, which must not change meanwhile. Raises Impossible or OSError."""
         for tries in range(_TRIES):
             out = io.BytesIO()
             pickler = StatePickler(out, objects)
@@ -78,7 +78,7 @@ class Snapshot:
             except BaseException as error:
                 self.written = [objects / name for name in pickler.written]
                 if isinstance(error, RuntimeError) and tries < _TRIES - 1:
-                    continue  # reading changes dictionaries too, sometimes
+                    continue  # a reading request may have changed a dictionary
                 self.forget()
                 if isinstance(error, _ERRORS):
                     raise Impossible(str(error)) from error
@@ -89,9 +89,9 @@ class Snapshot:
         self._parts = _MAGIC, hmac.new(key, body, hashlib.sha256).hexdigest().encode() + b"\n", body
 
     def write(self, path: Path) -> None:
-        """Bring it and the contents of objects to the disk, as a whole or not at all.
+        """Write it and the contents of objects to disk, completely or not.
 
-        What it replaces can go then: so it is loaded once. Raises Impossible or OSError.
+        It is loaded once first, because its predecessor is then removed. Raises Impossible or OSError.
         """
         draft = path.with_suffix(".draft")
         try:
@@ -101,7 +101,7 @@ class Snapshot:
             except _ERRORS as error:
                 raise Impossible(str(error)) from error
             if len(self.written) > _MANY:
-                os.sync()  # one after the other they would take seconds
+                os.sync()  # single calls would take seconds
             else:
                 for place in self.written:
                     sync(place)
@@ -117,13 +117,13 @@ class Snapshot:
         sync(path.parent)
 
     def forget(self) -> None:
-        """Leave no room taken by what was not written as a whole."""
+        """Remove the contents of objects written for this snapshot."""
         for place in self.written:
             place.unlink(missing_ok=True)
 
 
 def load(path: Path, key: bytes) -> tuple[dict[str, Any], bytes]:
-    """The head of a snapshot, and moto's part for `restore`. Raises StorageError unless this user has written it."""
+    """The JSON part of a snapshot, and moto's part for `restore`. Raises StorageError unless this user wrote it."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -135,12 +135,12 @@ def load(path: Path, key: bytes) -> tuple[dict[str, Any], bytes]:
             "choose another folder (docs/embedded-aws.md, State, says how a folder of yours moves to another machine)"
         )
     head, _, moto = body.partition(b"\n")
-    told: dict[str, Any] = json.loads(head)
-    return told, moto
+    parsed: dict[str, Any] = json.loads(head)
+    return parsed, moto
 
 
 def restore(path: Path, moto: bytes) -> None:
-    """Put moto's part of the snapshot at `path` back. Raises StorageError."""
+    """Load moto's part of the snapshot at `path`. Raises StorageError."""
     try:
         restore_moto(StateUnpickler(io.BytesIO(moto), path.parent / "objects").load())
     except (OSError, *_ERRORS) as error:
@@ -148,7 +148,7 @@ def restore(path: Path, moto: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the disk keep a file, or the entries of a folder."""
+    """fsync a file, or the entries of a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
