@@ -9,7 +9,7 @@ from ahx.data.programs.turing_machines import Sizes, draw_split
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.decoding import Decoder, generate
-from ahx.model.positions import PROGRAM, Coupling
+from ahx.model.positions.coupling import PROGRAM, Coupling
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 

@@ -1,8 +1,9 @@
 """A model for a vocabulary: what the tokens mean becomes features, roles and moves."""
 
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
-from ahx.model.positions import BOUNDARY, CELL, PROGRAM, START, STEP, TokenTable
-from ahx.model.transformer import TransformerConfig
+from ahx.model.config import TransformerConfig
+from ahx.model.positions.coupling import BOUNDARY, CELL, PROGRAM, START, STEP, TokenTable
+from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, SILENT, STOP
 
 _BOUNDARIES = {BEGIN, SEPARATOR, NEXT}
@@ -91,7 +92,7 @@ def configure(
 
     `reads` is what the rule's machine sees of its input, `lookups` how many things of a program in the prompt.
     """
-    coupled = pos == "coupled"
+    coupled = SCHEMES[pos].coupled
     # In a queue nothing but what the machine reads may count: the fewer windows there are, the fewer are to be checked.
     offsets = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
     return TransformerConfig(

@@ -29,9 +29,11 @@ from ahx.files.atomic import atomic_files
 from ahx.files.untrusted import json_object, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
+from ahx.model.config import TransformerConfig
 from ahx.model.config_file import CONFIG as CONFIG
 from ahx.model.config_file import FORMAT, check, digest, read_config
-from ahx.model.transformer import Transformer, TransformerConfig
+from ahx.model.positions.schemes import SCHEMES
+from ahx.model.transformer import Transformer
 
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
@@ -133,7 +135,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
     architecture: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about.items()}
     shape = TransformerConfig(
         vocab_size=len(tokenizer),
-        table=token_table(tokenizer) if architecture["pos"] == "coupled" else None,
+        table=token_table(tokenizer) if SCHEMES[architecture["pos"]].coupled else None,
         features=token_features(tokenizer),
         **architecture,
     )

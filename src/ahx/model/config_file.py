@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import MOST_JSON, json_object, sha256
+from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, STOP
 
 FORMAT = "ahx-transformer 1"
@@ -66,7 +67,7 @@ _ARCHITECTURE = _fields(
         "n_head": _whole(1, 1000),
         "n_embd": _whole(1, 65_536),
         "dropout": {"type": "float", "ge": 0, "lt": 1},
-        "pos": _one_of("coupled", "learned", "none", "rope", "alibi", "hard-alibi"),
+        "pos": _one_of(*SCHEMES),
         "heads": _list(_text(1000, pattern="^[gscp]+$"), 1, 1000),
         "window": _whole(1, 10_000),
         "offsets": _list(_MOVE, 1, 10_000),
@@ -118,11 +119,12 @@ def _unfit(config: Mapping[str, Any]) -> str:
     of, tokens = config["architecture"], [tuple(token) for token in config["tokenizer"]["tokens"]]
     n_embd, n_layer, n_head, heads, pos = (of[name] for name in ("n_embd", "n_layer", "n_head", "heads", "pos"))
     kinds = set("".join(heads))
-    if n_embd % n_head or (pos == "rope" and n_embd // n_head % 2):
-        return f"n_embd ({n_embd}) is no multiple of n_head ({n_head}), for pos rope an even one"
+    if n_embd % n_head or (SCHEMES[pos].angle and n_embd // n_head % 2):
+        even = f", for pos {pos} an even one" if SCHEMES[pos].angle else ""
+        return f"n_embd ({n_embd}) is no multiple of n_head ({n_head}){even}"
     if len(heads) != n_layer or any(len(word) != n_head for word in heads):
         return f"heads are not {n_layer} words (n_layer) of {n_head} letters (n_head)"
-    if pos != "coupled" and {"c", "p"} & kinds:
+    if not SCHEMES[pos].coupled and {"c", "p"} & kinds:
         return f"heads of the kinds c and p need pos coupled (got {pos})"
     if "c" not in kinds and len(of["offsets"]) > 1000:  # else the weights tell how many there are
         return f"there are {len(of['offsets']):,} offsets and no heads of the kind c"

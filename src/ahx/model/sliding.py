@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ahx.model.positions import BOUNDARY, PROGRAM, STEP, Coupling
+from ahx.model.positions.coupling import PROGRAM, Cursor
 from ahx.model.transformer import Block, Transformer
 
 Array = npt.NDArray[np.floating[Any]]
@@ -36,7 +36,7 @@ class SlidingDecoder:
 
     def __init__(self, model: Transformer, prompt: Sequence[int]) -> None:
         config, coupling = model.config, model.coupling
-        if config.pos != "coupled" or "g" in "".join(config.heads) or coupling is None or coupling.queue:
+        if "g" in "".join(config.heads) or coupling is None or coupling.queue:
             raise ValueError("a window can slide over coupled, sequence and program heads only")
         self.cursor, self.window = Cursor(coupling), config.window
         self.embedding_VC, self.head_VC = _array(model.tokens.table()), _array(model.head.table())
@@ -137,43 +137,6 @@ class Layer:
         self.memory_2HSD = np.zeros((2, self.H, room, self.D), old.dtype)
         self.memory_2HSD[:, :, :n_program] = old[:, :, :n_program]
         self.memory_2HSD[:, :, n_program:end] = old[:, :, kept]
-
-
-class Cursor:
-    """Follows the cursor through one row: `Coupling.advance` in plain numbers, which takes a hundredth of the time."""
-
-    def __init__(self, coupling: Coupling) -> None:
-        self.role, self.move = coupling.role.tolist(), coupling.move.tolist()
-        self.offsets, self.start_right = coupling.offset.tolist(), coupling.start_right
-        self.places: list[int] = []  # where each cell stands
-        self.segment = -1  # its number; 0 is the first
-        self.first = self.last = self.cursor = 0  # cells: the boundaries of the cursor's segment, and the cursor
-
-    @property
-    def begin(self) -> int:
-        """The place of the first cell that may still be looked at."""
-        return self.places[self.first]
-
-    def advance(self, token: int, at: int) -> list[int]:
-        """One token more, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
-        if self.role[token] == BOUNDARY:
-            self.segment += 1
-            self.first, self.last = self.last, len(self.places)
-            self.cursor = self.last - 1 if self.start_right else self.first + 1
-        else:
-            self.cursor += self.move[token]
-        if self.role[token] > STEP:
-            self.places.append(at)
-        newest = len(self.places) - 1  # in the first segment a token's cursor is its own place
-        cursor, last = (self.cursor, self.last) if self.segment > 0 else (newest, newest)
-        cursor = min(max(cursor, self.first), last)  # a wrong move ends at a boundary
-        cells = [cursor + offset for offset in self.offsets]
-        return [self.places[cell] if self.first <= cell <= last else -1 for cell in cells]
-
-    def forget(self, gone: int) -> None:
-        """Cells before the cursor's segment are gone, and all others stand so many places further to the front."""
-        self.places = [place - gone for place in self.places[self.first :]]
-        self.cursor, self.last, self.first = self.cursor - self.first, self.last - self.first, 0
 
 
 def attend(q_HD: Array, k_HKD: Array, v_HKD: Array, bias_HK: Array) -> Array:

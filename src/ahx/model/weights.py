@@ -1,7 +1,6 @@
 """The file of weights, held against what the configuration asks for before a byte of either is allocated."""
 
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import safetensors
@@ -11,7 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ahx.errors import CheckpointError
-from ahx.model.transformer import TransformerConfig
+from ahx.model.config import TransformerConfig, neighbours
 
 # The model makes one table that is not in the file: which token has which feature. It may have so many bytes in any
 # case, and so many for each byte of weights, which leaves room for vocabularies of 10,000 symbols.
@@ -24,7 +23,7 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
     yield "tokens.weight_FC", embedding
     yield "head.weight_FC", embedding
     yield "norm.weight", [C]
-    if config.pos == "learned":
+    if config.scheme.trained:
         yield "positions.weight", [config.block_size, C]
     for layer, heads in enumerate(config.heads):
         block = f"blocks.{layer}."
@@ -34,12 +33,9 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
         yield f"{block}norm_feed_forward.weight", [C]
         yield f"{block}feed_forward.widen.weight", [4 * C, C]
         yield f"{block}feed_forward.narrow.weight", [C, 4 * C]
-        first = 0
-        for kind, alike in groupby(heads):
-            n, keys = len(list(alike)), {"s": config.window, "c": len(config.offsets), "p": 1, "g": 0}[kind]
-            if keys:
-                yield f"{block}attention.bias.{kind}{first}", [n, keys]
-            first += n
+        for kind, a, b in neighbours(heads):
+            if keys := {"s": config.window, "c": len(config.offsets), "p": 1, "g": 0}[kind]:
+                yield f"{block}attention.bias.{kind}{a}", [b - a, keys]
 
 
 def read(path: Path, config: TransformerConfig) -> dict[str, Tensor]:

@@ -5,12 +5,15 @@ cursor. The keys and values of a token depend on the token alone. So they are co
 and "places" are numbers of tokens: the same code as in training answers any number of questions at once.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from ahx.errors import InputError
-from ahx.model.positions import Pattern
-from ahx.model.transformer import Transformer
+from ahx.model import fast_path
+from ahx.model.positions.pattern import Pattern
+from ahx.model.transformer import Block, Transformer
 
 _AT_ONCE = 8192
 
@@ -31,7 +34,7 @@ class WindowFunction:
     def __init__(self, model: Transformer) -> None:
         config = model.config
         reads_window = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
-        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled" or not reads_window:
+        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or not config.scheme.coupled or not reads_window:
             heads, offsets = "/".join(config.heads), ", ".join(map(str, config.offsets))
             raise InputError(
                 f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "
@@ -51,4 +54,5 @@ class WindowFunction:
     def _ask(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
         (block,) = self.model.blocks
         x_1NC = self.model.embed(last_N[None], last_N[None])
-        return self.model.score(block(x_1NC, Pattern(coupled_BTK=window_NK[None]), False, self.memory)[0])
+        pattern = Pattern(coupled_BTK=window_NK[None])
+        return self.model.score(fast_path.block(cast(Block, block), x_1NC, pattern, memory=self.memory)[0])

@@ -1,21 +1,10 @@
-"""Where a token stands, and what each attention head may therefore look at.
+"""Position coupling: follows the cursor through rows of tokens, and names the cells around it as keys.
 
-`transformer.py` asks this file one question per batch of tokens: the `Pattern`. Six answers can be chosen by name:
+The cursor is followed in three ways: `Coupling.keys` for whole rows at once (training), `Coupling.advance` for one
+token in each of many rows (decoding), and `Cursor` for one token of one row (sliding decoding). Tests hold them
+together. docs/positions.md explains it with pictures.
 
-    none        no position at all; the causal mask alone lets a decoder count (Haviv et al. 2022, arXiv 2203.16634)
-    learned     a trained vector per absolute position, added to the token's (GPT-2)
-    rope        queries and keys turned by an angle that grows with position (Su et al. 2021, arXiv 2104.09864)
-    alibi       scores lowered in proportion to distance (Press et al. 2021, arXiv 2108.12409)
-    hard-alibi  half of the heads see only the last 1, 2, 3 ... tokens, the others all
-                (Jelassi et al. 2024, arXiv 2402.01032)
-    coupled     position coupling: an output token's position *is* the place in the input it is made from
-                (Cho et al. 2024, arXiv 2405.20671), here with windows of a few keys around that place
-
-Position coupling is the one that generalises in length: what a head sees is a window around the cursor, the same at
-length 10 and at length 1,000. The cursor is not given from outside: every output token the model writes says how
-far to move it (`moves`), so it can be followed from the tokens alone. See docs/positions.md for pictures.
-
-Shapes: B rows, T tokens in a row, H heads, D channels of a head, K keys in a window.
+Shapes: B rows, T tokens in a row, K keys in a window.
 """
 
 from dataclasses import dataclass
@@ -23,8 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-POSITION_SCHEMES = ("coupled", "learned", "none", "rope", "alibi", "hard-alibi")
 
 # What a token is to the coupled heads.
 STEP, CELL, BOUNDARY = 0, 1, 2  # writes nothing; writes a symbol; opens a segment (begin, separator, next)
@@ -40,87 +27,6 @@ class TokenTable:
     moves: tuple[int, ...]  # how far the token moves the cursor
     start_right: bool = False  # the cursor starts on the last cell of a segment, not on the first
     queue: bool = False  # all cells are one segment: the cursor comes to read what is being written
-
-
-class Pattern(NamedTuple):
-    """What the heads of every layer may look at. Keys are places in the flattened B * S; -1 stands for no key."""
-
-    sequence_BTK: Tensor | None = None  # for `s` heads: the last K tokens
-    coupled_BTK: Tensor | None = None  # for `c` heads: the cells around the cursor
-    bias_HTS: Tensor | None = None  # for `g` heads: added to the scores (ALiBi); None means a plain causal mask
-    rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine (RoPE)
-    asked_R: Tensor | None = None  # the places of the flattened (B * T) that are asked for; None means all
-    program_1TP: Tensor | None = None  # for `p` heads: added to the scores of the first P tokens, a batch of (1, T, P)
-
-    def in_batch(self, S: int) -> "Pattern":
-        """The pattern for a batch, where row b begins at b * S, made from one whose keys are places in their rows."""
-        return self._replace(sequence_BTK=_in_batch(self.sequence_BTK, S), coupled_BTK=_in_batch(self.coupled_BTK, S))
-
-    def keys(self, kind: str) -> Tensor:
-        """The windows of heads of a kind: (B, T, K)."""
-        keys_BTK = self.sequence_BTK if kind == "s" else self.coupled_BTK
-        assert keys_BTK is not None, f"the pattern has no keys for heads of kind {kind!r}"
-        return keys_BTK
-
-    def bias(self, a: int, b: int, dtype: torch.dtype) -> Tensor | None:
-        """What the global heads from `a` to before `b` add to their scores."""
-        bias_HTS = self.bias_HTS
-        if bias_HTS is not None and bias_HTS.shape[-3] > 1:  # one bias for each head: take these heads' own
-            bias_HTS = bias_HTS[..., a:b, :, :]
-        return None if bias_HTS is None else bias_HTS.to(dtype)  # torch 2.13 misreads a float32 mask of float64 queries
-
-    @property
-    def n_program(self) -> int:
-        """P: all of the program stands among the first P tokens."""
-        return 0 if self.program_1TP is None else self.program_1TP.shape[-1]
-
-    def program(self, dtype: torch.dtype) -> Tensor:
-        """What program heads add to their scores."""
-        assert self.program_1TP is not None, "the pattern has no program for heads of kind 'p'"
-        return self.program_1TP.to(dtype)
-
-    @staticmethod
-    def causal(q_BTHD: Tensor, k_BSHD: Tensor) -> Tensor:
-        """What hides from each query the keys that come after it: (T, S), added to the scores."""
-        return q_BTHD.new_full((q_BTHD.shape[1], k_BSHD.shape[1]), float("-inf")).triu(1)
-
-    @staticmethod
-    def first_bias(kind: str, H: int, window: int, n_offsets: int) -> nn.Parameter:
-        """What a windowed head starts with: +4, a weight of about 0.95 among four, on one place of its own (H, K).
-
-        So it need not find out by trial where to look, which is most of what makes training fast. For `s` heads that
-        place is not the token itself. For `p` heads it is the logarithm of a factor on the scores (H, 1).
-        """
-        if kind == "p":
-            return nn.Parameter(torch.ones(H, 1))
-        K, first = (window, 1) if kind == "s" else (n_offsets, 0)
-        bias_HK = torch.zeros(H, K)
-        bias_HK[torch.arange(H), (torch.arange(H) + first) % K] = 4.0
-        return nn.Parameter(bias_HK)
-
-
-def _in_batch(keys_BTK: Tensor | None, S: int) -> Tensor | None:
-    if keys_BTK is None or len(keys_BTK) == 1:
-        return keys_BTK
-    row_B11 = S * torch.arange(len(keys_BTK), device=keys_BTK.device)[:, None, None]
-    return torch.where(keys_BTK < 0, keys_BTK, keys_BTK + row_B11)
-
-
-def pack(tokens_BT: Tensor, places_R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows laid end to end without their padding (token 0), as a single row of N tokens.
-
-    Returns the tokens (1, N), where the row of each begins (1, N), and `places_R` of the flattened B * T renumbered.
-    """
-    row_N, column_N = tokens_BT.nonzero(as_tuple=True)
-    begin_N = torch.arange(len(row_N), device=row_N.device) - column_N
-    new = (tokens_BT > 0).flatten().cumsum(0) - 1  # what stood at place i of the flattened B * T now stands at new[i]
-    return tokens_BT[row_N, column_N][None], begin_N[None], new[places_R]
-
-
-def sequence_keys(at_BT: Tensor, size: int, begin_BT: Tensor | None = None) -> Tensor:
-    """The positions of the last `size` tokens, the token itself first: (B, T) -> (B, T, K)."""
-    keys_BTK = at_BT[..., None] - torch.arange(size, device=at_BT.device)
-    return keys_BTK.clamp_min(-1) if begin_BT is None else keys_BTK.where(keys_BTK >= begin_BT[..., None], -1)
 
 
 class Coupling(nn.Module):
@@ -246,30 +152,38 @@ class CursorState(NamedTuple):
     segment_B: Tensor  # the number of the segment being written; 0 is the input
 
 
-def rope_tables(at: Tensor, D: int) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the angle of each position and channel: (T) or (B, T) -> two tables (..., T, 1, D)."""
-    frequency = 10_000.0 ** (-torch.arange(0, D, 2, device=at.device) / D)  # (D/2)
-    angle = (at[..., None, None] * frequency).repeat_interleave(2, dim=-1)
-    return angle.cos(), angle.sin()
+class Cursor:
+    """Follows the cursor through one row: `Coupling.advance` in plain numbers, which takes a hundredth of the time."""
 
+    def __init__(self, coupling: Coupling) -> None:
+        self.role, self.move = coupling.role.tolist(), coupling.move.tolist()
+        self.offsets, self.start_right = coupling.offset.tolist(), coupling.start_right
+        self.places: list[int] = []  # where each cell stands
+        self.segment = -1  # its number; 0 is the first
+        self.first = self.last = self.cursor = 0  # cells: the boundaries of the cursor's segment, and the cursor
 
-def rotate(x_BTHD: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair of neighbouring channels by the position's angle; dot products then depend on distance only."""
-    cosine, sine = rotation
-    turned = torch.stack((-x_BTHD[..., 1::2], x_BTHD[..., 0::2]), dim=-1).flatten(-2)  # each pair by a right angle
-    return x_BTHD * cosine + turned * sine
+    @property
+    def begin(self) -> int:
+        """The place of the first cell that may still be looked at."""
+        return self.places[self.first]
 
+    def advance(self, token: int, at: int) -> list[int]:
+        """One token more, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
+        if self.role[token] == BOUNDARY:
+            self.segment += 1
+            self.first, self.last = self.last, len(self.places)
+            self.cursor = self.last - 1 if self.start_right else self.first + 1
+        else:
+            self.cursor += self.move[token]
+        if self.role[token] > STEP:
+            self.places.append(at)
+        newest = len(self.places) - 1  # in the first segment a token's cursor is its own place
+        cursor, last = (self.cursor, self.last) if self.segment > 0 else (newest, newest)
+        cursor = min(max(cursor, self.first), last)  # a wrong move ends at a boundary
+        cells = [cursor + offset for offset in self.offsets]
+        return [self.places[cell] if self.first <= cell <= last else -1 for cell in cells]
 
-def distance_bias(scheme: str, H: int, query_at: Tensor, key_at: Tensor) -> Tensor:
-    """What `alibi` and `hard-alibi` add to the scores; -inf hides the future.
-
-    Queries at (T) or (B, 1, T), keys at (S): -> (H, T, S) or (B, H, T, S).
-    """
-    distance = query_at[..., None] - key_at
-    head_H11 = torch.arange(1, H + 1, device=key_at.device).view(H, 1, 1)
-    if scheme == "alibi":
-        bias = -(2.0 ** (-8.0 * head_H11 / H)) * distance
-    else:  # hard-alibi: head h of the first half sees the last h tokens, the others see all
-        hidden = (head_H11 <= H // 2) & (distance >= head_H11)
-        bias = torch.zeros(hidden.shape, device=key_at.device).masked_fill(hidden, float("-inf"))
-    return bias.masked_fill(distance < 0, float("-inf"))
+    def forget(self, gone: int) -> None:
+        """Cells before the cursor's segment are gone, and all others stand so many places further to the front."""
+        self.places = [place - gone for place in self.places[self.first :]]
+        self.cursor, self.last, self.first = self.cursor - self.first, self.last - self.first, 0
