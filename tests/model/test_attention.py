@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ahx.model.config import TransformerConfig
 from ahx.model.fast_path import global_attention, windowed_attention
-from ahx.model.positions.pattern import Pattern
+from ahx.model.positions.pattern import causal
 from ahx.model.transformer import Transformer, attend, window_mask
 
 
@@ -39,7 +39,7 @@ def test_global_attention_of_rows_of_any_length(T):
     """Keys that fill the processor's vectors are added where it pays; nobody sees them."""
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, T, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
-    answers = [global_attention(q, k, v, None), attend(q, k, v, Pattern.causal(q, k))]
+    answers = [global_attention(q, k, v, None), attend(q, k, v, causal(q, k))]
     torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
     weight = torch.randn_like(answers[0])
     fast, plain = (torch.autograd.grad((answer * weight).sum(), (q, k, v)) for answer in answers)

@@ -30,14 +30,19 @@ class TransformerConfig:
             object.__setattr__(self, "heads", ("g" * self.n_head,) * self.n_layer)
         if len(self.heads) != self.n_layer or any(len(word) != self.n_head for word in self.heads):
             raise ValueError(f"heads {'/'.join(self.heads)!r} must be {self.n_layer} words of {self.n_head} letters")
-        if odd := set("".join(self.heads)) - set("gscp"):
+        if odd := self.kinds - set("gscp"):
             raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s, c and p")
-        if {"c", "p"} & set("".join(self.heads)) and self.table is None:
+        if {"c", "p"} & self.kinds and self.table is None:
             raise ValueError("coupled heads and program heads need a token table")
 
     @property
     def scheme(self) -> Scheme:
         return SCHEMES[self.pos]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of heads that there are."""
+        return set("".join(self.heads))
 
     @property
     def limit(self) -> int | None:

@@ -63,7 +63,6 @@ class Decoder:
             KeyValueMemory(B, self.S, H, D, self.least_used, set(heads) == {"g"}, model.norm.weight)
             for heads in config.heads
         ]
-        self.has_global = "g" in "".join(config.heads)
 
     def start(self, prompt_BT: Tensor, length_B: Tensor) -> Tensor:
         """Read prompts, padded on the right to (B, T); logits for the token after each: (B, V)."""
@@ -81,7 +80,7 @@ class Decoder:
         """Add one token to each row; logits for the next: (B) -> (B, V)."""
         model, column = self.model, self.column
         # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
-        used = max(column + 1, self.least_used) if self.has_global else self.S
+        used = max(column + 1, self.least_used) if "g" in model.config.kinds else self.S
         at_B1, pattern = self.steps.step(token_B, column, used)
         x_B1C = self._blocks(model.embed(token_B[:, None], at_B1), pattern, column, used)
         self.column += 1

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.model.positions.pattern import Pattern, whole_rows
+from ahx.model.positions.pattern import Pattern, causal, whole_rows
 
 if TYPE_CHECKING:
     from ahx.model.transformer import Attention, Block, Transformer
@@ -33,7 +33,7 @@ class Memory(Protocol):
 def fast_logits(model: "Transformer", tokens_BT: Tensor, scored_R: Tensor | None) -> Tensor:
     """What `Transformer.forward` returns: (B, T, V), or (R, V) for the tokens `scored_R`."""
     begin_BT = None
-    if scored_R is not None and model.config.scheme.coupled and not {"g", "p"} & set("".join(model.config.heads)):
+    if scored_R is not None and model.config.scheme.coupled and not {"g", "p"} & model.config.kinds:
         # Where rows have all lengths, half of a batch is padding. Windows name their keys one by one, so their rows may
         # lie end to end, as one long row.
         tokens_BT, begin_BT, scored_R = pack(tokens_BT, scored_R)
@@ -58,9 +58,7 @@ def blocks(
     memories: Sequence[Memory] = (),
 ) -> Tensor:  # fmt: skip
     """All blocks, with S keys in each row: (B, T, C) -> the same, or (R, C) for the tokens `asked_R`."""
-    pattern = pattern._replace(
-        sequence_BTK=_in_batch(pattern.sequence_BTK, S), coupled_BTK=_in_batch(pattern.coupled_BTK, S)
-    )
+    pattern = pattern._replace(windows={kind: _in_batch(keys, S) for kind, keys in pattern.windows.items()})
     last = len(model.blocks) - 1
     for i, module in enumerate(model.blocks):
         asked, memory = asked_R if i == last else None, memories[i] if memories else None
@@ -68,9 +66,9 @@ def blocks(
     return x_BTC
 
 
-def _in_batch(keys_BTK: Tensor | None, S: int) -> Tensor | None:
+def _in_batch(keys_BTK: Tensor, S: int) -> Tensor:
     """Places in their rows as places in the flattened B * S, where row b begins at b * S."""
-    if keys_BTK is None or len(keys_BTK) == 1:
+    if len(keys_BTK) == 1:
         return keys_BTK
     row_B11 = S * torch.arange(len(keys_BTK), device=keys_BTK.device)[:, None, None]
     return torch.where(keys_BTK < 0, keys_BTK, keys_BTK + row_B11)
@@ -98,15 +96,15 @@ def attention(
     sizes, mixed = [b - a for _, a, b in module.groups], []
     qkv = (y.split(sizes, dim=2) for y in (q_BTHD, k_BSHD, v_BSHD))  # type: ignore[no-untyped-call]
     for (kind, a, b), q, k, v in zip(module.groups, *qkv, strict=True):
-        if kind == "g":
-            dropout = module.dropout if module.training else 0.0
-            mix = pick(global_attention(q, k, v, pattern.bias(a, b, q.dtype), dropout), asked_R)
-        elif kind == "p":
-            P, q = pattern.n_program, q * module.bias[f"p{a}"].exp()
-            mix = pick(global_attention(q, k[:, :P], v[:, :P], pattern.program(q.dtype)), asked_R)
-        else:
-            keys = pick(pattern.keys(kind), asked_R)
+        if kind in "sc":
+            keys = pick(pattern.windows[kind], asked_R)
             mix = windowed_attention(pick(q, asked_R), k, v, keys, module.bias[f"{kind}{a}"])
+        else:
+            mask, dropout = pattern.mask(kind, a, b, q.dtype), module.dropout if module.training else 0.0
+            if kind == "p" and mask is not None:
+                P, q, dropout = mask.shape[-1], q * module.bias[f"p{a}"].exp(), 0.0
+                k, v = k[:, :P], v[:, :P]  # P tokens at the beginning of a row hold its program
+            mix = pick(global_attention(q, k, v, mask, dropout), asked_R)
         mixed.append(mix.flatten(-2))  # (..., H, D) -> (..., H * D): heads side by side
     out: Tensor = module.out(torch.cat(mixed, dim=-1) if len(mixed) > 1 else mixed[0])
     return out
@@ -117,19 +115,19 @@ def pick(x: Tensor, asked_R: Tensor | None) -> Tensor:
     return x if asked_R is None else x.flatten(0, 1).index_select(0, asked_R)
 
 
-def global_attention(q: Tensor, k: Tensor, v: Tensor, bias_HTS: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Softmax over all keys: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D). No bias means a causal mask."""
+def global_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Softmax over all keys: q (B, T, H, D), k and v (B, S, H, D) -> (B, T, H, D). None stands for a causal mask."""
     single = q.shape[1] == 1  # for a single query two matrix products take half of the fused kernel's time
     # On a CPU that kernel takes keys by 16 and the rest one by one: 31 take twice as long as 32. So add hidden ones.
-    if bias_HTS is None and k.is_cpu and not single and k.shape[1] % 16 >= 8:
+    if mask is None and k.is_cpu and not single and k.shape[1] % 16 >= 8:
         k, v = (F.pad(y, (0, 0, 0, 0, 0, -y.shape[1] % 16)) for y in (k, v))
-        bias_HTS = Pattern.causal(q, k)
+        mask = causal(q, k)
     q_BHTD, k_BHSD, v_BHSD = (y.transpose(1, 2) for y in (q, k, v))  # heads become part of the batch
     if single:
         score_BHTS = q_BHTD @ k_BHSD.transpose(2, 3) / math.sqrt(q.shape[3])
-        mix_BHTD = (score_BHTS + (Pattern.causal(q, k) if bias_HTS is None else bias_HTS)).softmax(3) @ v_BHSD
+        mix_BHTD = (score_BHTS + (causal(q, k) if mask is None else mask)).softmax(3) @ v_BHSD
     else:
-        mix_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, bias_HTS, dropout, bias_HTS is None)
+        mix_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHSD, v_BHSD, mask, dropout, mask is None)
     return mix_BHTD.transpose(1, 2)
 
 

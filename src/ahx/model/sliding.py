@@ -36,7 +36,7 @@ class SlidingDecoder:
 
     def __init__(self, model: Transformer, prompt: Sequence[int]) -> None:
         config, coupling = model.config, model.coupling
-        if "g" in "".join(config.heads) or coupling is None or coupling.queue:
+        if "g" in config.kinds or coupling is None or coupling.queue:
             raise ValueError("a window can slide over coupled, sequence and program heads only")
         self.cursor, self.window = Cursor(coupling), config.window
         self.embedding_VC, self.head_VC = _array(model.tokens.table()), _array(model.head.table())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ahx.model.config import TransformerConfig, neighbours
 from ahx.model.fast_path import fast_logits
 from ahx.model.positions.coupling import Coupling
-from ahx.model.positions.pattern import Pattern, first_bias, whole_rows
+from ahx.model.positions.pattern import Pattern, causal, first_bias, whole_rows
 
 
 class Embedding(nn.Module):
@@ -90,14 +90,13 @@ class Attention(nn.Module):
         mixed, T = [], x_BTC.shape[1]
         for kind, a, b in self.groups:
             q, k, v = q_BTHD[:, :, a:b], k_BTHD[:, :, a:b], v_BTHD[:, :, a:b]
-            if kind == "g":
-                bias_HTT = pattern.bias(a, b, q.dtype)
-                mask = Pattern.causal(q, k) if bias_HTT is None else bias_HTT
-            elif kind == "p":
-                q = q * self.bias[f"p{a}"].exp()
-                mask = F.pad(pattern.program(q.dtype), (0, T - pattern.n_program), value=float("-inf"))
+            if kind in "sc":
+                mask = window_mask(pattern.windows[kind], self.bias[f"{kind}{a}"], T)
             else:
-                mask = window_mask(pattern.keys(kind), self.bias[f"{kind}{a}"], T)
+                own_mask = pattern.mask(kind, a, b, q.dtype)
+                mask = causal(q, k) if own_mask is None else own_mask
+            if kind == "p":
+                q, mask = q * self.bias[f"p{a}"].exp(), F.pad(mask, (0, T - mask.shape[-1]), value=float("-inf"))
             mixed.append(attend(q, k, v, mask))
         out_BTC: Tensor = self.out(torch.cat(mixed, dim=2).flatten(2))  # (B, T, H, D) -> (B, T, C): heads side by side
         return out_BTC

@@ -34,7 +34,7 @@ class WindowFunction:
     def __init__(self, model: Transformer) -> None:
         config = model.config
         reads_window = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
-        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or not config.scheme.coupled or not reads_window:
+        if config.n_layer != 1 or config.kinds != {"c"} or not config.scheme.coupled or not reads_window:
             heads, offsets = "/".join(config.heads), ", ".join(map(str, config.offsets))
             raise InputError(
                 f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "
@@ -54,5 +54,5 @@ class WindowFunction:
     def _ask(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
         (block,) = self.model.blocks
         x_1NC = self.model.embed(last_N[None], last_N[None])
-        pattern = Pattern(coupled_BTK=window_NK[None])
+        pattern = Pattern({"c": window_NK[None]})
         return self.model.score(fast_path.block(cast(Block, block), x_1NC, pattern, memory=self.memory)[0])
