@@ -1,5 +1,5 @@
-"""config.json of a model, and what may stand in it. Whoever makes a model writes its hashes too: they tell damage from
-whole files, not friend from foe. So every field is checked before anything is made of it.
+"""config.json of a model, and its schema. Its hashes detect damage, but not malice: whoever makes a model writes them.
+So every field is validated before it is used.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from ahx.rules.transducer import NEXT, STOP
 FORMAT = "ahx-transformer 1"
 CONFIG = "config.json"
 
-# What may stand in it, in the words of pydantic-core: importing pydantic takes a tenth of the start of `ahx eval`.
-# Limits are those of training (Hyperparameters), or of what 16 bits can number.
+# The schema is written for pydantic-core: importing pydantic takes a tenth of the start of `ahx eval`.
+# Limits are those of training (Hyperparameters), or of 16-bit token numbers.
 Schema = dict[str, Any]
 _STRICT = {"strict": True, "allow_inf_nan": False}
 
@@ -115,7 +115,7 @@ _CONFIG = SchemaValidator(
 
 
 def _unfit(config: Mapping[str, Any]) -> str:
-    """What does not fit together, where each field by itself could be; "" for nothing."""
+    """In what respect valid fields are inconsistent; "" if they are not."""
     of, tokens = config["architecture"], [tuple(token) for token in config["tokenizer"]["tokens"]]
     n_embd, n_layer, n_head, heads, pos = (of[name] for name in ("n_embd", "n_layer", "n_head", "heads", "pos"))
     kinds = set("".join(heads))
@@ -138,7 +138,7 @@ def _unfit(config: Mapping[str, Any]) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder. Raises CheckpointError when it is missing or is not ours."""
+    """config.json of a model folder. Raises CheckpointError if it is missing or not from this project."""
     path = folder / CONFIG
     try:
         config = json_object(path)

@@ -1,7 +1,6 @@
-"""Writing with a model: greedy or sampled, many rows at once, each token's keys and values computed once.
+"""Autoregressive decoding with a key-value cache: greedy or sampled, many rows at once.
 
-Teacher-forced scoring (`ahx.evaluation`) answers most questions faster; this is the real thing, one token after the
-other, each fed back to the model.
+To find out whether outputs are right, teacher-forced scoring (scoring.py) is faster.
 """
 
 from collections.abc import Sequence
@@ -14,14 +13,14 @@ from ahx.model import fast_path
 from ahx.model.positions.pattern import Pattern, Steps
 from ahx.model.transformer import Transformer
 
-_NOTHING = -1  # stands where a row has no token
+_NOTHING = -1  # where a row has no token
 
 
 class KeyValueMemory:
     """The keys and values of one layer, in two tensors that are filled in place, S columns for each of B rows.
 
-    They lie as heads read them: `by_head`, each head's in one piece, for global heads, which multiply them as they are.
-    The first `blank` columns start as zeros: what is looked at before it is written is hidden, but must be a number.
+    With `by_head`, each head's are contiguous, as the matrix products of global heads need them. The first `blank`
+    columns start as zeros: they may be read before they are written, and are masked, but must be finite.
     """
 
     def __init__(self, B: int, S: int, H: int, D: int, blank: int, by_head: bool, like: Tensor) -> None:
@@ -30,7 +29,7 @@ class KeyValueMemory:
         self.k, self.v = like.new_empty(shape), like.new_empty(shape)
         for y_BSHD in self.columns():
             y_BSHD[:, :blank] = 0
-        self.begin = self.used = 0  # the column for the next key, and how many columns are looked at
+        self.begin = self.used = 0  # the column for the next key, and how many columns are read
 
     def columns(self) -> tuple[Tensor, Tensor]:
         """Keys and values as (B, S, H, D)."""
@@ -47,16 +46,12 @@ class KeyValueMemory:
 
 
 class Decoder:
-    """B rows that are being written. `start` reads the prompts, `step` adds one token to each row.
-
-    Prompts are padded on the right to T tokens, and all rows write from column T of the memory on: so a step fills one
-    column (see `Steps`).
-    """
+    """B rows that are being written: `start` reads the prompts, `step` adds one token to each row, in one column."""
 
     def __init__(self, model: Transformer, B: int, S: int) -> None:
         self.model, config = model, model.config
         H, D = config.n_head, config.n_embd // config.n_head
-        # Torch leaves products of fewer than 400 multiplications to a plain loop, which is slower than more keys are.
+        # Torch computes products of fewer than 400 multiplications by a plain loop, which is slower than more keys.
         self.least_used = -(-400 // D)
         self.S = max(S, self.least_used)
         self.memories = [
@@ -67,7 +62,7 @@ class Decoder:
     def start(self, prompt_BT: Tensor, length_B: Tensor) -> Tensor:
         """Read prompts, padded on the right to (B, T); logits for the token after each: (B, V)."""
         model, (B, T) = self.model, prompt_BT.shape
-        # The last token of each is the first step. Of those before it, the last layer is to remember keys and values.
+        # The last token of each is the first step. Of those before it, only keys and values are needed.
         last_B = prompt_BT[torch.arange(B, device=prompt_BT.device), length_B - 1]
         length_B, self.column = length_B - 1, max(T - 1, 1)
         prompt_BT = prompt_BT[:, : self.column]
@@ -79,7 +74,7 @@ class Decoder:
     def step(self, token_B: Tensor) -> Tensor:
         """Add one token to each row; logits for the next: (B) -> (B, V)."""
         model, column = self.model, self.column
-        # Global heads look at the keys so far. Windows name theirs, and may as well be given the memory as a whole.
+        # Global heads read the keys so far. Windows name theirs, so they get the whole memory.
         used = max(column + 1, self.least_used) if "g" in model.config.kinds else self.S
         at_B1, pattern = self.steps.step(token_B, column, used)
         x_B1C = self._blocks(model.embed(token_B[:, None], at_B1), pattern, column, used)
@@ -110,8 +105,8 @@ def generate(
 ) -> list[list[int]]:
     """What the model writes after each prompt, with the stop token; rows that reach the limit end without one.
 
-    Greedy at temperature 0; otherwise tokens are drawn with probability softmax(logits / temperature). Prompts of
-    similar length are best given together: shorter ones are padded.
+    Greedy at temperature 0; otherwise tokens are drawn with probability softmax(logits / temperature). Prompts are
+    padded to the longest.
     """
     if not prompts:
         return []
@@ -131,7 +126,7 @@ def generate(
     done_B = limit_B <= 0
     for count in range(1, most + 1):
         if temperature > 0:
-            cooled_BV = logits_BV / max(temperature, 1e-6)  # below that it is greedy anyway, and would overflow
+            cooled_BV = logits_BV / max(temperature, 1e-6)  # smaller ones would overflow, and are greedy
             token_B = torch.multinomial(cooled_BV.softmax(1), 1, generator=generator)[:, 0]
         else:
             token_B = logits_BV.argmax(1)
@@ -140,7 +135,7 @@ def generate(
         left = int((~done_B).sum())
         if left == 0:
             break
-        if left <= 0.75 * len(alive):  # finished rows cost as much as others: drop them when there are many
+        if left <= 0.75 * len(alive):  # finished rows cost as much as others, so drop them when there are many
             going = torch.nonzero(~done_B)[:, 0]
             decoder.keep(going)
             alive, token_B, done_B = alive[going], token_B[going], done_B[going]

@@ -1,13 +1,12 @@
-"""Decoding one row without end: constant memory, constant time per token.
+"""Decoding one row of any length in constant memory and constant time per token.
 
 Heads of the kinds s, c and p see the last few tokens, the configuration before the one that is being written, and the
-program. Everything else is forgotten, and the model answers as it would if it were still there: nothing is cut off or
-approximated.
+program. All other keys and values are dropped, and the logits are exactly those of the whole row.
 
-For a single token, starting an operation of torch takes longer than the operation. So here is `transformer.py` once
-more, for one token at a time and without training, in NumPy and plain numbers; a test holds the two together.
+For a single token, calling an operation of torch takes longer than the operation. So this is the forward pass of
+`transformer.py` for one token, in NumPy and plain numbers; a test compares the two.
 
-Shapes as there: C = H * D channels, K keys in a window, P tokens of the program. S is the room in memory.
+Shapes as there: C = H * D channels, K keys in a window, P tokens of the program. S tokens fit into the memory.
 """
 
 import math
@@ -29,9 +28,9 @@ _NO_BIAS = np.zeros((1, 1), np.float32)
 
 
 class SlidingDecoder:
-    """A row that is written on and on. `logits_V` scores what may come next.
+    """A row that gets one token after the other. `logits_V` are those of the next token.
 
-    Raises ValueError for a model with heads that see everything, and for a program that is not at the row's beginning.
+    Raises ValueError for a model with global heads, and for a program that is not at the beginning of the row.
     """
 
     def __init__(self, model: Transformer, prompt: Sequence[int]) -> None:
@@ -49,7 +48,7 @@ class SlidingDecoder:
 
     @property
     def room(self) -> int:
-        """S: as many tokens fit into the memory. It grows with the configurations, not with their number."""
+        """S: how many tokens fit into the memory. It grows with the length of configurations, not with their number."""
         return self.layers[0].room
 
     def write(self, token: int) -> Array:
@@ -57,7 +56,7 @@ class SlidingDecoder:
         if self.length == self.room:
             self._forget()
         at = self.length
-        if at == 0 or self.is_program[token]:  # what begins the row stays in sight with the program
+        if at == 0 or self.is_program[token]:  # the first token of the row is kept with the program
             if at != self.n_program:
                 raise ValueError("the program must stand at the beginning of the row")
             self.n_program = at + 1
@@ -70,7 +69,7 @@ class SlidingDecoder:
         return self.logits_V
 
     def _forget(self) -> None:
-        """Keep the program, and what a window may still look at; make room where that is nearly everything."""
+        """Keep the program and the keys that a window may still need, in a larger memory if these are most of it."""
         begin = max(self.n_program, min(self.cursor.begin, self.length - self.window + 1))
         gone = begin - self.n_program
         room = max(_LEAST_ROOM, 2 * (self.length - gone))
@@ -81,19 +80,19 @@ class SlidingDecoder:
 
 
 class Layer:
-    """A block of the model, for one token at a time: it remembers the keys and values of those before."""
+    """A block of the model for one token at a time, with the keys and values of earlier tokens."""
 
     def __init__(self, block: Block, window: int, n_offsets: int) -> None:
         attention, C = block.attention, block.attention.qkv.in_features
         self.D, self.H = attention.D, C // attention.D
         scale_H = np.full(self.H, 1 / math.sqrt(self.D))
-        # The keys of `s` and of `c` heads are fetched together: a head does not see the other kind's.
+        # The keys of `s` and of `c` heads are fetched together, with -inf for those of the other kind.
         bias_HK = np.full((self.H, window + n_offsets), -math.inf)
         for kind, a, b in attention.groups:
             bias = _array(attention.bias[f"{kind}{a}"])
             if kind == "p":
                 scale_H[a:b] *= np.exp(bias[:, 0])
-                bias_HK[a:b] = 0.0  # what these heads find in the windows is replaced by what the program has
+                bias_HK[a:b] = 0.0  # the result of these heads is replaced below
             elif kind == "s":
                 bias_HK[a:b, :window] = bias
             else:
@@ -132,7 +131,7 @@ class Layer:
         return out_C
 
     def keep(self, n_program: int, kept: slice, room: int) -> None:
-        """Remember the program and the places `kept`, close together, with room for so many tokens in all."""
+        """Keep the program and the places `kept`, one after the other, in a memory for `room` tokens."""
         old, end = self.memory_2HSD, n_program + kept.stop - kept.start
         self.memory_2HSD = np.zeros((2, self.H, room, self.D), old.dtype)
         self.memory_2HSD[:, :, :n_program] = old[:, :, :n_program]

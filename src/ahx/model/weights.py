@@ -1,4 +1,4 @@
-"""The file of weights, held against what the configuration asks for before a byte of either is allocated."""
+"""The file of weights, which is compared with the configuration before memory is allocated for either."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +12,8 @@ from torch import Tensor
 from ahx.errors import CheckpointError
 from ahx.model.config import TransformerConfig, neighbours
 
-# The model makes one table that is not in the file: which token has which feature. It may have so many bytes in any
-# case, and so many for each byte of weights, which leaves room for vocabularies of 10,000 symbols.
+# The model has one table that is not in the file: which token has which feature. It may have _TABLE bytes, and
+# _TABLE_GROWTH for each byte of weights, which is enough for vocabularies of 10,000 symbols.
 _TABLE, _TABLE_GROWTH = 1 << 28, 256
 
 
@@ -39,9 +39,9 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
 
 
 def read(path: Path, config: TransformerConfig) -> dict[str, Tensor]:
-    """The weights of `Transformer(config)`. Raises CheckpointError where the file does not hold just these, as numbers.
+    """The weights of `Transformer(config)`. Raises CheckpointError if the file does not hold exactly these, all finite.
 
-    The file's header is compared with the configuration first. What is then allocated has the size of the file.
+    The file's header is compared with the configuration first, so no more memory is allocated than the file has bytes.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:

@@ -1,8 +1,8 @@
-"""Position coupling: follows the cursor through rows of tokens, and names the cells around it as keys.
+"""Position coupling: follows the cursor through rows of tokens; the cells around it are the keys of coupled heads.
 
-The cursor is followed in three ways: `Coupling.keys` for whole rows at once (training), `Coupling.advance` for one
-token in each of many rows (decoding), and `Cursor` for one token of one row (sliding decoding). Tests hold them
-together. docs/positions.md explains it with pictures.
+There are three implementations, which tests compare: `Coupling.keys` for whole rows (training), `Coupling.advance` for
+one token in each of many rows (decoding), `Cursor` for one token of one row (sliding decoding). docs/positions.md
+explains them with pictures.
 
 Shapes: B rows, T tokens in a row, K keys in a window.
 """
@@ -13,29 +13,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# What a token is to the coupled heads.
+# Roles of tokens.
 STEP, CELL, BOUNDARY = 0, 1, 2  # writes nothing; writes a symbol; opens a segment (begin, separator, next)
-START = -1  # in a queue: the separator, which is no cell; from here on the cursor moves
-PROGRAM = -2  # a part of the rules in the prompt: no cell, and all that `p` heads see
+START = -1  # the separator of a queue, which is not a cell: from here on the cursor moves
+PROGRAM = -2  # a part of the rules in the prompt: not a cell, and what `p` heads see
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """What the coupled scheme knows about each of the V tokens of the vocabulary."""
+    """The role and the move of each of the V tokens of the vocabulary."""
 
     roles: tuple[int, ...]  # STEP, CELL, BOUNDARY, START or PROGRAM
     moves: tuple[int, ...]  # how far the token moves the cursor
     start_right: bool = False  # the cursor starts on the last cell of a segment, not on the first
-    queue: bool = False  # all cells are one segment: the cursor comes to read what is being written
+    queue: bool = False  # all cells are one segment: the cursor reads what was written earlier
 
 
 class Coupling(nn.Module):
     """Follows the cursor through rows of tokens.
 
-    A row is cut into segments at its boundary tokens: `<` input `>` output. The cursor of a segment moves over the
-    cells of the segment before it. A cell is a token that carries a symbol; boundaries count as the cells at either
-    end. Steps that write nothing are no cells, which is why cells are numbered and `place` tells where each one stands.
-    A queue is one segment of all cells; its cursor starts on the first one after `<`, and reaches what is written.
+    A row is divided into segments at its boundary tokens: `<` input `>` output. The cursor of a segment moves over the
+    cells of the segment before it. A cell is a token with a symbol; boundaries count as the cells at both ends. Steps
+    that write nothing are not cells, so cells are numbered, and `place` is the place of each one in the row. A queue is
+    one segment of all cells; its cursor starts on the first one after `<`, and later reads what was written.
     """
 
     role: Tensor
@@ -59,7 +59,7 @@ class Coupling(nn.Module):
         cell_BT = (role_BT > STEP).cumsum(1) - 1  # the number of the newest cell
         segment_BT = opens_BT.cumsum(1)
         at_T = torch.arange(T, device=tokens_BT.device)
-        # place[b, n] is where cell n stands; entries that are not cells go to a spare last column.
+        # place[b, n] is the place of cell n; tokens that are not cells go to a spare last column.
         place_BT = at_T.new_zeros(B, T + 1).scatter_(1, cell_BT.where(role_BT > STEP, T), at_T.expand(B, T))
         if begin_BT is None:
             begin_BT = torch.zeros_like(tokens_BT)
@@ -84,9 +84,10 @@ class Coupling(nn.Module):
         return self._look_up(place_BT, cursor_BT, first_BT, last_BT)
 
     def program(self, tokens_BT: Tensor) -> Tensor:
-        """What hides everything but the program from `p` heads: (B, T) -> (B, 1, T, P), P the longest program.
+        """The mask of `p` heads, which hides everything but the program: (B, T) -> (B, 1, T, P).
 
-        The token that begins the row stays in sight: that is where a head looks when no rule fits.
+        All programs are among the first P tokens. The first token of the row is visible too: a head can attend to it
+        if no rule fits.
         """
         program_BT = self.role[tokens_BT] == PROGRAM
         program_BT[:, 0] = True
@@ -101,17 +102,14 @@ class Coupling(nn.Module):
         return CursorState(zero_B.new_zeros(B, T + 1), zero_B, zero_B, zero_B, zero_B, zero_B - 1)
 
     def advance(self, state: "CursorState", token_B: Tensor, at_B: Tensor) -> tuple["CursorState", Tensor]:
-        """One token more in each row, at positions `at_B`: the new state and the keys (B, 1, K).
-
-        Does in constant time what `keys` does for whole rows; a test holds the two together.
-        """
+        """One more token in each row, at places `at_B`: the new state and the keys (B, 1, K), in constant time."""
         place_BT, cells_B, first_B, last_B, cursor_B, segment_B = state
         role_B = self.role[token_B]
         opens_B = role_B == BOUNDARY
         is_cell_B = role_B > STEP
-        # A cell is entered in the table; anything else is written to the spare last column.
+        # A cell is entered in the table; any other token goes to the spare last column.
         place_BT.scatter_(1, cells_B.where(is_cell_B, place_BT.shape[1] - 1)[:, None], at_B[:, None])
-        if self.queue:  # here segment_B tells whether the cursor moves yet, and first_B stays 0
+        if self.queue:  # here segment_B says whether the cursor moves yet, and first_B stays 0
             cursor_B = torch.where(segment_B >= 0, cursor_B + self.move[token_B], 1)
             segment_B, cells_B = segment_B + (role_B == START), cells_B + is_cell_B
             seen_B = torch.where(segment_B >= 0, cursor_B, cells_B - 1)
@@ -142,10 +140,10 @@ class Coupling(nn.Module):
 
 
 class CursorState(NamedTuple):
-    """Where the cursor of each row is, in cell numbers."""
+    """The state of the cursor of each row. Cells are given by their numbers."""
 
-    place_BT: Tensor  # the position of each cell
-    cells_B: Tensor  # how many cells there are
+    place_BT: Tensor  # of each cell
+    cells_B: Tensor  # the number of cells
     first_B: Tensor  # the boundaries of the segment that the cursor is on
     last_B: Tensor
     cursor_B: Tensor
@@ -153,22 +151,22 @@ class CursorState(NamedTuple):
 
 
 class Cursor:
-    """Follows the cursor through one row: `Coupling.advance` in plain numbers, which takes a hundredth of the time."""
+    """Follows the cursor through one row: `Coupling.advance` in plain numbers, a hundred times as fast."""
 
     def __init__(self, coupling: Coupling) -> None:
         self.role, self.move = coupling.role.tolist(), coupling.move.tolist()
         self.offsets, self.start_right = coupling.offset.tolist(), coupling.start_right
-        self.places: list[int] = []  # where each cell stands
+        self.places: list[int] = []  # of each cell
         self.segment = -1  # its number; 0 is the first
         self.first = self.last = self.cursor = 0  # cells: the boundaries of the cursor's segment, and the cursor
 
     @property
     def begin(self) -> int:
-        """The place of the first cell that may still be looked at."""
+        """The place of the first cell that may still be needed."""
         return self.places[self.first]
 
     def advance(self, token: int, at: int) -> list[int]:
-        """One token more, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
+        """One more token, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
         if self.role[token] == BOUNDARY:
             self.segment += 1
             self.first, self.last = self.last, len(self.places)
@@ -184,6 +182,6 @@ class Cursor:
         return [self.places[cell] if self.first <= cell <= last else -1 for cell in cells]
 
     def forget(self, gone: int) -> None:
-        """Cells before the cursor's segment are gone, and all others stand so many places further to the front."""
+        """Drop the cells before the cursor's segment; the places of all others decrease by `gone`."""
         self.places = [place - gone for place in self.places[self.first :]]
         self.cursor, self.last, self.first = self.cursor - self.first, self.last - self.first, 0
