@@ -9,12 +9,13 @@ file is detected when it is read.
     RUN/checkpoints/best.json                   which of them validated best
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,15 +62,9 @@ def save(
 
     Raises StorageError if the disk is full or not writable.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with _partial(folder, folder.with_name(f".{folder.name}.partial")) as partial:
         _write(partial, model, tokenizer, about, training_state)
         _replace(partial, folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StorageError(_sentence("write the model to", folder, error)) from error
 
 
 def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any]) -> None:
@@ -77,18 +72,12 @@ def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Map
 
     The weights are replaced before the configuration with their hash, so `load` detects a kill in between.
     """
-    partial = folder / ".model.partial"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with _partial(folder, folder / ".model.partial") as partial:
         _write(partial, model, tokenizer, about, None)
         for name in (WEIGHTS, CONFIG):
             os.replace(partial / name, folder / name)
         partial.rmdir()
         _flush(folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StorageError(_sentence("write the model to", folder, error)) from error
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
@@ -222,6 +211,21 @@ def prune(run: Path, keep: int) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _partial(folder: Path, partial: Path) -> Iterator[Path]:
+    """A new folder `partial` to write the files of `folder` to. It is removed, and StorageError raised, on failure."""
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        why = error.strerror or error
+        raise StorageError(
+            f"cannot write the model to {folder}: {why}; free some space or choose another place"
+        ) from error
+
+
 def _write(
     folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any], state: Mapping[str, Any] | None
 ) -> None:
@@ -279,7 +283,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sentence(doing: str, path: Path, error: OSError) -> str:
-    return f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another place"

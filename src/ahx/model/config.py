@@ -1,6 +1,7 @@
 """The numbers that make a model: its size, its position scheme, and what it is told about its tokens."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from ahx.model.positions.coupling import TokenTable
 from ahx.model.positions.schemes import SCHEMES, Scheme
@@ -35,16 +36,16 @@ class TransformerConfig:
         if {"c", "p"} & self.kinds and self.table is None:
             raise ValueError("coupled heads and program heads need a token table")
 
-    @property
+    @cached_property
     def scheme(self) -> Scheme:
         return SCHEMES[self.pos]
 
-    @property
+    @cached_property
     def kinds(self) -> set[str]:
         """The kinds of heads that there are."""
         return set("".join(self.heads))
 
-    @property
+    @cached_property
     def limit(self) -> int | None:
         """The most tokens that a row may have; None where the position scheme sets no limit."""
         return self.block_size if self.scheme.trained else None

@@ -79,8 +79,8 @@ class Steps:
         self.mask_BS[:, : self.T].masked_fill_(known_BT, 0.0)
         self.cursor = coupling.begin(B, S) if coupling is not None else None
         padded_BT = prompt_BT * known_BT  # padding (token 0) neither writes nor moves: it changes nothing
-        for t in at_T:
-            self._advance(padded_BT[:, t], t.expand(B))
+        for t in range(self.T if self.cursor is not None else 0):
+            self._advance(padded_BT[:, t], at_T[t].expand(B))
         self.prompt = whole_rows(config, coupling, prompt_BT)
         program = self.prompt.masks.get("p")
         self.program = None if program is None else program[:, :, -1:]  # tokens after the program see all of it
