@@ -26,8 +26,9 @@ from ahx.data.programs.writers import vocabulary
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
 from ahx.model.batches import by_length, to_batch
 from ahx.model.build import configure
+from ahx.model.config import TransformerConfig
 from ahx.model.device import keep_memory
-from ahx.model.transformer import Attention, Transformer, TransformerConfig
+from ahx.model.transformer import Attention, Transformer
 from ahx.rules.interpreters.turing_interpreter import HALT, TuringInterpreter
 from ahx.rules.parse import parse_rule
 from ahx.rules.transducer import NEXT, Step

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-POSITION_SCHEMES = ("coupled", "learned", "none", "rope", "alibi", "hard-alibi")
+from ahx.model.positions.schemes import SCHEMES
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_LEN = 10
 LONGER = {2: 300, 5: 100, 10: 50, 20: 20}  # times the training length: strings
@@ -61,8 +62,8 @@ def measure(spec: str, seed: int, pos: str) -> dict[str, object]:
             until_exact=10_000,
             max_len=MAX_LEN,
             seed=seed,
-            pos=pos,  # type: ignore[arg-type]  # one of the schemes, as main has checked
-            block_size=100 * MAX_LEN if pos == "learned" else 0,  # room for the longest test
+            pos=pos,
+            block_size=100 * MAX_LEN if SCHEMES[pos].trained else 0,  # room for the longest test
             threads=1,
             model_out=folder,
             device="cpu",
@@ -91,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES)[:6])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--pos", nargs="+", choices=POSITION_SCHEMES, default=["coupled"], help="position schemes")
+    parser.add_argument("--pos", nargs="+", choices=SCHEMES, default=["coupled"], help="position schemes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -55,8 +55,9 @@ def build(name: str, spec: dict[str, Any]) -> tuple[Callable[[int], None], str]:
 
 def ours(shape: Shape, vocab: int, x: Tensor, y: Tensor, compiled: bool) -> Step:
     from ahx.model.batches import Batch
+    from ahx.model.config import TransformerConfig
     from ahx.model.device import keep_memory
-    from ahx.model.transformer import Transformer, TransformerConfig
+    from ahx.model.transformer import Transformer
     from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
     from ahx.training.step import CompiledStep, TrainingStep
 

@@ -9,6 +9,7 @@ import torch
 from ahx.data.tokenizer import Tokenizer
 from ahx.model import checkpoint
 from ahx.model.build import configure
+from ahx.model.positions import schemes
 from ahx.model.transformer import Transformer
 from ahx.rules.transducer import NEXT, SILENT, Step
 
@@ -19,16 +20,11 @@ MakeRows = Callable[..., list[list[int]]]
 
 #: Position schemes, alone and with mixed kinds of heads.
 SCHEMES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "coupled": ("coupled", ()),
+    **{name: (name, ()) for name in schemes.SCHEMES},
     "coupled+global": ("coupled", ("scgg", "ccgg")),
     "coupled, heads apart": ("coupled", ("cscg", "gcsc")),
-    "learned": ("learned", ()),
-    "none": ("none", ()),
-    "rope": ("rope", ()),
     "rope+sequence": ("rope", ("gsgg", "ssgg")),
-    "alibi": ("alibi", ()),
     "alibi+sequence": ("alibi", ("ssgg", "sggs")),
-    "hard-alibi": ("hard-alibi", ()),
     "hard-alibi+sequence": ("hard-alibi", ("sssg", "gsgg")),
 }
 

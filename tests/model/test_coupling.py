@@ -9,7 +9,8 @@ import torch
 
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import default_heads, token_table, window_offsets
-from ahx.model.positions import Coupling, TokenTable, pack
+from ahx.model.fast_path import pack
+from ahx.model.positions.coupling import Coupling, TokenTable
 from ahx.rules.transducer import LEFT_EDGE, NEXT, RIGHT_EDGE, SILENT, STOP, Step, run
 
 Answer = Callable[[str, Sequence[str]], Step]

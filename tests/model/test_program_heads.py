@@ -10,7 +10,7 @@ from ahx.data.programs.writers import vocabulary, writer_of
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import configure
 from ahx.model.decoding import Decoder, generate
-from ahx.model.positions import PROGRAM, Coupling
+from ahx.model.positions.coupling import PROGRAM, Coupling
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 

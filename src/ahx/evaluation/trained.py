@@ -43,7 +43,7 @@ class Trained:
     @property
     def block_size(self) -> int | None:
         """The most tokens a row may have, or None where the position scheme sets no limit."""
-        return self.model.config.block_size if self.model.positions is not None else None
+        return self.model.config.limit
 
     def for_rewriting(self) -> "Trained":
         """This model, if it rewrites strings. Raises InputError for one that has learnt a queue machine."""

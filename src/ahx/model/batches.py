@@ -1,4 +1,4 @@
-"""Rows of token numbers as tensors: padded on the right, with the places that are scored and what belongs there."""
+"""Rows of token numbers as tensors: padded on the right, with the places that are scored and their targets."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -31,13 +31,13 @@ def to_batch(
 ) -> Batch:
     """Pad `rows` to the longest (or to `length`) and score everything after the first separator.
 
-    The loss is taken on the output only: the input is random, and a model that tries to predict it learns noise. So a
-    further input, from a token `restart` to the next separator, is not scored either.
+    The loss is on the output only: the input is random and cannot be predicted. So a further input, from a token
+    `restart` to the next separator, is not scored either.
     """
     flat = FlatRows.of(rows)
     tokens = flat.padded(length)
     at = np.arange(tokens.shape[1])
-    prompt = (tokens == separator).argmax(1)  # a row's place for its first scored token
+    prompt = (tokens == separator).argmax(1)  # the first scored place of each row
     scored = np.flatnonzero((at >= prompt[:, None]) & (at < flat.lengths[:, None] - 1))
     if restart >= 0:
         given = (tokens == restart).cumsum(1) > (tokens == separator).cumsum(1)
@@ -47,8 +47,7 @@ def to_batch(
 
 
 def by_length(lengths: Sequence[int] | Ints, tokens_per_batch: int = TOKENS_PER_BATCH) -> Iterator[Ints]:
-    """The numbers of rows of these lengths, in groups of similar length, each of about `tokens_per_batch` tokens with
-    its padding."""
+    """Row numbers in groups of similar length, each of about `tokens_per_batch` tokens including padding."""
     lengths = np.asarray(lengths, np.int64)
     order = np.argsort(lengths, kind="stable")
     begin = 0

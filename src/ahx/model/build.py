@@ -1,8 +1,9 @@
-"""A model for a vocabulary: what the tokens mean becomes features, roles and moves."""
+"""The configuration of a model for a vocabulary: features, roles and moves of the tokens."""
 
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR, Token, Tokenizer
-from ahx.model.positions import BOUNDARY, CELL, PROGRAM, START, STEP, TokenTable
-from ahx.model.transformer import TransformerConfig
+from ahx.model.config import TransformerConfig
+from ahx.model.positions.coupling import BOUNDARY, CELL, PROGRAM, START, STEP, TokenTable
+from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, SILENT, STOP
 
 _BOUNDARIES = {BEGIN, SEPARATOR, NEXT}
@@ -27,12 +28,11 @@ def token_table(tokenizer: Tokenizer) -> TokenTable:
 
 
 def token_features(tokenizer: Tokenizer) -> tuple[tuple[int, ...], ...]:
-    """The features of every token: its symbol, its move (or that it is input), its state.
+    """The features of every token: its symbol, its move (none for input), its state.
 
-    Where the rules stand in the prompt, tokens say much at once: a symbol such as the head B0 of a Turing machine has a
-    feature for each of its characters, and a state one for each character at its place. A token of a rule that has a
-    state is known by that alone. Numbers are given in order of first appearance, so equal vocabularies have equal
-    features.
+    With the rules in the prompt, a symbol such as the head B0 of a Turing machine has a feature for each of its
+    characters, and a state has one for each character at its place. A token of a rule with a state has only features of
+    that state. Features are numbered in order of first appearance, so equal vocabularies have equal features.
     """
     numbers: dict[tuple[object, ...], int] = {}
     return tuple(
@@ -58,9 +58,9 @@ def _state(token: Token, by_place: bool) -> list[tuple[object, ...]]:
 
 
 def default_heads(n_layer: int, n_head: int, lookups: int = 0) -> tuple[str, ...]:
-    """Head kinds of the coupled scheme: in the first layer one head in four looks back along the sequence.
+    """Head kinds of the coupled scheme: in the first layer one head in four is a sequence head.
 
-    With a program in the prompt, `lookups` of four heads of the later layers look rules up in it.
+    With a program in the prompt, `lookups` of four heads of the later layers are program heads.
     """
     n_sequence = max(1, n_head // 4) if n_head > 1 else 0
     n_program = -(-n_head * lookups // 4)
@@ -69,7 +69,7 @@ def default_heads(n_layer: int, n_head: int, lookups: int = 0) -> tuple[str, ...
 
 
 def window_offsets(reads: tuple[int, int]) -> tuple[int, ...]:
-    """Offsets of the coupled heads around the cursor, nearest first: what the machine reads, and -1 and +1 anyway."""
+    """Offsets of the coupled heads around the cursor, nearest first: those that the machine reads, and -1 and +1."""
     low, high = min(reads[0], -1), max(reads[1], 1)
     return tuple(sorted(range(low, high + 1), key=lambda offset: (abs(offset), -offset)))
 
@@ -89,10 +89,11 @@ def configure(
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens.
 
-    `reads` is what the rule's machine sees of its input, `lookups` how many things of a program in the prompt.
+    `reads` are the first and last offset from the cursor that the rule's machine reads, `lookups` of four heads of the
+    later layers look rules up in a program.
     """
-    coupled = pos == "coupled"
-    # In a queue nothing but what the machine reads may count: the fewer windows there are, the fewer are to be checked.
+    coupled = SCHEMES[pos].coupled
+    # The window of a queue machine has just the cells that it reads, so that there are few windows to check.
     offsets = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
     return TransformerConfig(
         vocab_size=len(tokenizer),

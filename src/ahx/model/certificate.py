@@ -1,8 +1,8 @@
-"""Proof by enumeration that a model is a machine: every question that can come up is asked, and every answer is right.
+"""Proof by enumeration that a model computes a machine: it is tested on every context that can occur.
 
-Why that covers runs of any length is explained in docs/turing.md: the model is a function of the newest token and of
-the tokens in its window (`WindowFunction`), there are finitely many of these (`contexts`), and the next ones follow
-from its answer.
+docs/turing.md explains why that covers runs of any length: the model is a function of the newest token and of the
+tokens in its window (`WindowFunction`), there are finitely many of these (`contexts`), and its answer determines the
+next ones.
 """
 
 import copy
@@ -30,25 +30,25 @@ from ahx.rules.queue_machine import QueueMachine
 
 FORMAT = "ahx-certificate 1"
 
-#: A certificate asks for this lead, in logits, of the right token over the best other one at every window.
+#: The least margin at every window, in logits, of the right token over the best other one.
 MARGIN = 3.0
 
-MOST_WINDOWS = 1_000_000  # that a certificate can be asked for
+MOST_WINDOWS = 1_000_000  # of a machine that can be certified
 
 
 class Check(NamedTuple):
-    """The answers of a model to all questions."""
+    """A model's answers in all contexts."""
 
     windows: int  # in all
-    right: int  # windows at which every question is answered right, by at least MARGIN
-    contexts: int  # questions in all
-    margin: float  # the least lead of a right answer; negative where one is wrong
-    closest: str  # the window with the least lead
+    right: int  # windows with a margin of at least MARGIN in every context
+    contexts: int  # in all
+    margin: float  # the least one; negative if an answer is wrong
+    closest: str  # the window with the least margin
     rounding: float  # the greatest difference of a logit from the same model in double precision
 
     @property
     def complete(self) -> bool:
-        """Whether the model is proved right: all windows, and rounding far too small to change an answer."""
+        """Whether the model is proved right: at all windows, with rounding far too small to change an answer."""
         return self.right == self.windows and self.rounding < self.margin / 100
 
     def __str__(self) -> str:
@@ -67,11 +67,11 @@ class Checker:
 
     def __call__(self, model: Transformer) -> Check:
         device = model.norm.weight.device
-        questions = Contexts(*(torch.from_numpy(part).to(device) for part in self.contexts))  # type: ignore[arg-type]
-        logits_NV = _logits(model, questions)
-        exact_NV = _logits(copy.deepcopy(model).double(), questions)
+        tensors = Contexts(*(torch.from_numpy(part).to(device) for part in self.contexts))  # type: ignore[arg-type]
+        logits_NV = _logits(model, tensors)
+        exact_NV = _logits(copy.deepcopy(model).double(), tensors)
         rounding = float((logits_NV - exact_NV).abs().max())
-        answer_N1 = torch.as_tensor(questions.answer_N)[:, None]
+        answer_N1 = torch.as_tensor(tensors.answer_N)[:, None]
         right_N = logits_NV.gather(1, answer_N1)[:, 0]
         margin_N = (right_N - logits_NV.scatter(1, answer_N1, float("-inf")).amax(1)).cpu().numpy()
         margin_of_view = np.full(len(self.views), np.inf)
@@ -87,12 +87,12 @@ class Checker:
         )
 
 
-def _logits(model: Transformer, questions: Contexts) -> Tensor:
-    return WindowFunction(model).logits(torch.as_tensor(questions.last_N), torch.as_tensor(questions.window_NK))
+def _logits(model: Transformer, tensors: Contexts) -> Tensor:
+    return WindowFunction(model).logits(torch.as_tensor(tensors.last_N), torch.as_tensor(tensors.window_NK))
 
 
 def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) -> Check:
-    """Check the model that has been written to `folder`, and write its certificate beside it."""
+    """Check the model that was saved in `folder`, and write its certificate into that folder."""
     check = Checker(machine_of(rule), tokenizer)(model)
     machine = machine_of(rule)
     certificate = {
@@ -114,7 +114,7 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
 
 
 def read_certificate(folder: Path) -> dict[str, Any]:
-    """The certificate in a run's folder. Raises CheckpointError when there is none that can be read."""
+    """The certificate in a run's folder. Raises CheckpointError if it is missing or cannot be read."""
     try:
         certificate = json_object(folder / CERTIFICATE)
     except FileNotFoundError:
@@ -130,12 +130,12 @@ def read_certificate(folder: Path) -> dict[str, Any]:
 
 
 def machine_entry(machine: QueueMachine) -> dict[str, Any]:
-    """What a certificate says of the machine."""
+    """The machine as a certificate describes it."""
     return {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)}
 
 
 def machine_of(rule: Rule) -> QueueMachine:
-    """The rule as a queue machine. Raises InputError where it is none, or has too many windows to ask for all."""
+    """The rule as a queue machine. Raises InputError if it is not one, or has too many windows."""
     machine = rule.queue()
     if machine is None:
         raise InputError(

@@ -1,20 +1,21 @@
-"""Models on disk: a folder with `model.safetensors`, `config.json` and, to go on training, its state.
+"""Models on disk: a folder with `model.safetensors`, `config.json` and, to resume training, its state.
 
-A folder is written under a temporary name, flushed to disk and renamed: it is there whole or not at all, whatever
-is killed and whenever. `config.json` holds the SHA-256 of the files beside it and of its own contents, so that a
-truncated, edited or exchanged file is noticed when it is read, not by odd answers later.
+A folder is written under a temporary name, flushed to disk and renamed, so a killed process leaves it complete or
+absent. `config.json` holds the SHA-256 of the other files and of its own contents, so a truncated, edited or exchanged
+file is detected when it is read.
 
     RUN/config.json, RUN/model.safetensors      the trained model
     RUN/checkpoints/step-00000400/              the last few states of training
     RUN/checkpoints/best.json                   which of them validated best
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +30,16 @@ from ahx.files.atomic import atomic_files
 from ahx.files.untrusted import json_object, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
+from ahx.model.config import TransformerConfig
 from ahx.model.config_file import CONFIG as CONFIG
 from ahx.model.config_file import FORMAT, check, digest, read_config
-from ahx.model.transformer import Transformer, TransformerConfig
+from ahx.model.positions.schemes import SCHEMES
+from ahx.model.transformer import Transformer
 
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
-CERTIFICATE = "certificate.json"  # of a machine (certificate.py); it holds for the weights beside it only
-_DERIVED = ("vocab_size", "table", "features")  # what follows from the tokenizer is not stored twice
+CERTIFICATE = "certificate.json"  # of a machine (certificate.py); valid for the weights in the same folder only
+_DERIVED = ("vocab_size", "table", "features")  # from the tokenizer, so they are not stored
 
 
 class Saved(NamedTuple):
@@ -55,38 +58,26 @@ def save(
     about: Mapping[str, Any],
     training_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model into `folder`, which appears whole or not at all. `about` is added to config.json.
+    """Write a model to `folder`, completely or not at all. `about` is added to config.json.
 
-    Raises StorageError when the disk is full or may not be written.
+    Raises StorageError if the disk is full or not writable.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with _partial(folder, folder.with_name(f".{folder.name}.partial")) as partial:
         _write(partial, model, tokenizer, about, training_state)
         _replace(partial, folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StorageError(_sentence("write the model to", folder, error)) from error
 
 
 def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any]) -> None:
-    """Write a model into a folder that exists and holds other files too: each file is replaced as a whole.
+    """Write a model into a folder that exists and holds other files too: each file is replaced atomically.
 
-    Weights come before the configuration with their hash, so a kill in between is noticed by `load`.
+    The weights are replaced before the configuration with their hash, so `load` detects a kill in between.
     """
-    partial = folder / ".model.partial"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with _partial(folder, folder / ".model.partial") as partial:
         _write(partial, model, tokenizer, about, None)
         for name in (WEIGHTS, CONFIG):
             os.replace(partial / name, folder / name)
         partial.rmdir()
         _flush(folder)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StorageError(_sentence("write the model to", folder, error)) from error
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
@@ -121,10 +112,9 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
 
 
 def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
-    """Read exactly this folder. Raises CheckpointError when it is not a whole model of this project.
+    """Read exactly this folder. Raises CheckpointError if it is not a complete model of this project.
 
-    What config.json says is compared with the weights that are there before a model is made of it, and nothing that
-    the folder holds or names is run.
+    config.json is compared with the weights before a model is built from it. No code from the folder is run.
     """
     config = read_config(folder)
     check(folder, config, WEIGHTS)
@@ -133,7 +123,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
     architecture: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about.items()}
     shape = TransformerConfig(
         vocab_size=len(tokenizer),
-        table=token_table(tokenizer) if architecture["pos"] == "coupled" else None,
+        table=token_table(tokenizer) if SCHEMES[architecture["pos"]].coupled else None,
         features=token_features(tokenizer),
         **architecture,
     )
@@ -144,7 +134,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
 
 
 def load_training_state(folder: Path) -> dict[str, Any]:
-    """What is needed to go on training from `folder`, as `save` was given it. Raises CheckpointError."""
+    """The state to resume training from, as it was given to `save`. Raises CheckpointError."""
     config = read_config(folder)
     check(folder, config, TRAINING_STATE)
     path = folder / TRAINING_STATE
@@ -166,7 +156,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint of `run` that is whole, to go on from, and a sentence about each newer one that is not."""
+    """The newest complete checkpoint of `run`, and a sentence about each newer one that is not complete."""
     complaints: list[str] = []
     for folder in reversed(checkpoints(run)):
         try:
@@ -180,7 +170,7 @@ def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
 
 
 def set_aside(run: Path) -> Path | None:
-    """Move what an earlier run left in `run` into a folder `earlier.N` there: that folder, or None."""
+    """Move the files of an earlier run in `run` to a folder `earlier.N` there: that folder, or None."""
     left = [
         path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl", CERTIFICATE) if (path := run / name).exists()
     ]
@@ -198,7 +188,7 @@ def set_aside(run: Path) -> Path | None:
 
 
 def mark_best(run: Path, name: str, about: Mapping[str, Any]) -> None:
-    """Note which checkpoint validated best."""
+    """Record which checkpoint validated best."""
     with atomic_files([run / CHECKPOINTS / BEST]) as [file]:
         file.write(json.dumps({"checkpoint": name, **about}).encode() + b"\n")
 
@@ -212,7 +202,7 @@ def best(run: Path) -> str | None:
 
 
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the last `keep` checkpoints and the best, and what a killed process left half-written."""
+    """Delete all but the last `keep` checkpoints and the best, and partial files of a killed process."""
     spared = best(run)
     for folder in checkpoints(run)[:-keep]:
         if folder.name != spared:
@@ -221,10 +211,25 @@ def prune(run: Path, keep: int) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _partial(folder: Path, partial: Path) -> Iterator[Path]:
+    """A new folder `partial` to write the files of `folder` to. It is removed, and StorageError raised, on failure."""
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        why = error.strerror or error
+        raise StorageError(
+            f"cannot write the model to {folder}: {why}; free some space or choose another place"
+        ) from error
+
+
 def _write(
     folder: Path, model: Transformer, tokenizer: Tokenizer, about: Mapping[str, Any], state: Mapping[str, Any] | None
 ) -> None:
-    # A view into the flat parameters would be refused as shared memory: each weight is written as a tensor of its own.
+    # safetensors refuses views into the flat parameters as shared memory, so each weight is copied.
     own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(own))
     written = [WEIGHTS]
@@ -248,9 +253,9 @@ def _write(
 
 
 def _packed(state: Mapping[str, Any]) -> bytes:
-    """A state of training as a file: the tensors among the values of its parts, and everything else as JSON.
+    """A training state as a file: the tensors in its parts, and everything else as JSON.
 
-    (Not torch.save's pickle, of which even the careful reader runs constructors that a file names.)
+    (Not torch.save's pickle: even its restricted reader runs constructors that a file names.)
     """
     parts = {part: value.items() for part, value in state.items() if isinstance(value, dict)}
     tensors = {f"{part}.{k}": v.cpu() for part, items in parts.items() for k, v in items if isinstance(v, torch.Tensor)}
@@ -261,7 +266,7 @@ def _packed(state: Mapping[str, Any]) -> bytes:
 
 
 def _replace(partial: Path, folder: Path) -> None:
-    """Rename `partial` to `folder`; what stood there before goes away only when the new one is in its place."""
+    """Rename `partial` to `folder`; a folder that was there is deleted only after that."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -272,13 +277,9 @@ def _replace(partial: Path, folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Have the disk keep a file, or the entries of a folder (fsync)."""
+    """Flush a file, or the entries of a folder, to disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sentence(doing: str, path: Path, error: OSError) -> str:
-    return f"cannot {doing} {path}: {error.strerror or error}; free some space or choose another place"

@@ -1,5 +1,5 @@
-"""config.json of a model, and what may stand in it. Whoever makes a model writes its hashes too: they tell damage from
-whole files, not friend from foe. So every field is checked before anything is made of it.
+"""config.json of a model, and its schema. Its hashes detect damage, but not malice: whoever makes a model writes them.
+So every field is validated before it is used.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ from pydantic_core import SchemaValidator, ValidationError
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import MOST_JSON, json_object, sha256
+from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, STOP
 
 FORMAT = "ahx-transformer 1"
 CONFIG = "config.json"
 
-# What may stand in it, in the words of pydantic-core: importing pydantic takes a tenth of the start of `ahx eval`.
-# Limits are those of training (Hyperparameters), or of what 16 bits can number.
+# The schema is written for pydantic-core: importing pydantic takes a tenth of the start of `ahx eval`.
+# Limits are those of training (Hyperparameters), or of 16-bit token numbers.
 Schema = dict[str, Any]
 _STRICT = {"strict": True, "allow_inf_nan": False}
 
@@ -66,7 +67,7 @@ _ARCHITECTURE = _fields(
         "n_head": _whole(1, 1000),
         "n_embd": _whole(1, 65_536),
         "dropout": {"type": "float", "ge": 0, "lt": 1},
-        "pos": _one_of("coupled", "learned", "none", "rope", "alibi", "hard-alibi"),
+        "pos": _one_of(*SCHEMES),
         "heads": _list(_text(1000, pattern="^[gscp]+$"), 1, 1000),
         "window": _whole(1, 10_000),
         "offsets": _list(_MOVE, 1, 10_000),
@@ -114,15 +115,16 @@ _CONFIG = SchemaValidator(
 
 
 def _unfit(config: Mapping[str, Any]) -> str:
-    """What does not fit together, where each field by itself could be; "" for nothing."""
+    """In what respect valid fields are inconsistent; "" if they are not."""
     of, tokens = config["architecture"], [tuple(token) for token in config["tokenizer"]["tokens"]]
     n_embd, n_layer, n_head, heads, pos = (of[name] for name in ("n_embd", "n_layer", "n_head", "heads", "pos"))
     kinds = set("".join(heads))
-    if n_embd % n_head or (pos == "rope" and n_embd // n_head % 2):
-        return f"n_embd ({n_embd}) is no multiple of n_head ({n_head}), for pos rope an even one"
+    if n_embd % n_head or (SCHEMES[pos].angle and n_embd // n_head % 2):
+        even = f", for pos {pos} an even one" if SCHEMES[pos].angle else ""
+        return f"n_embd ({n_embd}) is no multiple of n_head ({n_head}){even}"
     if len(heads) != n_layer or any(len(word) != n_head for word in heads):
         return f"heads are not {n_layer} words (n_layer) of {n_head} letters (n_head)"
-    if pos != "coupled" and {"c", "p"} & kinds:
+    if not SCHEMES[pos].coupled and {"c", "p"} & kinds:
         return f"heads of the kinds c and p need pos coupled (got {pos})"
     if "c" not in kinds and len(of["offsets"]) > 1000:  # else the weights tell how many there are
         return f"there are {len(of['offsets']):,} offsets and no heads of the kind c"
@@ -136,7 +138,7 @@ def _unfit(config: Mapping[str, Any]) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder. Raises CheckpointError when it is missing or is not ours."""
+    """config.json of a model folder. Raises CheckpointError if it is missing or not from this project."""
     path = folder / CONFIG
     try:
         config = json_object(path)

@@ -1,4 +1,4 @@
-"""What is asked of the machine: a device, threads, and memory that is kept."""
+"""The device, the number of threads, and how memory is allocated."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for its parameter
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
-    """The device called `name`; auto is a GPU of this process's own where there is one. Raises InputError."""
+    """The device called `name`; auto is this process's GPU if there is one. Raises InputError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind = name.partition(":")[0]
@@ -28,17 +28,17 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
 
 
 def usual_threads(tokens: int, n_embd: int) -> int:
-    """CPU threads that pay for batches of `tokens`: one for small models, where sharing costs more than it saves."""
+    """CPU threads for batches of `tokens`: one for small models, where more threads are slower."""
     available = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     return available if tokens * n_embd**2 > _MUCH_WORK else 1
 
 
 def keep_memory() -> None:
-    """Ask glibc's malloc to keep what is freed; does nothing where there is no glibc.
+    """Have glibc's malloc keep freed memory; does nothing without glibc.
 
-    Every step frees its activations and allocates the same again. By default glibc gets tensors above some hundred
-    kilobytes fresh from the system and hands them back at once, so each step pays page faults for all of them again.
-    The process's memory stays at its highest, which for training is where it soon is anyway.
+    Every step frees its activations and allocates the same again. By default glibc maps tensors above some hundred
+    kilobytes anew and unmaps them when freed, so each step has page faults for all of them. The process's memory stays
+    at its peak, which training reaches soon in any case.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,10 +1,9 @@
-"""Is the model right? Teacher-forced, in one pass.
+"""Teacher-forced scoring: whether greedy decoding would write the right output, in one forward pass.
 
-The model is shown the right output and asked, at every place at once, what it would write next. If the highest
-score is on the right token at every place, greedy decoding writes exactly this output: its first token is right, so it
-sees the right prefix for the second, and so on (induction). If some place is wrong, greedy decoding goes wrong at the
-first such place, for the same reason. So one pass gives the verdict of decoding token by token, up to rounding
-between kernels, and `tests/model` decodes for real to prove it.
+The model is given the right output, and predicts the next token at every place at once. If the right token has the
+highest logit everywhere, greedy decoding writes exactly this output: its first token is right, so it has the right
+prefix for the second, and so on (by induction). Otherwise it goes wrong at the first place where the highest logit is
+another token's. This holds up to rounding between kernels; `tests/model` compares with decoding token by token.
 """
 
 from collections.abc import Sequence
@@ -24,12 +23,12 @@ DOUBTFUL = 1e-3
 
 
 class Scores(NamedTuple):
-    """The verdict on each of N rows."""
+    """The result for each of N rows."""
 
     loss_N: np.ndarray  # mean cross-entropy of a row's output tokens, in nats
     tokens_N: np.ndarray  # how many there are
     wrong_N: np.ndarray  # place of the first wrong output token, -1 when all are right
-    margin_N: np.ndarray  # least lead of the right token's logit over the best other one; negative when wrong
+    margin_N: np.ndarray  # least difference of the right token's logit and the best other one; negative when wrong
 
     @property
     def exact_N(self) -> np.ndarray:
@@ -53,20 +52,20 @@ class Scores(NamedTuple):
 def token_losses(logits_RV: Tensor, target_R: Tensor, reduction: str = "none") -> Tensor:
     """Cross-entropy in nats: (R), or with reduction "sum" all together."""
     if logits_RV.shape[1] < 32:
-        # Softmax runs along memory: over 8 tokens it is 2.5 to 5 times as fast the other way round, from 56 on slower.
+        # For few tokens softmax is faster over a strided dimension: 2.5 to 5 times for 8 tokens, slower for 56 or more.
         return F.cross_entropy(logits_RV.T[None], target_R[None], reduction=reduction).squeeze(0)
     return F.cross_entropy(logits_RV, target_R, reduction=reduction)
 
 
 def margins(logits_RV: Tensor, target_R: Tensor) -> Tensor:
-    """By how much the right token's logit leads the best other one: (R). Uses `logits_RV` up, which spares a copy."""
+    """The right token's logit minus the best other one: (R). Overwrites `logits_RV`, which saves a copy."""
     right_R = logits_RV.gather(1, target_R[:, None])[:, 0]
     return right_R - logits_RV.scatter_(1, target_R[:, None], float("-inf")).amax(1)
 
 
 @torch.inference_mode()
 def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, restart: int = -1) -> Scores:
-    """The verdict on `rows`, each an input and its right output in tokens (or several: see `to_batch`)."""
+    """Scores of `rows`, each an input and its right output in tokens (or several: see `to_batch`)."""
     was_training = model.training
     model.eval()
     device = model.norm.weight.device

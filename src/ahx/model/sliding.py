@@ -1,13 +1,12 @@
-"""Decoding one row without end: constant memory, constant time per token.
+"""Decoding one row of any length in constant memory and constant time per token.
 
 Heads of the kinds s, c and p see the last few tokens, the configuration before the one that is being written, and the
-program. Everything else is forgotten, and the model answers as it would if it were still there: nothing is cut off or
-approximated.
+program. All other keys and values are dropped, and the logits are exactly those of the whole row.
 
-For a single token, starting an operation of torch takes longer than the operation. So here is `transformer.py` once
-more, for one token at a time and without training, in NumPy and plain numbers; a test holds the two together.
+For a single token, calling an operation of torch takes longer than the operation. So this is the forward pass of
+`transformer.py` for one token, in NumPy and plain numbers; a test compares the two.
 
-Shapes as there: C = H * D channels, K keys in a window, P tokens of the program. S is the room in memory.
+Shapes as there: C = H * D channels, K keys in a window, P tokens of the program. S tokens fit into the memory.
 """
 
 import math
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ahx.model.positions import BOUNDARY, PROGRAM, STEP, Coupling
+from ahx.model.positions.coupling import PROGRAM, Cursor
 from ahx.model.transformer import Block, Transformer
 
 Array = npt.NDArray[np.floating[Any]]
@@ -29,14 +28,14 @@ _NO_BIAS = np.zeros((1, 1), np.float32)
 
 
 class SlidingDecoder:
-    """A row that is written on and on. `logits_V` scores what may come next.
+    """A row that gets one token after the other. `logits_V` are those of the next token.
 
-    Raises ValueError for a model with heads that see everything, and for a program that is not at the row's beginning.
+    Raises ValueError for a model with global heads, and for a program that is not at the beginning of the row.
     """
 
     def __init__(self, model: Transformer, prompt: Sequence[int]) -> None:
         config, coupling = model.config, model.coupling
-        if config.pos != "coupled" or "g" in "".join(config.heads) or coupling is None or coupling.queue:
+        if "g" in config.kinds or coupling is None or coupling.queue:
             raise ValueError("a window can slide over coupled, sequence and program heads only")
         self.cursor, self.window = Cursor(coupling), config.window
         self.embedding_VC, self.head_VC = _array(model.tokens.table()), _array(model.head.table())
@@ -49,7 +48,7 @@ class SlidingDecoder:
 
     @property
     def room(self) -> int:
-        """S: as many tokens fit into the memory. It grows with the configurations, not with their number."""
+        """S: how many tokens fit into the memory. It grows with the length of configurations, not with their number."""
         return self.layers[0].room
 
     def write(self, token: int) -> Array:
@@ -57,7 +56,7 @@ class SlidingDecoder:
         if self.length == self.room:
             self._forget()
         at = self.length
-        if at == 0 or self.is_program[token]:  # what begins the row stays in sight with the program
+        if at == 0 or self.is_program[token]:  # the first token of the row is kept with the program
             if at != self.n_program:
                 raise ValueError("the program must stand at the beginning of the row")
             self.n_program = at + 1
@@ -70,7 +69,7 @@ class SlidingDecoder:
         return self.logits_V
 
     def _forget(self) -> None:
-        """Keep the program, and what a window may still look at; make room where that is nearly everything."""
+        """Keep the program and the keys that a window may still need, in a larger memory if these are most of it."""
         begin = max(self.n_program, min(self.cursor.begin, self.length - self.window + 1))
         gone = begin - self.n_program
         room = max(_LEAST_ROOM, 2 * (self.length - gone))
@@ -81,19 +80,19 @@ class SlidingDecoder:
 
 
 class Layer:
-    """A block of the model, for one token at a time: it remembers the keys and values of those before."""
+    """A block of the model for one token at a time, with the keys and values of earlier tokens."""
 
     def __init__(self, block: Block, window: int, n_offsets: int) -> None:
         attention, C = block.attention, block.attention.qkv.in_features
         self.D, self.H = attention.D, C // attention.D
         scale_H = np.full(self.H, 1 / math.sqrt(self.D))
-        # The keys of `s` and of `c` heads are fetched together: a head does not see the other kind's.
+        # The keys of `s` and of `c` heads are fetched together, with -inf for those of the other kind.
         bias_HK = np.full((self.H, window + n_offsets), -math.inf)
         for kind, a, b in attention.groups:
             bias = _array(attention.bias[f"{kind}{a}"])
             if kind == "p":
                 scale_H[a:b] *= np.exp(bias[:, 0])
-                bias_HK[a:b] = 0.0  # what these heads find in the windows is replaced by what the program has
+                bias_HK[a:b] = 0.0  # the result of these heads is replaced below
             elif kind == "s":
                 bias_HK[a:b, :window] = bias
             else:
@@ -132,48 +131,11 @@ class Layer:
         return out_C
 
     def keep(self, n_program: int, kept: slice, room: int) -> None:
-        """Remember the program and the places `kept`, close together, with room for so many tokens in all."""
+        """Keep the program and the places `kept`, one after the other, in a memory for `room` tokens."""
         old, end = self.memory_2HSD, n_program + kept.stop - kept.start
         self.memory_2HSD = np.zeros((2, self.H, room, self.D), old.dtype)
         self.memory_2HSD[:, :, :n_program] = old[:, :, :n_program]
         self.memory_2HSD[:, :, n_program:end] = old[:, :, kept]
-
-
-class Cursor:
-    """Follows the cursor through one row: `Coupling.advance` in plain numbers, which takes a hundredth of the time."""
-
-    def __init__(self, coupling: Coupling) -> None:
-        self.role, self.move = coupling.role.tolist(), coupling.move.tolist()
-        self.offsets, self.start_right = coupling.offset.tolist(), coupling.start_right
-        self.places: list[int] = []  # where each cell stands
-        self.segment = -1  # its number; 0 is the first
-        self.first = self.last = self.cursor = 0  # cells: the boundaries of the cursor's segment, and the cursor
-
-    @property
-    def begin(self) -> int:
-        """The place of the first cell that may still be looked at."""
-        return self.places[self.first]
-
-    def advance(self, token: int, at: int) -> list[int]:
-        """One token more, at place `at`: the places of the cells around the cursor, -1 beyond the boundaries."""
-        if self.role[token] == BOUNDARY:
-            self.segment += 1
-            self.first, self.last = self.last, len(self.places)
-            self.cursor = self.last - 1 if self.start_right else self.first + 1
-        else:
-            self.cursor += self.move[token]
-        if self.role[token] > STEP:
-            self.places.append(at)
-        newest = len(self.places) - 1  # in the first segment a token's cursor is its own place
-        cursor, last = (self.cursor, self.last) if self.segment > 0 else (newest, newest)
-        cursor = min(max(cursor, self.first), last)  # a wrong move ends at a boundary
-        cells = [cursor + offset for offset in self.offsets]
-        return [self.places[cell] if self.first <= cell <= last else -1 for cell in cells]
-
-    def forget(self, gone: int) -> None:
-        """Cells before the cursor's segment are gone, and all others stand so many places further to the front."""
-        self.places = [place - gone for place in self.places[self.first :]]
-        self.cursor, self.last, self.first = self.cursor - self.first, self.last - self.first, 0
 
 
 def attend(q_HD: Array, k_HKD: Array, v_HKD: Array, bias_HK: Array) -> Array:

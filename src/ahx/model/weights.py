@@ -1,7 +1,6 @@
-"""The file of weights, held against what the configuration asks for before a byte of either is allocated."""
+"""The file of weights, which is compared with the configuration before memory is allocated for either."""
 
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import safetensors
@@ -11,10 +10,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ahx.errors import CheckpointError
-from ahx.model.transformer import TransformerConfig
+from ahx.model.config import TransformerConfig, neighbours
 
-# The model makes one table that is not in the file: which token has which feature. It may have so many bytes in any
-# case, and so many for each byte of weights, which leaves room for vocabularies of 10,000 symbols.
+# The model has one table that is not in the file: which token has which feature. It may have _TABLE bytes, and
+# _TABLE_GROWTH for each byte of weights, which is enough for vocabularies of 10,000 symbols.
 _TABLE, _TABLE_GROWTH = 1 << 28, 256
 
 
@@ -24,7 +23,7 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
     yield "tokens.weight_FC", embedding
     yield "head.weight_FC", embedding
     yield "norm.weight", [C]
-    if config.pos == "learned":
+    if config.scheme.trained:
         yield "positions.weight", [config.block_size, C]
     for layer, heads in enumerate(config.heads):
         block = f"blocks.{layer}."
@@ -34,18 +33,15 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
         yield f"{block}norm_feed_forward.weight", [C]
         yield f"{block}feed_forward.widen.weight", [4 * C, C]
         yield f"{block}feed_forward.narrow.weight", [C, 4 * C]
-        first = 0
-        for kind, alike in groupby(heads):
-            n, keys = len(list(alike)), {"s": config.window, "c": len(config.offsets), "p": 1, "g": 0}[kind]
-            if keys:
-                yield f"{block}attention.bias.{kind}{first}", [n, keys]
-            first += n
+        for kind, a, b in neighbours(heads):
+            if keys := {"s": config.window, "c": len(config.offsets), "p": 1, "g": 0}[kind]:
+                yield f"{block}attention.bias.{kind}{a}", [b - a, keys]
 
 
 def read(path: Path, config: TransformerConfig) -> dict[str, Tensor]:
-    """The weights of `Transformer(config)`. Raises CheckpointError where the file does not hold just these, as numbers.
+    """The weights of `Transformer(config)`. Raises CheckpointError if the file does not hold exactly these, all finite.
 
-    The file's header is compared with the configuration first. What is then allocated has the size of the file.
+    The file's header is compared with the configuration first, so no more memory is allocated than the file has bytes.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:

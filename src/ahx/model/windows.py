@@ -1,22 +1,25 @@
-"""A model of one layer, whose heads are all coupled, as what it is: a function of a few tokens.
+"""A model of one layer with coupled heads only, as a function of a few tokens.
 
-Such a model has no other sense of position and looks at nothing but the newest token and those in the window of the
-cursor. The keys and values of a token depend on the token alone. So they are computed once for the whole vocabulary,
-and "places" are numbers of tokens: the same code as in training answers any number of questions at once.
+Such a model has no other sense of position: its output depends on the newest token and on those in the window of the
+cursor. Keys and values of a token depend on the token alone. So they are computed once for the whole vocabulary, the
+keys in a pattern are token numbers, and the code of training evaluates any number of windows at once.
 """
+
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ahx.errors import InputError
-from ahx.model.positions import Pattern
-from ahx.model.transformer import Transformer
+from ahx.model import fast_path
+from ahx.model.positions.pattern import Pattern
+from ahx.model.transformer import Block, Transformer
 
 _AT_ONCE = 8192
 
 
 class _Vocabulary:
-    """Keys and values of all tokens, kept from the first call on."""
+    """Keys and values of all tokens, from the first call on."""
 
     kept: tuple[Tensor, Tensor] | None = None
 
@@ -26,12 +29,12 @@ class _Vocabulary:
 
 
 class WindowFunction:
-    """`model` as a function. Raises InputError for a model that looks at more than a window."""
+    """`model` as a function. Raises InputError for a model that depends on more than a window."""
 
     def __init__(self, model: Transformer) -> None:
         config = model.config
         reads_window = config.offsets == tuple(range(len(config.offsets)))  # the cells that a queue machine reads
-        if config.n_layer != 1 or set("".join(config.heads)) != {"c"} or config.pos != "coupled" or not reads_window:
+        if config.n_layer != 1 or config.kinds != {"c"} or not config.scheme.coupled or not reads_window:
             heads, offsets = "/".join(config.heads), ", ".join(map(str, config.offsets))
             raise InputError(
                 f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "
@@ -44,11 +47,12 @@ class WindowFunction:
 
     @torch.inference_mode()
     def logits(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
-        """Scores of every next token after the newest token, with these tokens in the window: (N), (N, K) -> (N, V)."""
+        """Logits of the next token, from the newest tokens and those in their windows: (N), (N, K) -> (N, V)."""
         pieces = range(0, len(last_N), _AT_ONCE)
         return torch.cat([self._ask(last_N[a : a + _AT_ONCE], window_NK[a : a + _AT_ONCE]) for a in pieces])
 
     def _ask(self, last_N: Tensor, window_NK: Tensor) -> Tensor:
         (block,) = self.model.blocks
         x_1NC = self.model.embed(last_N[None], last_N[None])
-        return self.model.score(block(x_1NC, Pattern(coupled_BTK=window_NK[None]), False, self.memory)[0])
+        pattern = Pattern({"c": window_NK[None]})
+        return self.model.score(fast_path.block(cast(Block, block), x_1NC, pattern, memory=self.memory)[0])

@@ -8,11 +8,12 @@ Fields may also be spelled the way earlier versions did (`num_layers` for `n_lay
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ahx.errors import InputError
+from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
 from ahx.training.messages import as_list, explain
 
@@ -33,6 +34,17 @@ SECTIONS = {
     "eval_interval": "Evaluation and checkpoints",
     "device": "The machine",
 }
+
+
+if TYPE_CHECKING:
+    _Position = str
+else:
+    _Position = Literal["auto", *SCHEMES]
+_ABOUT_POSITIONS = (
+    "How the model knows where a token stands. auto: what generalises best for the rule; "
+    + "; ".join(f"{name}: {scheme.about}" for name, scheme in SCHEMES.items())
+    + "."
+)
 
 
 def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable[[dict[str, Any]], int]:
@@ -99,8 +111,7 @@ class Hyperparameters(BaseModel):
     max_len: Length = Field(default_factory=_usual(10, 6, 8, 8))
     """Length of the longest input drawn from the rule, in symbols. Default: 10; for an interpreter 8, or 6 (cells)."""
 
-    pos: Literal["auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi"] = "auto"
-    """How the model knows where a token stands; auto takes what generalises best for the rule."""
+    pos: Annotated[_Position, Field(description=_ABOUT_POSITIONS)] = "auto"
     heads: str | None = None
     """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
     c the input around the cursor, p the rules in the prompt, g everything before; without it, what suits pos."""
@@ -202,8 +213,10 @@ class Hyperparameters(BaseModel):
                 f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head})"
                 f"; {self.n_embd + -self.n_embd % self.n_head} is the next"
             )
-        elif self.pos == "rope" and self.n_embd // self.n_head % 2:
-            wrong.append(f"n_embd ({self.n_embd}) must be an even multiple of n_head ({self.n_head}) for pos rope")
+        elif self.pos != "auto" and SCHEMES[self.pos].angle and self.n_embd // self.n_head % 2:
+            wrong.append(
+                f"n_embd ({self.n_embd}) must be an even multiple of n_head ({self.n_head}) for pos {self.pos}"
+            )
         if self.max_steps is not None and self.warmup_steps >= self.max_steps:
             wrong.append(f"warmup_steps ({self.warmup_steps}) must be smaller than max_steps ({self.max_steps})")
         if self.heads is not None:

@@ -34,9 +34,10 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     ]
     if unlike:
         raise InputError(f"{hp.model_in} has another architecture ({', '.join(unlike)}); give the same options")
-    if data.pos == "learned" and given.model.config.block_size < source.longest_row:
+    limit = given.model.config.limit
+    if limit is not None and limit < source.longest_row:
         raise InputError(
-            f"{hp.model_in} has learned positions for {given.model.config.block_size} tokens (its block_size), and "
+            f"{hp.model_in} has {data.pos} positions for {limit} tokens (its block_size), and "
             f"these data have rows of {source.longest_row}; train on shorter strings, or without --model_in"
         )
     return given.model
