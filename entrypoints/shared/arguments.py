@@ -6,7 +6,7 @@ Every mistake is an InputError of one sentence.
 
 import argparse
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
@@ -115,14 +115,15 @@ def add_trust(add: Callable[..., object]) -> None:
     add("--trust-rule", metavar="NAME", help=text)
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, without: Container[str] = ()) -> None:
-    """An option for each hyperparameter, as `ahx train` has them; what is not typed is absent from the arguments."""
-    from ahx.training.hyperparameters import SECTIONS, Hyperparameters
+def add_hyperparameters(parser: argparse.ArgumentParser, of_a_sweep: bool = False) -> None:
+    """An option for each hyperparameter, or each that a sweep may choose. What is not typed is absent from the
+    arguments."""
+    from ahx.training.hyperparameters import SECTIONS, Hyperparameters, facts
     from ahx.training.messages import default_text, metavar
 
     group: argparse._ArgumentGroup = parser.add_argument_group()
     for name, field in Hyperparameters.model_fields.items():
-        if name in without:
+        if of_a_sweep and facts(name).not_in_sweeps:
             continue
         if name in SECTIONS:
             group = parser.add_argument_group(SECTIONS[name])

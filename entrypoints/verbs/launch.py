@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     launching.job_options(parser.add_argument_group("Where and how much"))
     launching.run_options(parser.add_argument_group("The launcher"))
-    add_hyperparameters(parser, without=("model_out", "resume"))
+    add_hyperparameters(parser, of_a_sweep=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ Fields may also be spelled the way earlier versions did (`num_layers` for `n_lay
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -16,7 +17,21 @@ from ahx.errors import InputError
 from ahx.rules.parse import interpreter_kind
 from ahx.training.messages import as_list, explain
 
-# Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What other code must know of a hyperparameter beyond its type. Written in the field's annotation."""
+
+    may_change: bool = False  # a resumed run may have another value
+    is_limit: bool = False  # it says when training ends
+    is_channel: bool = False  # it names files, which a job receives through a channel
+    not_in_sweeps: str = ""  # why a sweep cannot choose it
+
+
+MAY_CHANGE = Facts(may_change=True)
+LIMIT = Facts(may_change=True, is_limit=True)
+
+# Upper limits are far beyond use. They turn a typing error into a sentence instead of exhausted memory.
 Length = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[float, Field(gt=0)]
@@ -88,7 +103,7 @@ class Hyperparameters(BaseModel):
 
     rule: Annotated[Annotated[str, Field(min_length=1)] | None, Field(validation_alias="problem")] = None
     """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
-    infile: Location | None = None
+    infile: Annotated[Location | None, Facts(is_channel=True)] = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
     certify: bool = False
     """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
@@ -116,18 +131,18 @@ class Hyperparameters(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of activations that are dropped while training."""
 
-    num_epochs: Length = Field(default_factory=_usual_epochs)
+    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_usual_epochs)
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
-    max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    max_steps: Annotated[Annotated[int, Field(ge=1, le=10**9)] | None, LIMIT] = None
     """Stop after this many steps (batches)."""
-    max_seconds: Positive | None = None
+    max_seconds: Annotated[Positive | None, LIMIT] = None
     """Stop after this many seconds of training."""
-    min_loss: NotNegative = 0.0
+    min_loss: Annotated[NotNegative, LIMIT] = 0.0
     """Stop when the validation loss, in nats per token, falls below this; 0 never does."""
-    until_exact: Count = 0
+    until_exact: Annotated[Count, LIMIT] = 0
     """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not try."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
@@ -147,30 +162,33 @@ class Hyperparameters(BaseModel):
     grad_clip: NotNegative = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 
-    eval_interval: Positive = 1.0
+    eval_interval: Annotated[Positive, MAY_CHANGE] = 1.0
     """Epochs between evaluations; may be a fraction."""
-    checkpoint_interval: Positive = 1.0
+    checkpoint_interval: Annotated[Positive, MAY_CHANGE] = 1.0
     """Epochs between checkpoints; may be a fraction."""
-    keep_checkpoints: Length = 3
+    keep_checkpoints: Annotated[Length, MAY_CHANGE] = 3
     """Newest checkpoints to keep; the best one is kept besides."""
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
     """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
-    model_in: Location | None = None
+    model_in: Annotated[Location | None, Facts(may_change=True, is_channel=True)] = None
     """Start from the weights of this run or model folder."""
-    model_out: Location = Field(default_factory=_usual_folder)
+    model_out: Annotated[
+        Location,
+        Facts(may_change=True, not_in_sweeps="every job has its own folder; `ahx jobs collect` fetches the models"),
+    ] = Field(default_factory=_usual_folder)
     """Folder for checkpoints, metrics and the final model. Default: runs/ and the rule's name."""
-    resume: bool = False
+    resume: Annotated[bool, Facts(may_change=True, not_in_sweeps="an interrupted job resumes by itself")] = False
     """Go on from the last checkpoint in model_out, as if the run had never stopped."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N")] = (
-        "auto"
-    )
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N"), MAY_CHANGE
+    ] = "auto"
     """Where to compute; auto takes a GPU when there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], MAY_CHANGE] = "auto"
     """Number format of activations; auto is bfloat16 on a GPU that has it, else float32."""
-    compile: bool = False
+    compile: Annotated[bool, MAY_CHANGE] = False
     """Compile the model with torch.compile."""
-    threads: Annotated[int, Field(ge=0, le=4096)] = 0
+    threads: Annotated[int, Field(ge=0, le=4096), MAY_CHANGE] = 0
     """CPU threads; 0 leaves torch's choice."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1337
     """Start of all random numbers: the same seed gives the same run."""
@@ -260,3 +278,13 @@ def spellings() -> dict[str, str]:
     names = {name: name for name in Hyperparameters.model_fields}
     aliases = {str(f.validation_alias): name for name, f in Hyperparameters.model_fields.items() if f.validation_alias}
     return names | aliases
+
+
+def facts(name: str) -> Facts:
+    """What is known of the hyperparameter `name`."""
+    return next((one for one in Hyperparameters.model_fields[name].metadata if isinstance(one, Facts)), Facts())
+
+
+def default_of(name: str, others: Mapping[str, object]) -> object:
+    """The value of a hyperparameter that is not given. `others` are all values; some defaults follow from them."""
+    return Hyperparameters.model_fields[name].get_default(call_default_factory=True, validated_data=dict(others))
