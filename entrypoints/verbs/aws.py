@@ -95,6 +95,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     interrupt.add_argument("--seconds", type=float, default=5.0, metavar="S", help="When capacity is back. (5)")
 
 
+def runs_without_options() -> bool:
+    """Without options it serves."""
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM, or speak to a server. Returns the exit code."""
     if args.action == "faults":

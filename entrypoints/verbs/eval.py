@@ -31,6 +31,8 @@ EXAMPLES = [
     "ahx eval --model runs/ti --states 2-4 --symbols 2-3 --num-samples 200",
 ]
 
+LOGGED = True
+
 _USUAL_SAMPLES = 10_000
 
 

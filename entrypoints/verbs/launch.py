@@ -22,6 +22,8 @@ EXAMPLES = [
     "ahx launch --name first --on process --rule double_a --max-steps 20",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Where, and all hyperparameters."""

@@ -42,6 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     apply.add_argument("--max-steps", type=int, metavar="N", help="Give up after this many steps (10,000,000).")
 
 
+def runs_without_options() -> bool:
+    """Without an action it lists the presets."""
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     """List, show or apply. Returns the exit code."""
     if args.action == "apply":

@@ -19,6 +19,8 @@ EXAMPLES = [
     "ahx run-local --process --data data/da --hyperparameter max_steps=20 --output runs/da-local",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """What the job is given, what runs it, and where its results go."""

@@ -17,6 +17,8 @@ EXAMPLES = [
     "ahx sweep --name s2 --on process --rule double_a --grid learning_rate=1e-4:1e-2:log --sobol 4 --seeds 2 --dry-run",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """What to try, where, and all hyperparameters."""

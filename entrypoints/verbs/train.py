@@ -24,6 +24,8 @@ EXAMPLES = [
     "ahx train --rule reverse --alphabet ABCD --num_epochs 5 --model_out runs/reverse --resume",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """One option for each hyperparameter, and the files that values may be read from."""
@@ -34,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--hyperparameters_json", metavar="FILE", help="A hyperparameters.json as SageMaker writes it; counts least."
     )
+
+
+def runs_without_options() -> bool:
+    """SageMaker's toolkit passes hyperparameters as SM_HP_* variables."""
+    return any(variable.startswith("SM_HP_") for variable in os.environ)
 
 
 def run(args: argparse.Namespace) -> int:

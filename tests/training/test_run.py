@@ -179,7 +179,7 @@ def test_stops_after_the_seconds_it_was_given(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
-    with pytest.raises(InputError, match=r"n_embd was 16, now 32.*--model_out"):
+    with pytest.raises(InputError, match=r"n_embd was 16, now 32.*--model-out"):
         run(settings(uninterrupted, resume=True, n_embd=32))
 
 

@@ -145,7 +145,7 @@ def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: c
     if saved.tokenizer.to_json() != data.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
-        elsewhere = "another place for checkpoints" if paths.unattended else "another --model_out"
+        elsewhere = "another place for checkpoints" if paths.unattended else "another --model-out"
         raise InputError(
             f"cannot resume {paths.run} with other settings: {'; '.join(differ)}. "
             f"Use the old ones, or train into {elsewhere}"
@@ -233,4 +233,4 @@ def _conclude(
 def _arguments(hp: Hyperparameters) -> list[str]:
     """The options that make these hyperparameters again."""
     chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
-    return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]
+    return [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in chosen.items()]

@@ -49,7 +49,7 @@ def from_sources(
         by_field = [one for one in error.errors() if one["loc"]]
         if by_field or not problems:
             origins = {name: origin for source in reversed(sources) for name, origin in source.origins.items()}
-            unusual = {name: origin for name, origin in origins.items() if origin != f"--{name}"}
+            unusual = {name: origin for name, origin in origins.items() if origin != _option(name)}
             problems += explain(error, Hyperparameters.model_fields, unusual)
     if problems:
         raise InputError(as_list(problems))
@@ -108,7 +108,7 @@ class CommandLineSource(_Source):
     def __init__(self, options: Mapping[str, str]) -> None:
         super().__init__()
         for typed, text in options.items():
-            self.add(typed, _none_or(text, typed), f"--{typed}", f"unknown option --{typed}")
+            self.add(typed, _none_or(text, typed), _option(typed), f"unknown option {_option(typed)}")
 
 
 class EnvironmentSource(_Source):
@@ -144,6 +144,10 @@ class SageMakerFileSource(FileSource):
             raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
         values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
         super().__init__(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def decode(typed: str, text: str) -> object:

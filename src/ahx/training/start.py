@@ -24,7 +24,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     if given.tokenizer.to_json() != data.tokenizer.to_json():
         raise CheckpointError(
             f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, data.tokenizer)}; "
-            "train on the same alphabet and rule, or without --model_in"
+            "train on the same alphabet and rule, or without --model-in"
         )
     unlike = [
         f"{name} {getattr(given.model.config, name)}"
@@ -36,7 +36,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     if data.pos == "learned" and given.model.config.block_size < data.longest_row:
         raise InputError(
             f"{hp.model_in} has learned positions for {given.model.config.block_size} tokens (its block_size), and "
-            f"these data have rows of {data.longest_row}; train on shorter strings, or without --model_in"
+            f"these data have rows of {data.longest_row}; train on shorter strings, or without --model-in"
         )
     return given.model
 
