@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
 from ahx.training.messages import accepted
-from entrypoints.main import VERBS, program_help, summary, verb_parser
+from entrypoints.main import VERBS, summary, verb_parser
 from infra.embedded.sagemaker.training_members import TRAINING_JOB
 from infra.embedded.tuning.tuning_members import TUNING_JOB
 
@@ -50,10 +50,11 @@ def hyperparameters_page() -> str:
 
 
 def cli_pages() -> dict[str, str]:
-    """An index with the help of `ahx`, and a page for each verb with its help and that of its actions."""
-    index = ["# The command line", "", NOTE, "", "| verb | |", "|---|---|"]
+    """An index, and a page for each verb with its help and that of its actions."""
+    index = ["# The command line", "", NOTE, "", "`ahx VERB --help` prints what these pages show.", "", "| verb | |"]
+    index += ["|---|---|"]
     index += [f"| [`ahx {verb}`](cli/{verb}.md) | {summary(verb)} |" for verb in VERBS]
-    pages = {"cli.md": [*index, "", "```text", program_help().rstrip(), "```"]}
+    pages = {"cli.md": index}
     for verb in VERBS:
         first, *actions = family(verb_parser(verb))
         page = [f"# {first.prog}", "", NOTE, "", *_help(first)]

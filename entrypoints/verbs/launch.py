@@ -1,6 +1,6 @@
 """Train one configuration as a job, on this machine or on SageMaker: a sweep of one.
 
-The model is brought home by `ahx jobs collect`, or used where it is: `ahx eval --model s3://...`.
+`ahx jobs collect` fetches the model. It can also be used where it is: `ahx eval --model s3://...`.
 """
 
 import argparse
@@ -26,14 +26,14 @@ LOGGED = True
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Where, and all hyperparameters."""
+    """The backend, and all hyperparameters."""
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
-    parser.add_argument("--name", help="The job's name (made from the rule).")
+    parser.add_argument("--name", help="Name of the job (default: made from the rule).")
     parser.add_argument(
-        "--local-mode", action="store_true", help="In SageMaker's local mode, through its SDK, and in the foreground."
+        "--local-mode", action="store_true", help="Run in SageMaker's local mode, through its SDK, in the foreground."
     )
-    launching.job_options(parser.add_argument_group("Where and how much"))
-    launching.run_options(parser.add_argument_group("The launcher"))
+    launching.job_options(parser.add_argument_group("Jobs"))
+    launching.run_options(parser.add_argument_group("Launcher"))
     add_hyperparameters(parser, of_a_sweep=True)
 
 
@@ -59,7 +59,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     from opt_ml import tree
 
     if args.on not in (None, "local-mode"):
-        raise InputError(f"--local-mode is a place of its own; leave out --on {args.on}")
+        raise InputError(f"--local-mode is a backend by itself; leave out --on {args.on}")
     backend = open_backend("local-mode", Path(args.folder))
     planned = plan(backend, sweep, launching.options(args))
     if args.dry_run:

@@ -80,7 +80,7 @@ def test_the_commands_of_the_readme_run(folder: Path, monkeypatch: pytest.Monkey
         if line.startswith("ahx infra plan"):
             assert main(["infra", "plan"]) == SOMETHING_TO_DO
         elif line.split()[1] not in ELSEWHERE:
-            run(re.sub("^ahx infra (apply|destroy)", r"ahx infra \1 --yes", line))  # nobody is there to be asked
+            run(re.sub("^ahx infra (apply|destroy)", r"ahx infra \1 --yes", line))  # there is no terminal
 
 
 def test_the_answers_that_the_readme_promises(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
-"""Every choice that a training run takes, in one place: names, defaults, ranges and the help text.
+"""All hyperparameters of a training run: names, defaults, ranges, help texts, and what other code must know of them.
 
 The command line, run.toml, SM_HP_* variables and hyperparameters.json are all read through this model (settings.py),
 `ahx train --help` and docs/hyperparameters.md are made from it, and a run writes it into its config.json.
-Fields may also be spelled the way earlier versions did (`num_layers` for `n_layer`): see their `validation_alias`.
+A field's `validation_alias` is its name in earlier versions, which is still accepted (`num_layers` for `n_layer`).
 """
 
 import hashlib
@@ -41,17 +41,17 @@ Location = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 
 #: Titles of the groups in which help and documentation list the fields, by the first field of each.
 SECTIONS = {
-    "rule": "What is learnt",
+    "rule": "Rule and data",
     "pos": "The model",
-    "num_epochs": "How long",
+    "num_epochs": "Length of training",
     "optimizer": "Optimisation",
     "eval_interval": "Evaluation and checkpoints",
-    "device": "The machine",
+    "device": "Device and seed",
 }
 
 
 def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable[[dict[str, Any]], int]:
-    """A default that is another one where the rules stand in the prompt, and of what kind they are."""
+    """A default that depends on the kind of interpreter; `others` for rules that are not interpreters."""
     of_kind = {"turing": turing, "substitution": substitution, "markov": markov}
     return lambda earlier: of_kind.get(interpreter_kind(earlier.get("rule")) or "", others)
 
@@ -84,7 +84,7 @@ def _usual_folder(earlier: dict[str, Any]) -> str:
 
 
 class Hyperparameters(BaseModel):
-    """The choices of one training run. Frozen; unknown names and values out of range are refused.
+    """The hyperparameters of one training run. Frozen; unknown names and values out of range are refused.
 
     Written in Python, a mistake raises pydantic's ValidationError; `from_json` and `settings.from_sources` raise
     InputError with one sentence per mistake.
@@ -98,7 +98,7 @@ class Hyperparameters(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         loc_by_alias=False,
-        protected_namespaces=(),  # `model_in` and `model_out` are the names people know
+        protected_namespaces=(),  # for `model_in` and `model_out`
     )
 
     rule: Annotated[Annotated[str, Field(min_length=1)] | None, Field(validation_alias="problem")] = None
@@ -106,19 +106,20 @@ class Hyperparameters(BaseModel):
     infile: Annotated[Location | None, Facts(is_channel=True)] = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
     certify: bool = False
-    """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
+    """Learn the rule as a machine that can run without end, and check the model on every window (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
-    """The symbols that inputs are drawn from; without it, the rule's own."""
+    """Symbols that inputs are drawn from; without it, those of the rule."""
     min_len: Length = Field(default_factory=_usual(1, 2, 1, 1))
     """Length of the shortest input drawn from the rule, in symbols. Default: 1; 2 (cells) for turing-interpreter."""
     max_len: Length = Field(default_factory=_usual(10, 6, 8, 8))
     """Length of the longest input drawn from the rule, in symbols. Default: 10; for an interpreter 8, or 6 (cells)."""
 
     pos: Literal["auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi"] = "auto"
-    """How the model knows where a token stands; auto takes what generalises best for the rule."""
+    """Position scheme; auto chooses the one that generalises best for the rule."""
     heads: str | None = None
-    """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
-    c the input around the cursor, p the rules in the prompt, g everything before; without it, what suits pos."""
+    """Kinds of attention heads, a letter for each head, a word for each layer: sccc/cccc is two layers of four heads.
+    s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
+    follows from pos."""
     n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(default_factory=_usual_layers)
     """Layers of the transformer. Default: 2, or 1 with certify."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
@@ -129,10 +130,10 @@ class Hyperparameters(BaseModel):
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of activations that are dropped while training."""
+    """Dropout probability."""
 
     num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_usual_epochs)
-    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
+    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
@@ -143,7 +144,7 @@ class Hyperparameters(BaseModel):
     min_loss: Annotated[NotNegative, LIMIT] = 0.0
     """Stop when the validation loss, in nats per token, falls below this; 0 never does."""
     until_exact: Annotated[Count, LIMIT] = 0
-    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not try."""
+    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not test."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
@@ -167,7 +168,7 @@ class Hyperparameters(BaseModel):
     checkpoint_interval: Annotated[Positive, MAY_CHANGE] = 1.0
     """Epochs between checkpoints; may be a fraction."""
     keep_checkpoints: Annotated[Length, MAY_CHANGE] = 3
-    """Newest checkpoints to keep; the best one is kept besides."""
+    """Newest checkpoints to keep, in addition to the best one."""
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
     """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
     model_in: Annotated[Location | None, Facts(may_change=True, is_channel=True)] = None
@@ -178,20 +179,20 @@ class Hyperparameters(BaseModel):
     ] = Field(default_factory=_usual_folder)
     """Folder for checkpoints, metrics and the final model. Default: runs/ and the rule's name."""
     resume: Annotated[bool, Facts(may_change=True, not_in_sweeps="an interrupted job resumes by itself")] = False
-    """Go on from the last checkpoint in model_out, as if the run had never stopped."""
+    """Resume from the last checkpoint in model_out, as if the run had never stopped."""
 
     device: Annotated[
         str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N"), MAY_CHANGE
     ] = "auto"
-    """Where to compute; auto takes a GPU when there is one."""
+    """Device; auto takes a GPU if there is one."""
     precision: Annotated[Literal["auto", "float32", "bfloat16"], MAY_CHANGE] = "auto"
-    """Number format of activations; auto is bfloat16 on a GPU that has it, else float32."""
+    """Number format of activations; auto is bfloat16 on a GPU that supports it, else float32."""
     compile: Annotated[bool, MAY_CHANGE] = False
     """Compile the model with torch.compile."""
     threads: Annotated[int, Field(ge=0, le=4096), MAY_CHANGE] = 0
-    """CPU threads; 0 leaves torch's choice."""
+    """CPU threads; 0 leaves the choice to torch."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1337
-    """Start of all random numbers: the same seed gives the same run."""
+    """Seed of all random numbers: the same seed gives the same run."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -203,7 +204,7 @@ class Hyperparameters(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        """What no field can know by itself; all that is wrong at once."""
+        """Checks over several fields. Raises ValueError that lists everything wrong."""
         wrong = []
         if not self.rule and not self.infile:
             wrong.append("rule: nothing to learn yet; give a rule (such as double_a) or an infile")
