@@ -27,14 +27,14 @@ def hyperparameters_page() -> str:
         "",
         NOTE,
         "",
-        "Each can be written in four places; the first that has it counts:",
+        "Each can be given in four sources; the first that has it counts:",
         "",
         "1. the command line: `ahx train --n-layer 2` (`--n_layer` is the same)",
         "2. a TOML file: `ahx train --config run.toml` with a line `n_layer = 2`",
         "3. an environment variable: `SM_HP_N_LAYER=2`",
         "4. a JSON file as SageMaker writes it: `ahx train --hyperparameters-json hyperparameters.json`",
         "",
-        'Names under "also" are accepted in all of them. Defaults that depend on other values are told in words.',
+        'Names under "also" are accepted in all of them. The meaning names defaults that depend on other values.',
     ]
     for name, field in Hyperparameters.model_fields.items():
         if name in SECTIONS:
