@@ -14,8 +14,15 @@ from ahx.text.suggest import did_you_mean
 HELP_WIDTH = 100
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help that ends with the default of an option, where it has one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=HELP_WIDTH)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        without = action.default is False or action.default in (None, "", [], argparse.SUPPRESS)
+        return f"{action.help}{'' if without else ' (default: %(default)s)'}"
 
 
 def _number(kind: Callable[[str], Any], name: str) -> Callable[[str], Any]:
@@ -34,7 +41,7 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser that takes both spellings of an option, suggests the nearest, and never exits on errors."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, exit_on_error=False, formatter_class=_formatter, **settings)
+        super().__init__(allow_abbrev=False, exit_on_error=False, formatter_class=_Formatter, **settings)
         self.register("type", int, _number(int, "a whole number"))
         self.register("type", float, _number(float, "a number"))
 

@@ -33,12 +33,8 @@ _POLL_SECONDS = 0.1
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the server, and the actions `faults` and `interrupt` for a running server."""
-    parser.add_argument(
-        "--port", type=int, default=4566, metavar="N", help="Port to listen on; 0 takes a free one (default: 4566)."
-    )
-    parser.add_argument(
-        "--region", default="us-east-1", help="Region that clients are told to use (default: us-east-1)."
-    )
+    parser.add_argument("--port", type=int, default=4566, metavar="N", help="Port to listen on; 0 takes a free one.")
+    parser.add_argument("--region", default="us-east-1", help="Region that clients are told to use.")
     parser.add_argument("--state", metavar="DIR", help="Keep all state in this folder, and start from the state in it.")
     parser.add_argument(
         "--durable", action="store_true", help="With --state: what was answered also survives a loss of power."
@@ -81,13 +77,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     faults = actions.add_parser("faults", help="Show, add or clear the faults of the server at AWS_ENDPOINT_URL.")
     faults.add_argument("kind", metavar="KIND", nargs="?", choices=_KINDS, help=f"Kind of fault: {', '.join(_KINDS)}.")
-    faults.add_argument(
-        "--service", default="*", help="Service by its signing name, such as s3; * is any (default: *)."
-    )
-    faults.add_argument("--operation", default="*", help="Operation, such as CreateTrainingJob or Put* (default: *).")
-    faults.add_argument(
-        "--rate", type=float, default=1.0, metavar="P", help="Share of the calls that fail (default: 1)."
-    )
+    faults.add_argument("--service", default="*", help="Service by its signing name, such as s3; * is any.")
+    faults.add_argument("--operation", default="*", help="Operation, such as CreateTrainingJob or Put*.")
+    faults.add_argument("--rate", type=float, default=1.0, metavar="P", help="Share of the calls that fail.")
     faults.add_argument("--count", type=int, metavar="N", help="Remove the fault after N failed calls.")
     faults.add_argument("--seconds", type=float, metavar="S", help="Duration of slow and hang (default: 1 and 300).")
     faults.add_argument("--status", type=int, metavar="N", help="HTTP status of error (default: 500).")
@@ -96,9 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     interrupt = actions.add_parser("interrupt", help="Interrupt a managed spot training job.")
     interrupt.add_argument("job", metavar="JOB", help="The training job's name.")
-    interrupt.add_argument(
-        "--seconds", type=float, default=5.0, metavar="S", help="Seconds until capacity is back (default: 5)."
-    )
+    interrupt.add_argument("--seconds", type=float, default=5.0, metavar="S", help="Seconds until capacity is back.")
 
 
 def runs_without_options() -> bool:

@@ -42,13 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
-    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N (default: auto).")
+    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add = parser.add_argument_group("On which samples").add_argument
-    add(
-        "--data",
-        metavar="FILE",
-        help="File of input,output lines, local or in S3; data/da means data/da_val.txt.",
-    )
+    add("--data", metavar="FILE", help="File of input,output lines, local or in S3; data/da means data/da_val.txt.")
     add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (default: the model's).")
     add(
@@ -60,11 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--min-len", type=int, metavar="N", help="Length of the shortest input, in symbols (default: as in training).")
     add("--max-len", type=int, metavar="N", help="Length of the longest input, in symbols (default: as in training).")
     add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs (default: as in training).")
-    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples (default: 0).")
+    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples.")
     add(
         "--lengths", nargs="?", const="", metavar="LIST",
         help="Evaluate at these input lengths, such as 10,20,50. Without LIST: at 1, 2, 5, 10 and 20 times the "
-        "training length (interpreters: also 50), with fewer samples at greater lengths unless --num-samples is given.",
+        "training length (interpreters: also 50), with fewer samples at greater lengths unless --num-samples is given."
     )  # fmt: skip
     eval_steps.configure(parser)
     add = parser.add_argument_group("How").add_argument
@@ -75,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="Longest answer, in tokens (default: twice the right answer's length).",
     )
-    add("--failures", type=int, default=5, metavar="N", help="Show the first N failures (default: 5).")
+    add("--failures", type=int, default=5, metavar="N", help="Show the first N failures.")
     add("--json", action="store_true", help="Print one JSON object.")
     add("--require-exact", action="store_true", help="Exit with 1 unless every sample is exact.")
 

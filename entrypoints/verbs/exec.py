@@ -44,8 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--check", action="store_true", help="Compare every configuration with the rule's; stop at a difference.")
     add("--picture", metavar="FILE", help="Draw the run with a row for each configuration, as FILE.svg or FILE.png.")
-    add("--show", type=int, default=0, metavar="N", help="Print the last N configurations (default: 0).")
-    add("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N (default: cpu).")
+    add("--show", type=int, default=0, metavar="N", help="Print the last N configurations.")
+    add("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N.")
 
 
 def run(args: argparse.Namespace) -> int:

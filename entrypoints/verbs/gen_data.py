@@ -32,14 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="RULE",
         help="A preset such as double_a, or a rule such as 'A -> AA'.",
     )
-    add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together (default: 100000).")
-    add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols (default: 10).")
-    add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols (default: 1).")
+    add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together.")
+    add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols.")
+    add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols.")
     add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs, such as AB (default: the rule's).")
-    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples (default: 0).")
-    add(
-        "--val-fraction", type=float, default=0.1, metavar="SHARE", help="Share of lines for validation (default: 0.1)."
-    )
+    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples.")
+    add("--val-fraction", type=float, default=0.1, metavar="SHARE", help="Share of lines for validation.")
     add("outfile", metavar="OUT", help="First part of the files' names: OUT_train.txt and OUT_val.txt.")
 
 

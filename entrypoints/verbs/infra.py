@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "doctor", help="Find what would make a training job fail; exit code 1 if there is a problem."
     )
     _stack(doctor)
-    doctor.add_argument("--image", default=IMAGE, help=f"Local name of the image to train with (default: {IMAGE}).")
+    doctor.add_argument("--image", default=IMAGE, help="Local name of the image to train with.")
     doctor.add_argument(
         "--instance-type",
         action="append",
@@ -79,9 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _stack(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--prefix", default="ahx", help="First part of all names; each prefix is a stack of its own (default: ahx)."
-    )
+    parser.add_argument("--prefix", default="ahx", help="First part of all names; each prefix is a stack of its own.")
     parser.add_argument("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
 
 

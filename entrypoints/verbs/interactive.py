@@ -27,15 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
     add(
-        "--temperature",
-        type=float,
-        default=0.0,
-        metavar="T",
-        help="Sampling temperature; 0 takes the likeliest token (default: 0).",
+        "--temperature", type=float, default=0.0, metavar="T", help="Sampling temperature; 0 takes the likeliest token."
     )
     add("--max-new-tokens", type=int, metavar="N", help="Longest answer, in tokens (default: grows with the input).")
     add("--seed", type=int, metavar="N", help="Seed for --temperature (default: random).")
-    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N (default: auto).")
+    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -51,12 +51,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="A tape such as 0110, a configuration such as 01B10, or a string (default: a blank tape).",
     )
-    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps (default: 1000).")
+    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps.")
     add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the rules.")
-    add("--show", type=int, default=_SHOWN, metavar="N", help=f"Print the first N configurations (default: {_SHOWN}).")
-    add(
-        "--last", type=int, default=0, metavar="N", help="Also print the last N, aligned by tape position (default: 0)."
-    )
+    add("--show", type=int, default=_SHOWN, metavar="N", help="Print the first N configurations.")
+    add("--last", type=int, default=0, metavar="N", help="Also print the last N, aligned by tape position.")
     add("--picture", metavar="FILE", help="Draw the run with a row for each configuration, as FILE.svg or FILE.png.")
 
 

@@ -63,7 +63,7 @@ def _list(args: argparse.Namespace) -> int:
     from infra.launch.leaderboard import as_json, console, summary, table
 
     if args.what is None:
-        backend = _place(args, None)
+        backend = _backend(args, None)
         states = [_observed(backend, sweep) for sweep in backend.sweeps()]
         if args.json:
             data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.trials)} for s in states]}))
@@ -72,7 +72,7 @@ def _list(args: argparse.Namespace) -> int:
         if not states and not args.json:
             print("no sweeps yet; `ahx sweep` starts one")
         return 0
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = _observed(backend, args.what)
     if args.json:
         data(json.dumps({"sweep": state.sweep, "jobs": [as_json(trial) for trial in state.trials]}))
@@ -105,7 +105,7 @@ def _stop(args: argparse.Namespace) -> int:
     from infra.launch.job_request import job_name
 
     sweep = _sweep_of(args.what, None)
-    backend = _place(args, sweep)
+    backend = _backend(args, sweep)
     manifest = _manifest(backend, sweep)
     state = _observed(backend, sweep)
     trials = [trial for trial in state.in_flight() if args.what in (sweep, trial.name)]
@@ -123,13 +123,13 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _attach(args: argparse.Namespace) -> int:
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = launching.follow(backend, args.what, _manifest(backend, args.what), False, args.json)
     return launching.show_result(state, backend, args.json)
 
 
 def _leaderboard(args: argparse.Namespace) -> int:
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     launching.show_result(_observed(backend, args.what), backend, args.json)
     return 0
 
@@ -137,7 +137,7 @@ def _leaderboard(args: argparse.Namespace) -> int:
 def _collect(args: argparse.Namespace) -> int:
     from infra.launch.collect import collect
 
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = _observed(backend, args.what)
     folder = Path(args.to or Path("runs", args.what))
     if args.best is not None and args.best < 1:
@@ -162,7 +162,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _place(args: argparse.Namespace, sweep: str | None) -> "Backend":
+def _backend(args: argparse.Namespace, sweep: str | None) -> "Backend":
     from infra.launch.backends.choose import find_backend, open_backend
 
     folder = Path(args.folder)
@@ -189,7 +189,7 @@ def _observed(backend: "Backend", sweep: str) -> "SweepState":
 def _job(args: argparse.Namespace) -> "tuple[Backend, str]":
     """The job that is meant: by its name, or as the only one of a sweep."""
     sweep = _sweep_of(args.what, None)
-    backend = _place(args, sweep)
+    backend = _backend(args, sweep)
     if sweep != args.what:
         return backend, args.what
     trials = _observed(backend, sweep).trials

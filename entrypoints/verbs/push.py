@@ -16,12 +16,8 @@ EXAMPLES = ["ahx push --image ahx-transformer:dev", "ahx push --image ahx-transf
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which image, and to which stack."""
     add = parser.add_argument
-    add(
-        "--image",
-        default="ahx-transformer:dev",
-        help="Image, as `docker images` lists it (default: ahx-transformer:dev).",
-    )
-    add("--prefix", default="ahx", help="Prefix of the stack of `ahx infra apply` (default: ahx).")
+    add("--image", default="ahx-transformer:dev", help="Image, as `docker images` lists it.")
+    add("--prefix", default="ahx", help="Prefix of the stack of `ahx infra apply`.")
     add("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
     add("--json", action="store_true", help="Print address, digest and tag as JSON.")
 

@@ -15,7 +15,7 @@ EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/bb4 --device cpu"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which run."""
     parser.add_argument("run", metavar="RUN", help="Folder of a run of `ahx train --certify`.")
-    parser.add_argument("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N (default: cpu).")
+    parser.add_argument("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add_trust(parser.add_argument)
 
 
