@@ -36,9 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=4566, metavar="N", help="Port to listen on; 0 takes a free one.")
     parser.add_argument("--region", default="us-east-1", help="Region that clients are told to use.")
     parser.add_argument("--state", metavar="DIR", help="Keep all state in this folder, and start from the state in it.")
-    parser.add_argument(
-        "--durable", action="store_true", help="With --state: what was answered also survives a loss of power."
-    )
+    parser.add_argument("--durable", action="store_true", help="With --state: survive a loss of power too.")
     parser.add_argument(
         "--open",
         action="store_true",
@@ -50,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="Accept requests of web pages of this origin, such as http://localhost:8080; may be repeated.",
+        help="Accept web pages of this origin; may be repeated.",
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--image", metavar="IMAGE", help="Run all jobs as containers of this image, whichever they name.")
@@ -68,11 +66,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TYPE=N",
-        help="Instances of a type that training jobs may use at once; may be repeated.",
+        help="Most instances of a type at once; may be repeated.",
     )
-    parser.add_argument(
-        "--run", metavar="COMMAND", help="Run a shell command against the server, then stop and exit with its code."
-    )
+    parser.add_argument("--run", metavar="COMMAND", help="Run a shell command, then stop and exit with its code.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
 
     faults = actions.add_parser("faults", help="Show, add or clear the faults of the server at AWS_ENDPOINT_URL.")

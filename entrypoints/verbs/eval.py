@@ -47,12 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="FILE", help="File of input,output lines, local or in S3; data/da means data/da_val.txt.")
     add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (default: the model's).")
-    add(
-        "--num-samples",
-        type=int,
-        metavar="N",
-        help="Samples to draw (default: 10000), or lines to read (default: all).",
-    )
+    add("--num-samples", type=int, metavar="N", help="Samples to draw (default: 10000) or lines to read (all).")
     add("--min-len", type=int, metavar="N", help="Length of the shortest input, in symbols (default: as in training).")
     add("--max-len", type=int, metavar="N", help="Length of the longest input, in symbols (default: as in training).")
     add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs (default: as in training).")

@@ -37,11 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--tape", default="", metavar="TEXT", help="Input: a tape, a configuration or a word (default: a blank tape).")
     add("--steps", type=int, metavar="N", help="Stop after N steps of the machine (default: when it halts).")
     add("--tokens", type=int, metavar="N", help="Stop after N tokens, at the end of a step (default: no limit).")
-    add(
-        "--no-cache",
-        action="store_true",
-        help="Run the model for every token; do not reuse its answers for windows seen before.",
-    )
+    add("--no-cache", action="store_true", help="Run the model for every token; reuse no answers.")
     add("--check", action="store_true", help="Compare every configuration with the rule's; stop at a difference.")
     add("--picture", metavar="FILE", help="Draw the run with a row for each configuration, as FILE.svg or FILE.png.")
     add("--show", type=int, default=0, metavar="N", help="Print the last N configurations.")

@@ -25,13 +25,7 @@ _WORTH_A_BAR = 200_000  # lines; fewer take too short a time for a bar
 def configure(parser: argparse.ArgumentParser) -> None:
     """The rule, how many samples of what length, and where they go."""
     add = parser.add_argument
-    add(
-        "--rule",
-        "--problem",
-        required=True,
-        metavar="RULE",
-        help="A preset such as double_a, or a rule such as 'A -> AA'.",
-    )
+    add("--rule", "--problem", required=True, metavar="RULE", help="A preset, such as double_a, or a rule: 'A -> AA'.")
     add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together.")
     add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols.")
     add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols.")

@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--instance-type",
         action="append",
         metavar="TYPE",
-        help="Instance type whose quota is checked; may be repeated (default: ml.m5.large).",
+        help="Check its quota; may be repeated (default: ml.m5.large).",
     )
     doctor.add_argument("--json", action="store_true", help="Print the findings as JSON.")
 
@@ -90,11 +90,9 @@ def _choices(parser: argparse.ArgumentParser) -> None:
         "--spend",
         type=float,
         metavar="USD",
-        help="Alarm when SageMaker's monthly bill exceeds this (default: unchanged, or 50).",
+        help="Alarm above this monthly SageMaker bill (default: unchanged, or 50).",
     )
-    add(
-        "--budget", type=float, metavar="USD", help="Monthly budget of the whole account (default: unchanged, or none)."
-    )
+    add("--budget", type=float, metavar="USD", help="Monthly budget of the account (default: unchanged, or none).")
     add("--adopt", action="store_true", help="Take over resources that have the stack's names but not its tag.")
 
 

@@ -26,9 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
-    add(
-        "--temperature", type=float, default=0.0, metavar="T", help="Sampling temperature; 0 takes the likeliest token."
-    )
+    add("--temperature", type=float, default=0.0, metavar="T", help="Sampling temperature; 0 is greedy.")
     add("--max-new-tokens", type=int, metavar="N", help="Longest answer, in tokens (default: grows with the input).")
     add("--seed", type=int, metavar="N", help="Seed for --temperature (default: random).")
     add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")

@@ -37,20 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("run", metavar="RUN", help="Folder of a run of `ahx train` with an interpreter.")
     add_trust(add)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--machine", metavar="TABLE", help="Turing machine in the standard format, such as 1RB1LB_1LA1RZ."
-    )
+    which.add_argument("--machine", metavar="TABLE", help="A Turing machine in the standard format: 1RB1LB_1LA1RZ.")
     which.add_argument(
         "--program",
         metavar="RULES",
         help="Rules, such as A0:1RB,B0:1LA, for a Turing machine or AB->C,C->.BA, for strings.",
     )
-    add(
-        "--tape",
-        default="",
-        metavar="TEXT",
-        help="A tape such as 0110, a configuration such as 01B10, or a string (default: a blank tape).",
-    )
+    add("--tape", default="", metavar="TEXT", help="A tape, a configuration or a string, such as 0110 or 01B10.")
     add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps.")
     add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the rules.")
     add("--show", type=int, default=_SHOWN, metavar="N", help="Print the first N configurations.")

@@ -29,9 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The backend, and all hyperparameters."""
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
     parser.add_argument("--name", help="Name of the job (default: made from the rule).")
-    parser.add_argument(
-        "--local-mode", action="store_true", help="Run in SageMaker's local mode, through its SDK, in the foreground."
-    )
+    parser.add_argument("--local-mode", action="store_true", help="Run in the foreground in SageMaker's local mode.")
     launching.job_options(parser.add_argument_group("Jobs"))
     launching.run_options(parser.add_argument_group("Launcher"))
     add_hyperparameters(parser, of_a_sweep=True)

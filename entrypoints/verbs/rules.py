@@ -35,15 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     apply = actions.add_parser("apply", help="Apply a rule to strings.")
     apply.add_argument("rule", metavar="RULE", help="A preset such as double_a, or a rule such as 'A -> AA'.")
-    apply.add_argument(
-        "inputs", metavar="INPUT", nargs="*", help="Strings to rewrite; without any, or for -, lines of standard input."
-    )
+    apply.add_argument("inputs", metavar="INPUT", nargs="*", help="Strings; none, or -, reads standard input.")
     shown = apply.add_mutually_exclusive_group()
     shown.add_argument("--trace", action="store_true", help="Print every intermediate string.")
     shown.add_argument("--steps", action="store_true", help="Print the steps of the rule's transducer.")
-    apply.add_argument(
-        "--max-steps", type=int, metavar="N", help="Most steps before the rule is given up (default: 10,000,000)."
-    )
+    apply.add_argument("--max-steps", type=int, metavar="N", help="Give up after N steps (default: 10,000,000).")
 
 
 def runs_without_options() -> bool:

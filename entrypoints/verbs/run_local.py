@@ -25,31 +25,11 @@ LOGGED = True
 def configure(parser: argparse.ArgumentParser) -> None:
     """The job's inputs, what runs it, and where its results go."""
     add = parser.add_argument
-    add(
-        "--data",
-        metavar="DATA",
-        help="Files of the channel train: a folder, a file, or data/da for da_train.txt and da_val.txt.",
-    )
+    add("--data", metavar="DATA", help="Channel train: a folder, a file, or data/da for da_train.txt and da_val.txt.")
     add("--channel", action="append", default=[], metavar="NAME=PATH", help="Another channel: validation or model.")
-    add(
-        "--hyperparameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="A hyperparameter of `ahx train`; may be repeated.",
-    )
-    add(
-        "--environment",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="An environment variable of the job; may be repeated.",
-    )
-    add(
-        "--output",
-        metavar="FOLDER",
-        help="Folder of the job's files and results (default: runs/local/ and the rule's name).",
-    )
+    add("--hyperparameter", action="append", default=[], metavar="NAME=VALUE", help="A hyperparameter of `ahx train`.")
+    add("--environment", action="append", default=[], metavar="NAME=VALUE", help="An environment variable of the job.")
+    add("--output", metavar="FOLDER", help="Folder of files and results (default: runs/local/ and the rule's name).")
     add("--process", action="store_true", help="Run the job as a process of this machine, without Docker.")
     add("--image", metavar="IMAGE", help="Image to run (default: ahx-transformer:dev).")
     add("--memory", metavar="SIZE", help="Memory limit of the container, such as 2g.")

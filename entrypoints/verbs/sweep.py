@@ -23,9 +23,7 @@ LOGGED = True
 def configure(parser: argparse.ArgumentParser) -> None:
     """The configurations, the backend, and all hyperparameters."""
     parser.usage = "%(prog)s [FILE] --name NAME (--rule RULE | --infile INFILE) --grid NAME=VALUES ... [options]"
-    parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="A TOML file that describes the sweep; see docs/sweeps.md."
-    )
+    parser.add_argument("file", nargs="?", metavar="FILE", help="TOML file of the sweep; see docs/sweeps.md.")
     add = parser.add_argument_group("Configurations").add_argument
     add("--name", help="Name of the sweep: lower-case letters, digits and dashes.")
     add("--grid", action="append", default=[], metavar="NAME=VALUES",

@@ -31,9 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
     add_hyperparameters(parser)
     group = parser.add_argument_group("Other sources of values (the command line counts most)")
-    group.add_argument(
-        "--config", metavar="FILE", help="A TOML file with a line for each hyperparameter, such as n_layer = 2."
-    )
+    group.add_argument("--config", metavar="FILE", help="TOML file with lines such as n_layer = 2.")
     group.add_argument(
         "--hyperparameters-json", metavar="FILE", help="A hyperparameters.json as SageMaker writes it; counts least."
     )
