@@ -1,4 +1,5 @@
-"""Write docs/hyperparameters.md, docs/cli.md and the tables of members in docs/embedded-aws.md from the code.
+"""Write docs/hyperparameters.md, docs/cli.md, docs/cli/*.md, the tables of members in docs/embedded-aws.md and the
+contents of docs/LOG.md from the code.
 
 `--check` only says whether they are up to date.
 """
@@ -6,12 +7,12 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
 from ahx.training.messages import accepted
-from entrypoints.main import VERBS, program_help, verb_parser
+from entrypoints.main import VERBS, summary, verb_parser
 from infra.embedded.sagemaker.training.members import TRAINING_JOB
 from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 
@@ -26,14 +27,14 @@ def hyperparameters_page() -> str:
         "",
         NOTE,
         "",
-        "Each can be written in four places; the first that has it counts:",
+        "Each can be given in four sources; the first that has it counts:",
         "",
-        "1. the command line: `ahx train --n_layer 2` (`--n-layer` is the same)",
+        "1. the command line: `ahx train --n-layer 2` (`--n_layer` is the same)",
         "2. a TOML file: `ahx train --config run.toml` with a line `n_layer = 2`",
         "3. an environment variable: `SM_HP_N_LAYER=2`",
-        "4. a JSON file as SageMaker writes it: `ahx train --hyperparameters_json hyperparameters.json`",
+        "4. a JSON file as SageMaker writes it: `ahx train --hyperparameters-json hyperparameters.json`",
         "",
-        'Names under "also" are accepted in all of them. Defaults that depend on other values are told in words.',
+        'Names under "also" are accepted in all of them. The meaning names defaults that depend on other values.',
     ]
     for name, field in Hyperparameters.model_fields.items():
         if name in SECTIONS:
@@ -48,23 +49,56 @@ def hyperparameters_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def cli_page() -> str:
-    """The help of `ahx` and of each verb."""
-    lines = ["# The command line", "", NOTE, "", "```text", program_help().rstrip(), "```"]
-    for parser in (parser for verb in VERBS for parser in family(verb_parser(verb))):
-        lines += ["", f"## {parser.prog}", "", "```text", parser.format_help().rstrip(), "```"]
-    return "\n".join(lines) + "\n"
+def cli_pages() -> dict[str, str]:
+    """An index, and a page for each verb with its help and that of its actions."""
+    index = ["# The command line", "", NOTE, "", "`ahx VERB --help` prints what these pages show.", "", "| verb | |"]
+    index += ["|---|---|"]
+    index += [f"| [`ahx {verb}`](cli/{verb}.md) | {summary(verb)} |" for verb in VERBS]
+    pages = {"cli.md": index}
+    for verb in VERBS:
+        first, *actions = family(verb_parser(verb))
+        page = [f"# {first.prog}", "", NOTE, "", *_help(first)]
+        for action in actions:
+            page += ["", f"## {action.prog}", "", *_help(action)]
+        pages[f"cli/{verb}.md"] = page
+    return {name: "\n".join(lines) + "\n" for name, lines in pages.items()}
+
+
+def _help(parser: argparse.ArgumentParser) -> list[str]:
+    return ["```text", parser.format_help().rstrip(), "```"]
 
 
 def embedded_aws_page() -> str:
-    """The page as it is, with the tables of members anew, each between two comments."""
-    page = (HERE / "embedded-aws.md").read_text(encoding="utf-8")
+    """The page with the tables of members made anew."""
+    page = _read("embedded-aws.md")
     for members in (TRAINING_JOB, TUNING_JOB):
-        begin, end = f"<!-- {members.operation}: written by docs/generate.py -->\n", "<!-- end -->"
-        between = re.compile(f"(?<={re.escape(begin)}).*?(?={end})", re.DOTALL)
-        page, times = between.subn("\n".join(["", *members.rows(), "", ""]).replace("\\", r"\\"), page)
-        if times != 1:
-            sys.exit(f"docs/embedded-aws.md has {times} places for the members of {members.operation}, not one")
+        page = _filled(page, members.operation, ["", *members.rows(), ""])
+    return page
+
+
+def log_page() -> str:
+    """The log with a table of contents of its sections."""
+    page = _read("LOG.md")
+    titles = re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
+    return _filled(page, "contents", ["", *[f"- [{title}](#{_anchor(title)})" for title in titles], ""])
+
+
+def _anchor(title: str) -> str:
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _filled(page: str, name: str, lines: Sequence[str]) -> str:
+    """The page with `lines` between the comments that `name` marks."""
+    begin, end = f"<!-- {name}: written by docs/generate.py -->\n", "<!-- end -->"
+    between = re.compile(f"(?<={re.escape(begin)}).*?(?={end})", re.DOTALL)
+    page, times = between.subn("\n".join([*lines, ""]).replace("\\", r"\\"), page)
+    if times != 1:
+        sys.exit(f"the page has {times} places for {name}, not one")
     return page
 
 
@@ -79,12 +113,17 @@ def family(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 
 def main() -> int:
     check = sys.argv[1:] == ["--check"]
-    stale = []
     pages = {
         "hyperparameters.md": hyperparameters_page(),
-        "cli.md": cli_page(),
         "embedded-aws.md": embedded_aws_page(),
+        "LOG.md": log_page(),
+        **cli_pages(),
     }
+    (HERE / "cli").mkdir(exist_ok=True)
+    gone = [page for page in (HERE / "cli").iterdir() if f"cli/{page.name}" not in pages]
+    stale = [f"docs/cli/{page.name}" for page in gone]
+    for page in gone if not check else ():
+        page.unlink()
     for name, text in pages.items():
         page = HERE / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:

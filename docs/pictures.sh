@@ -5,12 +5,12 @@ cd "$(dirname "$0")/.."
 runs=$(mktemp -d)
 trap 'rm -r "$runs"' EXIT
 for rule in bb4 bb5 rule110; do
-    ahx train --rule "$rule" --certify --model_out "$runs/$rule"
+    ahx train --rule "$rule" --certify --model-out "$runs/$rule"
 done
 ahx exec "$runs/bb4" --no-cache --check --picture docs/pictures/bb4.svg
 ahx exec "$runs/bb5" --steps 300 --check --picture docs/pictures/bb5.svg
 ahx exec "$runs/rule110" --tape 0000000000000000000000000000000000000000000000000000000000000001 --steps 63 --check \
     --picture docs/pictures/rule110.svg
-ahx train --rule turing-interpreter --seed 2 --model_out "$runs/ti"
+ahx train --rule turing-interpreter --seed 2 --model-out "$runs/ti"
 ahx interpret "$runs/ti" --program 'A0:1LH,A1:1RA,A2:0LH,F0:0RA,F1:2LH,F2:1LF,H0:0RF,H1:0LF,' --tape 0H0 --steps 300 \
     --require-exact --picture docs/pictures/unseen.svg

@@ -1,7 +1,8 @@
-"""The training job that SageMaker, its local mode and `docker run` start: from an /opt/ml tree to a model in it.
+"""The training job that SageMaker, its local mode and `docker run` start: reads an /opt/ml tree, writes a model to it.
 
-`train` is the image's command of that name; in its midst SageMaker's toolkit calls `main` (SAGEMAKER_TRAINING_MODULE).
-`python -m entrypoints.container` does without the toolkit, on the tree that SAGEMAKER_BASE_DIR names.
+`train` is the image's command of that name. It starts SageMaker's toolkit, which calls `main`
+(SAGEMAKER_TRAINING_MODULE). `python -m entrypoints.container` runs without the toolkit, on the tree in
+SAGEMAKER_BASE_DIR.
 """
 
 import os
@@ -14,7 +15,7 @@ from ahx.training.signals import StopRequest
 
 def train(with_toolkit: bool = True) -> int:
     """Run the job. Returns the exit code."""
-    # Signals are heard from here on. Everything else is imported after that: torch alone takes seconds.
+    # Signals are handled from here on. Everything else is imported later: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
         from ahx.text.printing import guarded
         from container import batch, hosts, job, outcome, parent
@@ -47,7 +48,7 @@ def _refuse(error: AhxError) -> None:
 
 
 def main() -> None:
-    """Called by SageMaker's toolkit: from within `train`, or first of all where the toolkit is started by itself."""
+    """Called by SageMaker's toolkit, which `train` or the user has started."""
     from container import toolkit
 
     if not toolkit.call_waiting() and (code := train(with_toolkit=False)):

@@ -1,15 +1,22 @@
 """Train transformers from scratch to rewrite strings, and use them.
 
-Each verb of `ahx VERB ...` is one module of entrypoints/verbs, imported when it is called. Its module has a docstring
-whose first line is its help, EXAMPLES to show, `configure(parser)` and `run(args) -> exit code`.
+Each verb of `ahx VERB ...` is one module of entrypoints/verbs, imported when it is called. A verb's module has
+
+    a docstring              its first line is the verb's summary in help
+    EXAMPLES                 command lines that help shows; tests run them
+    configure(parser)        adds its options
+    run(args) -> exit code
+    LOGGED = True            optional: what it prints may be kept in a log (docs/logs.md)
+    runs_without_options()   optional: whether the verb alone runs; without this function it prints its usage
 """
 
 import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
@@ -18,31 +25,19 @@ from ahx.errors import AhxError, InputError
 from ahx.system_errors import mishap
 from ahx.text.printing import guarded
 from ahx.text.suggest import did_you_mean
+from entrypoints import verbs
 from entrypoints.shared.arguments import Parser
 
-VERBS = (
-    "rules",
-    "gen-data",
-    "train",
-    "eval",
-    "interactive",
-    "verify",
-    "exec",
-    "interpret",
-    "sweep",
-    "run-local",
-    "launch",
-    "jobs",
-    "infra",
-    "push",
-    "aws",
+#: The modules of entrypoints/verbs, by name.
+VERBS = tuple(
+    sorted(
+        file[:-3].replace("_", "-") for file in os.listdir(verbs.__path__[0]) if file[0] != "_" and file[-3:] == ".py"
+    )
 )
-#: Those whose output is worth keeping: docs/logs.md.
-LOGGED = ("train", "eval", "run-local", "sweep", "launch")
 
 EXAMPLES = [
     "ahx rules apply 'A -> AA' ABA",
-    "ahx train --rule double_a --model_out runs/demo",
+    "ahx train --rule double_a --model-out runs/demo",
     "ahx eval --model runs/demo --rule double_a",
 ]
 
@@ -54,26 +49,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [_typed(word) for word in (sys.argv[1:] if argv is None else argv)]
     _standard_streams()
     with guarded():
-        try:
-            recording = _recording(words)
-        except AhxError as error:
-            return _fail(str(error), error.exit_code)
-        with recording:
-            return _sentences(words)
+        return _sentences(partial(_logged, words))
 
 
-def _recording(words: list[str]) -> AbstractContextManager[object]:
+def _logged(words: list[str]) -> int:
+    with _log(words):
+        return _sentences(partial(_run, words))
+
+
+def _log(words: list[str]) -> AbstractContextManager[object]:
     """What keeps the lines that a long command prints, where AHX_LOG_GROUP or AHX_LOG_FILE ask for it."""
-    if not words or words[0].replace("_", "-") not in LOGGED or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
+    verb = words[0].replace("_", "-") if words else ""
+    if verb not in VERBS or not {"AHX_LOG_GROUP", "AHX_LOG_FILE"} & set(os.environ):
+        return nullcontext()
+    if not getattr(verb_module(verb), "LOGGED", False):
         return nullcontext()
     from run_logs.run_log import open_log
 
-    return open_log(os.environ, words[0])
+    return open_log(os.environ, verb)
 
 
-def _sentences(words: list[str]) -> int:
+def _sentences(action: Callable[[], int]) -> int:
+    """The exit code of `action`; where it fails, after one sentence that says why."""
     try:
-        code = _run(words)
+        code = action()
         sys.stdout.flush()  # so that a reader that has gone away, or a full disk, is noticed here
         return code
     except AhxError as error:
@@ -93,11 +92,15 @@ def verb_module(verb: str) -> ModuleType:
     return import_module(f"entrypoints.verbs.{verb.replace('-', '_')}")
 
 
+def summary(verb: str) -> str:
+    """One line about `verb`."""
+    return (verb_module(verb).__doc__ or "").splitlines()[0]
+
+
 def verb_parser(verb: str) -> Parser:
     """The parser of `verb`, with everything that `ahx VERB --help` shows."""
     module = verb_module(verb)
-    summary = (module.__doc__ or "").strip().splitlines()[0]
-    parser = Parser(prog=f"ahx {verb}", description=summary, epilog=_examples(module.EXAMPLES))
+    parser = Parser(prog=f"ahx {verb}", description=summary(verb), epilog=_examples(module.EXAMPLES))
     module.configure(parser)
     return parser
 
@@ -105,10 +108,9 @@ def verb_parser(verb: str) -> Parser:
 def program_help() -> str:
     """What `ahx --help` prints."""
     width = max(len(verb) for verb in VERBS)
-    summaries = [(verb_module(verb).__doc__ or "").strip().splitlines()[0] for verb in VERBS]
-    verbs = "\n".join(f"  {verb:{width}}  {text}" for verb, text in zip(VERBS, summaries, strict=True))
+    lines = "\n".join(f"  {verb:{width}}  {summary(verb)}" for verb in VERBS)
     return (
-        f"usage: ahx VERB [options]\n\n{(__doc__ or '').splitlines()[0]}\n\nverbs:\n{verbs}\n\n"
+        f"usage: ahx VERB [options]\n\n{(__doc__ or '').splitlines()[0]}\n\nverbs:\n{lines}\n\n"
         "options:\n  -h, --help  show this help and exit\n  --version   show the version and exit\n\n"
         f"{_examples(EXAMPLES)}\n\nA verb without options shows its examples; `ahx VERB --help` lists its options.\n"
     )
@@ -122,22 +124,22 @@ def _run(argv: list[str]) -> int:
         print(f"ahx {version('ahx-transformer')}")
         return 0
     for word in argv:
-        if any("\ud800" <= symbol <= "\udfff" for symbol in word):  # what Python makes of bytes that are no text
+        if any("\ud800" <= symbol <= "\udfff" for symbol in word):  # how Python represents bytes that are not text
             raise InputError(f"{word!r} is not UTF-8 text; type it on a terminal that is set to UTF-8")
     verb = argv[0].replace("_", "-")
     if verb not in VERBS:
         kind = "option" if verb.startswith("-") else "verb"
         raise InputError(f"unknown {kind} {argv[0]!r}{did_you_mean(verb, VERBS, 'the verbs are ' + ', '.join(VERBS))}")
-    parser = verb_parser(verb)
-    if _asks_for_usage(verb, argv[1:]):
+    module, parser = verb_module(verb), verb_parser(verb)
+    if not argv[1:] and not getattr(module, "runs_without_options", bool)():
         print(_short_help(parser), end="")
         return 0
     try:
         args = parser.parse_args(argv[1:])
     except SystemExit as stop:  # argparse's --help
         return int(stop.code or 0)
-    os.getcwd()  # raises where the current folder is gone: torch's libraries would end the process without a word
-    code: int = verb_module(verb).run(args)
+    os.getcwd()  # raises where the current folder is gone: torch's libraries would end the process without a message
+    code: int = module.run(args)
     return code
 
 
@@ -147,12 +149,6 @@ def _typed(word: str) -> str:
         return os.fsencode(word).decode("utf-8")
     except UnicodeError:
         return word
-
-
-def _asks_for_usage(verb: str, options: list[str]) -> bool:
-    """A verb alone is a question, but for `rules`, which lists, `aws`, which serves, and `train` set up by SM_HP_*."""
-    set_up = verb == "train" and any(variable.startswith("SM_HP_") for variable in os.environ)
-    return not options and verb not in ("rules", "aws") and not set_up
 
 
 def _short_help(parser: Parser) -> str:
@@ -165,11 +161,10 @@ def _examples(lines: Sequence[str]) -> str:
 
 
 def _standard_streams() -> None:
-    """Something to read from and write to, whatever the starter has closed; a terminal that lacks a symbol, or a
-    locale without it, must not end a run."""
+    """Open what the starter has closed, and escape symbols that the terminal or the locale lacks."""
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)  # it may well get the number
+            nowhere = os.open(os.devnull, os.O_RDWR)  # it may have got the number
             if nowhere != number:
                 os.dup2(nowhere, number)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
@@ -185,7 +180,7 @@ def _fail(sentence: str, code: int) -> int:
 
 
 def _drop_output() -> None:
-    """Send what can no longer be printed nowhere, or Python would complain again about it when it exits."""
+    """Discard what can no longer be printed, or Python would complain again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,12 +1,11 @@
-"""The argument parser of every verb: argparse, but forgiving in spelling and clear in its errors.
+"""The argument parser of every verb: argparse, with both spellings of options and one sentence for each mistake.
 
 Options may be written with dashes or underscores (--max-len, --max_len), and a value may begin with a dash.
-Every mistake is an InputError of one sentence.
+Every mistake is an InputError.
 """
 
 import argparse
-import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
@@ -14,22 +13,37 @@ from ahx.text.suggest import did_you_mean
 
 HELP_WIDTH = 100
 
-# argparse's ways to say that a value is missing or of the wrong type.
-_NO_VALUE = re.compile(r"argument (\S+): expected .*argument")
-_WRONG_TYPE = re.compile(r"argument (\S+): invalid (\w+) value: (.*)")
-_MISSING = re.compile(r"the following arguments are required: (.*)")
-_TYPES = {"int": "a whole number", "float": "a number"}
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help that ends with the default of an option, where it has one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=HELP_WIDTH)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        without = action.default is False or action.default in (None, "", [], argparse.SUPPRESS)
+        return f"{action.help}{'' if without else ' (default: %(default)s)'}"
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)
+def _number(kind: Callable[[str], Any], name: str) -> Callable[[str], Any]:
+    """What argparse calls to read a value of type `kind`."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be {name} (got {text!r})") from None
+
+    return read
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that takes both spellings of an option, suggests the nearest, and never exits on errors."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=_formatter, **settings)
+        super().__init__(allow_abbrev=False, exit_on_error=False, formatter_class=_Formatter, **settings)
+        self.register("type", int, _number(int, "a whole number"))
+        self.register("type", float, _number(float, "a number"))
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unexpected = self.parse_known_args(args, namespace)
@@ -38,11 +52,18 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args(self._options_first(self._respelt(args or ())), namespace)
+        try:
+            return super().parse_known_args(self._options_first(self._respelt(args or ())), namespace)
+        except argparse.ArgumentError as error:
+            name = f"{error.argument_name}: " if error.argument_name else ""
+            self.error(f"{name}{error.message}")
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self._help()}")
 
     def _options_first(self, words: list[str]) -> list[str]:
-        """The words with any number of positional ones (`*`) behind the options: argparse before Python 3.12 takes
-        only those that stand right behind the ones before them, and `RULE --trace INPUT` has an option in between.
+        """The words with the positional ones of a `*` argument behind the options. Before Python 3.12, argparse takes
+        only those that directly follow the positional arguments before them, and not those of `RULE --trace INPUT`.
         """
         if not any(action.nargs == "*" for action in self._actions):
             return words
@@ -56,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         return [*first, *last, *words[end:]]
 
     def _respelt(self, words: Sequence[str]) -> list[str]:
-        """The words, every option as it was declared, and tied to its value where that begins with a dash."""
+        """The words with each option as it was declared, joined to its value where the value begins with a dash."""
         options = dict(self._options())
         declared = {spelling.replace("_", "-"): spelling for spelling in options}
         respelt: list[str] = []
@@ -68,7 +89,7 @@ class Parser(argparse.ArgumentParser):
                 option, equals, value = word.partition("=")
                 spelling = option if option in options else declared.get(option.replace("_", "-"))
                 if spelling is None:
-                    near = did_you_mean(option, options, f"{self._help()} lists the options")
+                    near = did_you_mean(option.replace("_", "-"), options, f"{self._help()} lists the options")
                     raise InputError(f"unknown option {option}{near}")
                 respelt.append(spelling + equals + value)
             elif word.startswith("-") and word not in options and before is not None and before.nargs is None:
@@ -96,43 +117,34 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         print(message, end="", file=file)  # argparse's own ignores a full disk and a reader that has gone away
 
-    def error(self, message: str) -> NoReturn:
-        if match := _NO_VALUE.fullmatch(message):
-            message = f"{match[1]} needs a value"
-        elif match := _WRONG_TYPE.fullmatch(message):
-            message = f"{match[1]}: must be {_TYPES.get(match[2], match[2])} (got {match[3]})"
-        elif match := _MISSING.fullmatch(message):
-            message = f"still needed: {match[1]}"
-        raise InputError(f"{message}; see {self._help()}")
-
     def _help(self) -> str:
         return f"`{self.prog} --help`"
 
 
 def add_trust(add: Callable[..., object]) -> None:
-    """For each verb that reads a model which may be somebody else's."""
-    text = "Run this Python function, module:function, if the model names it as its rule (nothing of a model is run)."
+    """The option of each verb that loads a model somebody else may have made."""
+    text = "Run this Python function, module:function, if it is the rule that the model names. Nothing else is run."
     add("--trust-rule", metavar="NAME", help=text)
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, without: Container[str] = ()) -> None:
-    """An option for each hyperparameter, as `ahx train` has them; what is not typed is absent from the arguments."""
-    from ahx.training.hyperparameters import SECTIONS, Hyperparameters
+def add_hyperparameters(parser: argparse.ArgumentParser, of_a_sweep: bool = False) -> None:
+    """An option for each hyperparameter, or each that a sweep may choose. What is not typed is absent from the
+    arguments, and values stay text until those of all sources are known (settings.py)."""
+    from ahx.training.hyperparameters import SECTIONS, Hyperparameters, facts
     from ahx.training.messages import default_text, metavar
 
     group: argparse._ArgumentGroup = parser.add_argument_group()
     for name, field in Hyperparameters.model_fields.items():
-        if name in without:
+        if of_a_sweep and facts(name).not_in_sweeps:
             continue
         if name in SECTIONS:
             group = parser.add_argument_group(SECTIONS[name])
         text = f"{' '.join((field.description or '').split())}{default_text(field)}".replace("%", "%%")
-        # Values stay text until all places that may give one are known (settings.py). What is not typed is absent.
         is_flag = field.annotation is bool
         for spelling in (name, field.validation_alias):
             if isinstance(spelling, str):
                 group.add_argument(
-                    f"--{spelling}",
+                    f"--{spelling.replace('_', '-')}",
                     nargs="?" if is_flag else None,
                     const="true" if is_flag else None,
                     default=argparse.SUPPRESS,

@@ -1,4 +1,4 @@
-"""The part of `ahx eval` for models that are given a program in the prompt."""
+"""The part of `ahx eval` for interpreters: models that read a program in the prompt."""
 
 import argparse
 import re
@@ -20,12 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Which programs to draw, and how long to follow them."""
     add = parser.add_argument_group(
         "For an interpreter",
-        "Samples are random programs that training never saw, lengths those of their first tapes or strings.",
+        "Samples are random programs that were not in training. Lengths are those of their first tapes or strings.",
     ).add_argument
     for name in _SIZES:
-        of = "Turing machines" if name in ("states", "symbols") else "rules of strings"
-        add(f"--{name}", metavar="A-B", help=f"Of {of}: programs with so many {name} (all that the model knows).")
-    add("--steps", type=int, metavar="N", help="Follow each of a program's four runs for N steps (as in training).")
+        kind = "Turing machines" if name in ("states", "symbols") else "string rewriting rules"
+        add(f"--{name}", metavar="A-B", help=f"Programs of {kind} with A to B {name} (default: as in training).")
+    add("--steps", type=int, metavar="N", help="Steps of each of a program's four runs (default: as in training).")
 
 
 def refuse(args: argparse.Namespace) -> None:

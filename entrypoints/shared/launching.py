@@ -1,4 +1,4 @@
-"""What `ahx sweep`, `ahx launch` and `ahx jobs` share: options, and carrying a sweep through."""
+"""What `ahx sweep`, `ahx launch` and `ahx jobs` share: options, and running a sweep."""
 
 import argparse
 import json
@@ -22,20 +22,20 @@ ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 
 
 def backend_options(parser: argparse._ActionsContainer) -> None:
-    """Where jobs are."""
+    """Where jobs are stored."""
     add = parser.add_argument
-    add("--folder", default="runs/sweeps", metavar="FOLDER", help="Where jobs of this machine are kept (runs/sweeps).")
-    add("--prefix", default="ahx", help="The stack in AWS that `ahx infra apply --prefix` made (ahx).")
-    add("--region", help="The region in AWS (AWS_REGION, or what `aws configure` was told).")
+    add("--folder", default="runs/sweeps", metavar="FOLDER", help="Folder of this machine's jobs.")
+    add("--prefix", default="ahx", help="Prefix of the stack of `ahx infra apply`.")
+    add("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
 
 
 def job_options(parser: argparse._ActionsContainer) -> None:
-    """What jobs run on. None of them has a default here, so that a file can set it."""
+    """What jobs run on. None has a default here, so that a value in the sweep's file counts."""
     from infra.launch.options import Options, type_of
 
     add = parser.add_argument
-    add("--on", choices=ON, help="Where: on this machine as process, with docker or in SageMaker's local-mode; in an"
-        " `ahx aws`; or on SageMaker (process, or embedded when AWS_ENDPOINT_URL is set).")  # fmt: skip
+    add("--on", choices=ON, help="Backend: a process of this machine, docker, SageMaker's local-mode, an embedded AWS"
+        " (`ahx aws`) or sagemaker (default: process; embedded if AWS_ENDPOINT_URL is set).")  # fmt: skip
     for one in (one for one in fields(Options) if one.metadata["help"]):
         name, kind = f"--{one.name.replace('_', '-')}", type_of(one)
         if kind is bool:
@@ -48,10 +48,10 @@ def job_options(parser: argparse._ActionsContainer) -> None:
 def run_options(parser: argparse._ActionsContainer) -> None:
     """How the launcher behaves."""
     add = parser.add_argument
-    add("--retry-failed", action="store_true", help="Run failed jobs of an earlier call again.")
-    add("--dry-run", action="store_true", help="Show jobs, requests, quota, time and cost; submit nothing.")
-    add("--detach", action="store_true", help="Submit what may run now, and leave.")
-    add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
+    add("--retry-failed", action="store_true", help="Run the failed jobs of an earlier call again.")
+    add("--dry-run", action="store_true", help="Show jobs, requests, quota, time and cost, and submit nothing.")
+    add("--detach", action="store_true", help="Submit the jobs that can run now, then exit.")
+    add("--yes", action="store_true", help="Do not ask for confirmation before jobs that cost money.")
     add("--json", action="store_true", help="Print one JSON object.")
 
 
@@ -64,7 +64,7 @@ def set_region(region: str | None) -> None:
 
 
 def follow(backend: "Backend", sweep: str, manifest: "Manifest", retry_failed: bool, as_json: bool) -> "SweepState":
-    """Carry the sweep through to its end and show it meanwhile. Ctrl-C leaves the jobs alone."""
+    """Run the sweep to its end and show its progress. Ctrl-C does not stop the jobs."""
     from infra.launch.engine import Engine
     from infra.launch.leaderboard import View
 
@@ -73,7 +73,7 @@ def follow(backend: "Backend", sweep: str, manifest: "Manifest", retry_failed: b
         try:
             return engine.run()
         except KeyboardInterrupt:
-            print(f"ahx: note: what was submitted goes on; to go on watching: ahx jobs attach {sweep}", file=sys.stderr)
+            print(f"ahx: note: submitted jobs keep running; to watch them: ahx jobs attach {sweep}", file=sys.stderr)
             raise
 
 
@@ -96,7 +96,7 @@ def show_result(state: "SweepState", backend: "Backend", as_json: bool) -> int:
 
 
 def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: bool) -> None:
-    """What would be submitted, and what it would take."""
+    """Print what would be submitted, and its quota, time and cost."""
     from infra.launch import prices
     from infra.launch.job_request import job_name, training_job
     from infra.launch.plan import estimate
@@ -130,11 +130,11 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
 
 
 def confirm(backend: "Backend", yes: bool) -> None:
-    """Ask before money is spent. Raises InputError when there is nobody to ask, or the answer is no."""
+    """Ask before jobs that cost money. Raises InputError without a terminal, or when the answer is no."""
     if backend.on != "sagemaker" or yes:
         return
     if not sys.stdin.isatty():
-        raise InputError("this is paid for; add --yes to submit it without being asked")
+        raise InputError("these jobs cost money; add --yes to submit them without confirmation")
     if input("Submit? [y/N] ").strip().lower() not in ("y", "yes"):
         raise InputError("nothing was submitted")
 
@@ -154,7 +154,7 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
 
 
 def options(args: argparse.Namespace) -> "Options":
-    """What was typed. Raises InputError."""
+    """The options as typed. Raises InputError."""
     from infra.launch.options import Options
 
     given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
@@ -182,7 +182,7 @@ def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
         engine = Engine(backend, sweep.name, planned.manifest, retry_failed=args.retry_failed)
         engine.poll()
         engine.submit()
-        print(f"{len(engine.state.in_flight())} jobs are under way; `ahx jobs attach {sweep.name}` submits the rest")
+        print(f"{len(engine.state.in_flight())} jobs are running; `ahx jobs attach {sweep.name}` submits the rest")
         return 0
     state = follow(backend, sweep.name, planned.manifest, args.retry_failed, args.json)
     return show_result(state, backend, args.json)

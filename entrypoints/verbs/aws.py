@@ -1,7 +1,7 @@
-"""Run an AWS on this machine, for work and tests without an account.
+"""Run an AWS on this machine, for development and tests without an account.
 
-S3, IAM, ECR, CloudWatch and others are moto's; SageMaker's training jobs really run, as processes or as containers.
-What AWS documents of them, and what this one does, is compared line by line in docs/embedded-aws.md.
+S3, IAM, ECR, CloudWatch and others are moto's. SageMaker's training jobs run, as processes or as containers.
+docs/embedded-aws.md compares what AWS documents with what this server does.
 """
 
 import argparse
@@ -32,71 +32,68 @@ _POLL_SECONDS = 0.1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of the server; the actions `faults` and `interrupt` speak to one that runs."""
-    parser.add_argument(
-        "--port", type=int, default=4566, metavar="N", help="Where to listen; 0 takes a free port. (4566)"
-    )
-    parser.add_argument("--region", default="us-east-1", help="The region that is printed to be exported. (us-east-1)")
-    parser.add_argument("--state", metavar="DIR", help="Keep everything in this folder, and go on from what it holds.")
-    parser.add_argument(
-        "--durable", action="store_true", help="With --state: what has been answered survives a loss of power too."
-    )
+    """Options of the server, and the actions `faults` and `interrupt` for a running server."""
+    parser.add_argument("--port", type=int, default=4566, metavar="N", help="Port to listen on; 0 takes a free one.")
+    parser.add_argument("--region", default="us-east-1", help="Region that clients are told to use.")
+    parser.add_argument("--state", metavar="DIR", help="Keep all state in this folder, and start from the state in it.")
+    parser.add_argument("--durable", action="store_true", help="With --state: survive a loss of power too.")
     parser.add_argument(
         "--open",
         action="store_true",
-        help="Take requests that are not signed: every program of every user of this machine may then run jobs as you. "
-        "Pages of other origins are kept out all the same.",
+        help="Accept unsigned requests: any program of any user of this machine can then run jobs as you. "
+        "Web pages of other origins are still refused.",
     )
     parser.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="Let pages of an origin, such as http://localhost:8080, use it; may be given several times.",
+        help="Accept web pages of this origin; may be repeated.",
     )
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--image", metavar="IMAGE", help="Run jobs as containers of this image, whatever they ask for.")
-    kind.add_argument("--process", action="store_true", help="Run jobs as processes, even where Docker is to be had.")
+    kind.add_argument("--image", metavar="IMAGE", help="Run all jobs as containers of this image, whichever they name.")
+    kind.add_argument("--process", action="store_true", help="Run jobs as processes, even if Docker is available.")
     kind.add_argument(
         "--instant",
         nargs="?",
         type=float,
         const=0.0,
         metavar="SECONDS",
-        help="Run nothing: jobs are Completed after so many seconds (0), without logs or artifacts. For load tests.",
+        help="Run nothing: jobs are Completed after SECONDS (default: 0), without logs or artifacts. For load tests.",
     )
     parser.add_argument(
         "--quota",
         action="append",
         default=[],
         metavar="TYPE=N",
-        help="Instances of a type that training jobs may use at once; may be given several times.",
+        help="Most instances of a type at once; may be repeated.",
     )
-    parser.add_argument(
-        "--run", metavar="COMMAND", help="Run a shell command against it, stop, and exit with its code."
-    )
+    parser.add_argument("--run", metavar="COMMAND", help="Run a shell command, then stop and exit with its code.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
 
-    faults = actions.add_parser("faults", help="Show the faults in force at AWS_ENDPOINT_URL; add one; clear them.")
-    faults.add_argument("kind", metavar="KIND", nargs="?", choices=_KINDS, help=f"One of {', '.join(_KINDS)}.")
-    faults.add_argument("--service", default="*", help="By its signing name, such as s3 or sagemaker; * is any. (*)")
-    faults.add_argument("--operation", default="*", help="Such as CreateTrainingJob, or Put*. (*)")
-    faults.add_argument(
-        "--rate", type=float, default=1.0, metavar="P", help="The part of the calls that it strikes. (1)"
-    )
-    faults.add_argument("--count", type=int, metavar="N", help="It stops after so many strikes.")
-    faults.add_argument("--seconds", type=float, metavar="S", help="How long slow and hang take. (1 and 300)")
-    faults.add_argument("--status", type=int, metavar="N", help="The HTTP status of error. (500)")
-    faults.add_argument("--seed", type=int, metavar="N", help="Of the random numbers behind the rate. (0)")
+    faults = actions.add_parser("faults", help="Show, add or clear the faults of the server at AWS_ENDPOINT_URL.")
+    faults.add_argument("kind", metavar="KIND", nargs="?", choices=_KINDS, help=f"Kind of fault: {', '.join(_KINDS)}.")
+    faults.add_argument("--service", default="*", help="Service by its signing name, such as s3; * is any.")
+    faults.add_argument("--operation", default="*", help="Operation, such as CreateTrainingJob or Put*.")
+    faults.add_argument("--rate", type=float, default=1.0, metavar="P", help="Share of the calls that fail.")
+    faults.add_argument("--count", type=int, metavar="N", help="Remove the fault after N failed calls.")
+    faults.add_argument("--seconds", type=float, metavar="S", help="Duration of slow and hang (default: 1 and 300).")
+    faults.add_argument("--status", type=int, metavar="N", help="HTTP status of error (default: 500).")
+    faults.add_argument("--seed", type=int, metavar="N", help="Seed of the random numbers for --rate (default: 0).")
     faults.add_argument("--clear", action="store_true", help="Remove all faults.")
 
-    interrupt = actions.add_parser("interrupt", help="Take the instances of a managed spot job away.")
+    interrupt = actions.add_parser("interrupt", help="Interrupt a managed spot training job.")
     interrupt.add_argument("job", metavar="JOB", help="The training job's name.")
-    interrupt.add_argument("--seconds", type=float, default=5.0, metavar="S", help="When capacity is back. (5)")
+    interrupt.add_argument("--seconds", type=float, default=5.0, metavar="S", help="Seconds until capacity is back.")
+
+
+def runs_without_options() -> bool:
+    """Without options it serves."""
+    return True
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM, or speak to a server. Returns the exit code."""
+    """Serve until Ctrl-C or SIGTERM, or send an action to a server. Returns the exit code."""
     if args.action == "faults":
         return _faults(args)
     if args.action == "interrupt":
@@ -131,7 +128,7 @@ def _serve(args: argparse.Namespace) -> int:
         if args.run:
             _announce(aws, how, args.open)
             return _run_command(args.run, aws)
-        with _signals() as asked:  # before anybody learns that there is something to stop
+        with _signals() as asked:  # before the address is printed
             _announce(aws, how, args.open)
             return _until_stopped(aws, asked)
 
@@ -152,7 +149,7 @@ def _run_command(command: str, aws: "EmbeddedAws") -> int:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Those that ask to stop, as they come."""
+    """The signals that arrive, in order."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in _SIGNALS}
     try:
@@ -165,8 +162,7 @@ def _signals() -> Iterator[list[int]]:
 def _until_stopped(aws: "EmbeddedAws", asked: list[int]) -> int:
     """Wait for Ctrl-C or SIGTERM. Jobs then get SIGTERM and their 120 seconds; a second Ctrl-C ends them at once.
 
-    This thread only ever sleeps briefly: a signal that comes just before it waits for a lock, or to another thread,
-    would not wake it.
+    This thread only sleeps, briefly: it would not notice a signal that arrives just before it waits for a lock.
     """
     while not asked:
         time.sleep(_POLL_SECONDS)

@@ -1,8 +1,7 @@
-"""Evaluate a trained model: exact match, by input length, with the first failures.
+"""Evaluate a trained model: exact match by input length, with the first failures.
 
-The samples come from a file (--data), or are drawn fresh from a rule: by default the rule the model was trained on,
-with inputs as long as in training. The exit code is 0 when the evaluation is done, however good the model; with
---require-exact it is 1 unless every sample is exact.
+Samples are read from a file (--data) or drawn from a rule, by default the rule and the lengths of training. The exit
+code is 0 for any result; with --require-exact it is 1 unless every sample is exact.
 """
 
 import argparse
@@ -31,6 +30,8 @@ EXAMPLES = [
     "ahx eval --model runs/ti --states 2-4 --symbols 2-3 --num-samples 200",
 ]
 
+LOGGED = True
+
 _USUAL_SAMPLES = 10_000
 
 
@@ -38,33 +39,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, the samples, and how to judge and show."""
     parser.usage = "%(prog)s --model RUN [--data FILE | --rule RULE] [options]"
     add = parser.add_argument_group("Which model").add_argument
-    add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
+    add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
-    add("--device", default="auto", help="Where to compute: auto, cpu, mps, cuda or cuda:N (auto).")
+    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add = parser.add_argument_group("On which samples").add_argument
-    add(
-        "--data",
-        metavar="FILE",
-        help="A file of input,output lines, here or in S3; data/da stands for data/da_val.txt.",
-    )
+    add("--data", metavar="FILE", help="File of input,output lines, local or in S3; data/da means data/da_val.txt.")
     add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (the model's own).")
-    add("--num-samples", type=int, metavar="N", help="Samples to draw, or lines to read (10000; the whole file).")
-    add("--min-len", type=int, metavar="N", help="Length of the shortest input, in symbols (as in training).")
-    add("--max-len", type=int, metavar="N", help="Length of the longest input, in symbols (as in training).")
-    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs (as in training).")
-    add("--seed", type=int, default=0, metavar="N", help="Another seed draws other samples (0).")
+    add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (default: the model's).")
+    add("--num-samples", type=int, metavar="N", help="Samples to draw (default: 10000) or lines to read (all).")
+    add("--min-len", type=int, metavar="N", help="Length of the shortest input, in symbols (default: as in training).")
+    add("--max-len", type=int, metavar="N", help="Length of the longest input, in symbols (default: as in training).")
+    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs (default: as in training).")
+    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples.")
     add(
         "--lengths", nargs="?", const="", metavar="LIST",
-        help="Judge at these input lengths, such as 10,20,50; without a list at 1, 2, 5, 10 and 20 times the training "
-        "length, interpreters at 50 times too, with fewer samples at the longer ones (or --num-samples at each).",
+        help="Evaluate at these input lengths, such as 10,20,50. Without LIST: at 1, 2, 5, 10 and 20 times the "
+        "training length (interpreters: also 50), with fewer samples at greater lengths unless --num-samples is given."
     )  # fmt: skip
     eval_steps.configure(parser)
     add = parser.add_argument_group("How").add_argument
-    add("--decode", action="store_true", help="Decode every answer token by token instead of teacher-forcing.")
-    add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (twice what it needs).")
-    add("--failures", type=int, default=5, metavar="N", help="Show the first N failures (5).")
+    add("--decode", action="store_true", help="Decode answers token by token instead of teacher forcing.")
+    add(
+        "--max-new-tokens",
+        type=int,
+        metavar="N",
+        help="Longest answer, in tokens (default: twice the right answer's length).",
+    )
+    add("--failures", type=int, default=5, metavar="N", help="Show the first N failures.")
     add("--json", action="store_true", help="Print one JSON object.")
     add("--require-exact", action="store_true", help="Exit with 1 unless every sample is exact.")
 
@@ -118,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what cannot be meant, before anything slow is done."""
+    """Refuse invalid options before anything slow is done."""
     if not args.model:
         raise InputError("which model? Name a run's folder: --model runs/double_a")
     for option, least in (

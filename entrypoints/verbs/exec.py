@@ -1,7 +1,7 @@
-"""Run a machine that a model has learnt, token by token, for as long as you like.
+"""Run a machine that a model has learnt, token by token, without a limit on length.
 
-The model (of `ahx train --certify`) reads the front of a queue and writes at its end; nothing else computes. A Turing
-machine starts from a tape such as 0110 or a configuration such as 01B1, blank without --tape.
+The model (of `ahx train --certify`) reads the front of a queue and writes at its end. A Turing machine starts from a
+tape such as 0110 or a configuration such as 01B1; the default is a blank tape.
 """
 
 import argparse
@@ -32,16 +32,16 @@ _PIECE = 100_000  # tokens
 def configure(parser: argparse.ArgumentParser) -> None:
     """The run, where to start, how far to go, what to show."""
     add = parser.add_argument
-    add("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
+    add("run", metavar="RUN", help="Folder of a run of `ahx train --certify`.")
     add_trust(add)
-    add("--tape", default="", metavar="TEXT", help="The input: a tape, a configuration, a word (a blank tape).")
-    add("--steps", type=int, metavar="N", help="Stop after N steps of the machine (when it halts).")
-    add("--tokens", type=int, metavar="N", help="Stop after N tokens, at the end of a step.")
-    add("--no-cache", action="store_true", help="Ask the model at every token, even what it has been asked before.")
-    add("--check", action="store_true", help="Compare every configuration with the rule's own; stop at a difference.")
-    add("--picture", metavar="FILE", help="Draw the run, a row for each configuration: FILE.svg or FILE.png.")
-    add("--show", type=int, default=0, metavar="N", help="Print the last N configurations (0).")
-    add("--device", default="cpu", help="Where to compute: auto, cpu, mps, cuda or cuda:N (cpu).")
+    add("--tape", default="", metavar="TEXT", help="Input: a tape, a configuration or a word (default: a blank tape).")
+    add("--steps", type=int, metavar="N", help="Stop after N steps of the machine (default: when it halts).")
+    add("--tokens", type=int, metavar="N", help="Stop after N tokens, at the end of a step (default: no limit).")
+    add("--no-cache", action="store_true", help="Run the model for every token; reuse no answers.")
+    add("--check", action="store_true", help="Compare every configuration with the rule's; stop at a difference.")
+    add("--picture", metavar="FILE", help="Draw the run with a row for each configuration, as FILE.svg or FILE.png.")
+    add("--show", type=int, default=0, metavar="N", help="Print the last N configurations.")
+    add("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
     if recorder.needed:
         execution.on_step = recorder
     began = told = time.monotonic()
-    # A signal is looked at between pieces: in the midst of a token the queue and what watches it would not agree.
+    # Signals are checked between pieces: within a token, the queue and its recorder differ.
     with StopRequest() as stop:
         while not (
             execution.halted or recorder.difference or stop.signal or _reached(args, execution.steps, execution.tokens)
         ):
-            # A piece at a time, so that there is something to see.
+            # Piece by piece, to show progress.
             pieces = (execution.tokens + _PIECE, args.tokens)
             execution.run(args.steps, min(piece for piece in pieces if piece is not None))
             if time.monotonic() - told > 1:

@@ -1,7 +1,7 @@
 """Generate training and validation data for a rule.
 
-Writes OUT_train.txt and OUT_val.txt with one `input,output` per line. No validation input occurs in training, and the
-same options give the same bytes. Lines are distinct as long as there are enough strings; then training lines repeat.
+Writes OUT_train.txt and OUT_val.txt with one `input,output` per line. No validation input is in the training file. The
+same options give the same bytes. Lines are distinct if there are enough strings; otherwise training lines repeat.
 """
 
 import argparse
@@ -19,20 +19,20 @@ EXAMPLES = [
     "ahx gen-data --rule reverse --alphabet 01 --min-len 3 --seed 7 --val-fraction 0.2 data/reverse",
 ]
 
-_WORTH_A_BAR = 200_000  # lines; fewer are written before a bar could be read
+_WORTH_A_BAR = 200_000  # lines; fewer take too short a time for a bar
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The rule, how many samples of what length, and where they go."""
     add = parser.add_argument
-    add("--rule", "--problem", required=True, metavar="RULE", help="A preset such as double_a, or a rule: 'A -> AA'.")
-    add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together (100000).")
-    add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols (10).")
-    add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols (1).")
-    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs, such as AB (those of the rule).")
-    add("--seed", type=int, default=0, metavar="N", help="Another seed draws other samples (0).")
-    add("--val-fraction", type=float, default=0.1, metavar="SHARE", help="Share of lines for validation (0.1).")
-    add("outfile", metavar="OUT", help="Where to write: OUT_train.txt and OUT_val.txt.")
+    add("--rule", "--problem", required=True, metavar="RULE", help="A preset, such as double_a, or a rule: 'A -> AA'.")
+    add("--num-samples", type=int, default=100_000, metavar="N", help="Lines in both files together.")
+    add("--max-len", type=int, default=10, metavar="N", help="Length of the longest input, in symbols.")
+    add("--min-len", type=int, default=1, metavar="N", help="Length of the shortest input, in symbols.")
+    add("--alphabet", metavar="SYMBOLS", help="Symbols of the inputs, such as AB (default: the rule's).")
+    add("--seed", type=int, default=0, metavar="N", help="Seed of the random samples.")
+    add("--val-fraction", type=float, default=0.1, metavar="SHARE", help="Share of lines for validation.")
+    add("outfile", metavar="OUT", help="First part of the files' names: OUT_train.txt and OUT_val.txt.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of lines just done; it draws a bar when there is time to see one."""
+    """A function to call with the number of lines just written. It draws a bar for many lines on a terminal."""
     if total < _WORTH_A_BAR or not sys.stderr.isatty():
         yield lambda lines: None
         return

@@ -1,7 +1,7 @@
-"""Set up, check and take down what training on SageMaker needs in an AWS account.
+"""Create, check and delete the AWS resources that training on SageMaker needs.
 
-The account itself is the state: each action looks at what is there and goes on from that. With AWS_ENDPOINT_URL set,
-as `ahx aws` says, all of it happens on this machine.
+There is no state file: each action reads the resources of the account. With AWS_ENDPOINT_URL set to the address of
+`ahx aws`, everything happens on this machine.
 """
 
 import argparse
@@ -37,37 +37,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The actions plan, apply, destroy, doctor and policy."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    plan = actions.add_parser("plan", help="Show what apply would do; exit 2 when there is something, 0 when not.")
+    plan = actions.add_parser("plan", help="Show what apply would do; exit code 2 if there are changes, else 0.")
     _stack(plan)
     _choices(plan)
     plan.add_argument("--json", action="store_true", help="Print the plan as JSON.")
 
-    apply = actions.add_parser("apply", help="Create what is missing and repair what differs, after asking.")
+    apply = actions.add_parser("apply", help="Create what is missing and repair what differs, after confirmation.")
     _stack(apply)
     _choices(apply)
-    apply.add_argument("--yes", action="store_true", help="Do not ask.")
+    apply.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
 
-    destroy = actions.add_parser("destroy", help="Delete everything that apply made, after asking.")
+    destroy = actions.add_parser("destroy", help="Delete everything that apply created, after confirmation.")
     _stack(destroy)
-    destroy.add_argument("--yes", action="store_true", help="Do not ask.")
-    destroy.add_argument("--delete-data", action="store_true", help="Delete data, models and images too.")
+    destroy.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
+    destroy.add_argument("--delete-data", action="store_true", help="Also delete data, models and images.")
 
     doctor = actions.add_parser(
-        "doctor", help="Find what stands in the way of a training job; exit 1 when something does."
+        "doctor", help="Find what would make a training job fail; exit code 1 if there is a problem."
     )
     _stack(doctor)
-    doctor.add_argument("--image", default=IMAGE, help=f"The image to train with, as it is called here ({IMAGE}).")
+    doctor.add_argument("--image", default=IMAGE, help="Local name of the image to train with.")
     doctor.add_argument(
         "--instance-type",
         action="append",
         metavar="TYPE",
-        help="Whose quota to look at; may be repeated (ml.m5.large).",
+        help="Check its quota; may be repeated (default: ml.m5.large).",
     )
     doctor.add_argument("--json", action="store_true", help="Print the findings as JSON.")
 
-    policy = actions.add_parser("policy", help="Print an IAM policy that is no wider than it must be.")
+    policy = actions.add_parser("policy", help="Print an IAM policy with least privilege.")
     _stack(policy)
-    of = {"user": "who trains", "provisioner": "who calls apply, beside that of user", "training": "what jobs may do"}
+    of = {"user": "for training", "provisioner": "for apply, in addition to user", "training": "the role of jobs"}
     meaning = "; ".join(f"{name}: {what}" for name, what in of.items())
     policy.add_argument("of", metavar="OF", choices=list(of), help=f"{meaning}.")
 
@@ -79,18 +79,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _stack(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prefix", default="ahx", help="What all names begin with; another makes another stack (ahx).")
-    parser.add_argument("--region", help="Where (AWS_REGION, or what `aws configure` was told).")
+    parser.add_argument("--prefix", default="ahx", help="First part of all names; each prefix is a stack of its own.")
+    parser.add_argument("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
 
 
 def _choices(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--email", metavar="ADDRESS", help="Who hears of alarms and the budget (as before; nobody).")
+    add("--email", metavar="ADDRESS", help="Address for alarms and the budget (default: unchanged, or none).")
     add(
-        "--spend", type=float, metavar="USD", help="Alarm when SageMaker's bill of a month passes this (as before; 50)."
+        "--spend",
+        type=float,
+        metavar="USD",
+        help="Alarm above this monthly SageMaker bill (default: unchanged, or 50).",
     )
-    add("--budget", type=float, metavar="USD", help="A budget for the whole account's month (as before; none).")
-    add("--adopt", action="store_true", help="Take over resources of our names that lack our tag.")
+    add("--budget", type=float, metavar="USD", help="Monthly budget of the account (default: unchanged, or none).")
+    add("--adopt", action="store_true", help="Take over resources that have the stack's names but not its tag.")
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -203,21 +206,21 @@ def _plans(args: argparse.Namespace) -> "tuple[StackId, list[Plan]]":
 
 
 def _ask(yes: bool, question: str) -> None:
-    """Returns when the answer is yes. Raises InputError where nobody can be asked, ServiceError when it is no."""
+    """Returns when the answer is yes. Raises InputError without a terminal, ServiceError when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError("nobody is there to be asked; add --yes to go on without a question")
+        raise InputError("cannot ask for confirmation without a terminal; add --yes to skip it")
     try:
         answer = input(f"{question} [y/N] ")
     except EOFError:  # Ctrl-D
         answer = "no"
     if answer.strip().lower() not in ("y", "yes"):
-        raise ServiceError("nothing was changed, as you said")
+        raise ServiceError("nothing was changed, as you answered no")
 
 
 def _print(lines: "Iterable[Line]") -> None:
-    """In colour on a terminal."""
+    """Print the lines, in colour on a terminal."""
     if not sys.stdout.isatty():
         for text, _ in lines:
             print(text)

@@ -1,7 +1,7 @@
 """Type strings and see how a trained model rewrites them.
 
-On a terminal, answers are marked right or wrong where the model's rule is known. When the input is piped, only the
-answers are printed, one line each; the exit code is then 1 if a line could not be answered.
+On a terminal, answers are marked right or wrong if the model's rule is known. For piped input only the answers are
+printed, one per line, and the exit code is 1 if a line could not be answered.
 """
 
 import argparse
@@ -23,13 +23,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, and how it writes."""
     parser.usage = "%(prog)s --model RUN [options]"
     add = parser.add_argument
-    add("--model", metavar="RUN", help="A run's folder (model_out of `ahx train`), or a checkpoint; may be in S3.")
+    add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
-    add("--temperature", type=float, default=0.0, metavar="T", help="0 writes the likeliest token (0); above, drawn.")
-    add("--max-new-tokens", type=int, metavar="N", help="Give up on an answer after N tokens (grows with the input).")
-    add("--seed", type=int, metavar="N", help="Start of the random numbers of --temperature (another each time).")
-    add("--device", default="auto", help="Where to compute: auto, cpu, mps, cuda or cuda:N (auto).")
+    add("--temperature", type=float, default=0.0, metavar="T", help="Sampling temperature; 0 is greedy.")
+    add("--max-new-tokens", type=int, metavar="N", help="Longest answer, in tokens (default: grows with the input).")
+    add("--seed", type=int, metavar="N", help="Seed for --temperature (default: random).")
+    add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +51,6 @@ def run(args: argparse.Namespace) -> int:
     rewriter = Rewriter(trained, args.temperature, args.max_new_tokens, args.seed)
     if sys.stdin.isatty():
         return converse(rewriter)
-    if isinstance(sys.stdin, io.TextIOWrapper):  # bytes that are no text become symbols that no model knows
+    if isinstance(sys.stdin, io.TextIOWrapper):  # bytes that are not UTF-8 become symbols that no model knows
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     return answer_lines(rewriter, sys.stdin)

@@ -1,8 +1,8 @@
-"""Let a model follow rules that it has never seen, token by token: a Turing machine, or rules that rewrite strings.
+"""Run an interpreter: a model that follows the rules in its prompt, token by token.
 
 The model (of `ahx train --rule turing-interpreter`, substitution-interpreter or markov-interpreter) gets the rules and
-a tape or a string in its prompt, and writes one configuration after the other. Each is compared with the right one; at
-the first difference the run ends. The exit code is 0 however good the model; with --require-exact it is 1 unless all
+a tape or a string in its prompt, and writes one configuration after the other. Each is compared with the rules'; the
+run ends at the first difference. The exit code is 0 for any result; with --require-exact it is 1 unless all
 configurations are right.
 """
 
@@ -26,7 +26,7 @@ EXAMPLES = [
     "ahx interpret runs/mi --program 'BA->AB,CA->AC,CB->BC,' --tape CABBAC",
 ]
 
-_SHOWN = 100  # configurations that are printed without --show
+_SHOWN = 100  # configurations printed by default
 _WIDTH = 120
 
 
@@ -34,22 +34,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The run, the machine, where it starts, how far it goes."""
     parser.usage = "%(prog)s RUN (--machine TABLE | --program RULES) [options]"
     add = parser.add_argument
-    add("run", metavar="RUN", help="The folder of a run of `ahx train` with an interpreter.")
+    add("run", metavar="RUN", help="Folder of a run of `ahx train` with an interpreter.")
     add_trust(add)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--machine", metavar="TABLE", help="The machine in the standard format, such as 1RB1LB_1LA1RZ.")
-    which.add_argument("--program", metavar="RULES", help="The rules: A0:1RB,B0:1LA, or AB->C,C->.BA,")
-    add(
-        "--tape",
-        default="",
-        metavar="TEXT",
-        help="A tape, such as 0110, or a configuration: 01B10 (a blank tape). Or the string.",
+    which.add_argument("--machine", metavar="TABLE", help="A Turing machine in the standard format: 1RB1LB_1LA1RZ.")
+    which.add_argument(
+        "--program",
+        metavar="RULES",
+        help="Rules, such as A0:1RB,B0:1LA, for a Turing machine or AB->C,C->.BA, for strings.",
     )
-    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps (1000).")
-    add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the machine.")
-    add("--show", type=int, default=_SHOWN, metavar="N", help=f"Print the first N configurations ({_SHOWN}).")
-    add("--last", type=int, default=0, metavar="N", help="Print the last N too, one under the other as they lie (0).")
-    add("--picture", metavar="FILE", help="Draw the run, a row for each configuration: FILE.svg or FILE.png.")
+    add("--tape", default="", metavar="TEXT", help="A tape, a configuration or a string, such as 0110 or 01B10.")
+    add("--steps", type=int, default=1000, metavar="N", help="Stop after N steps.")
+    add("--require-exact", action="store_true", help="Exit with 1 if the model differs from the rules.")
+    add("--show", type=int, default=_SHOWN, metavar="N", help="Print the first N configurations.")
+    add("--last", type=int, default=0, metavar="N", help="Also print the last N, aligned by tape position.")
+    add("--picture", metavar="FILE", help="Draw the run with a row for each configuration, as FILE.svg or FILE.png.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _input(rule: "Interpreter", args: argparse.Namespace) -> tuple[str, str]:
-    """The rules and the first configuration. Raises InputError for what the model cannot be told."""
+    """The rules and the first configuration. Raises InputError for a prompt that the model cannot read."""
     from ahx.rules.interpreters.turing_interpreter import BLANK, TuringInterpreter, program_of, read_machine
 
     if not isinstance(rule, TuringInterpreter):
@@ -126,7 +125,7 @@ def _input(rule: "Interpreter", args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _symbols(rule: "Interpreter") -> str:
-    """What stands in a cell of a picture."""
+    """The symbols that a cell of a picture can hold."""
     from ahx.rules.interpreters.string_interpreter import StringInterpreter
     from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 

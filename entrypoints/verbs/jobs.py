@@ -1,6 +1,6 @@
-"""See, stop and take over the jobs of sweeps, and bring their models home.
+"""List, stop and take over the jobs of sweeps, and fetch their models.
 
-A sweep is looked for in the folder of this machine's jobs, then in AWS (or the `ahx aws` that AWS_ENDPOINT_URL names).
+A sweep is searched in the folder of this machine's jobs, then in AWS (or in the `ahx aws` at AWS_ENDPOINT_URL).
 """
 
 import argparse
@@ -31,30 +31,30 @@ _POLL_SECONDS = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """An action for each thing that can be done with jobs."""
+    """The actions list, logs, stop, attach, leaderboard and collect."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def action(name: str, text: str, what: str, needed: bool = True) -> argparse.ArgumentParser:
         one = actions.add_parser(name, help=text, description=text)
-        one.add_argument("what", metavar=what, nargs=None if needed else "?", help=f"The {what.lower()}'s name.")
+        one.add_argument("what", metavar=what, nargs=None if needed else "?", help=f"Name of the {what.lower()}.")
         one.add_argument("--json", action="store_true", help="Print one JSON object.")
-        one.add_argument("--on", choices=launching.ON, help="Where to look (see above).")
+        one.add_argument("--on", choices=launching.ON, help="Backend to search (default: this machine, then AWS).")
         launching.backend_options(one)
         return one
 
     action("list", "List all sweeps, or the jobs of one.", "SWEEP", needed=False)
-    logs = action("logs", "Print what a job has printed.", "JOB")
-    logs.add_argument("-f", "--follow", action="store_true", help="Go on until the job ends.")
-    action("stop", "Stop a job, or all jobs of a sweep; those that wait are not submitted any more.", "SWEEP-OR-JOB")
-    action("attach", "Go on with a sweep that another launcher began: submit what is missing, and watch.", "SWEEP")
-    action("leaderboard", "Rank the jobs by exact match, then by time.", "SWEEP")
+    logs = action("logs", "Print the log of a job.", "JOB")
+    logs.add_argument("-f", "--follow", action="store_true", help="Print new lines until the job ends.")
+    action("stop", "Stop a job, or all jobs of a sweep; jobs not yet submitted are dropped.", "SWEEP-OR-JOB")
+    action("attach", "Take over a sweep of another launcher: submit what is missing, and watch.", "SWEEP")
+    action("leaderboard", "Rank the jobs by exact match, then by training time.", "SWEEP")
     collect = action("collect", "Fetch models and metrics, and verify them.", "SWEEP")
-    collect.add_argument("--to", metavar="FOLDER", help="Where they go (runs/ and the sweep's name).")
-    collect.add_argument("--best", type=int, metavar="N", help="Only the first N of the leaderboard.")
+    collect.add_argument("--to", metavar="FOLDER", help="Folder to write to (default: runs/ and the sweep's name).")
+    collect.add_argument("--best", type=int, metavar="N", help="Fetch only the first N of the leaderboard.")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of them. Returns the exit code."""
+    """Do the action. Returns the exit code."""
     launching.set_region(args.region)
     return _ACTIONS[args.action](args)
 
@@ -63,7 +63,7 @@ def _list(args: argparse.Namespace) -> int:
     from infra.launch.leaderboard import as_json, console, summary, table
 
     if args.what is None:
-        backend = _place(args, None)
+        backend = _backend(args, None)
         states = [_observed(backend, sweep) for sweep in backend.sweeps()]
         if args.json:
             data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.trials)} for s in states]}))
@@ -72,7 +72,7 @@ def _list(args: argparse.Namespace) -> int:
         if not states and not args.json:
             print("no sweeps yet; `ahx sweep` starts one")
         return 0
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = _observed(backend, args.what)
     if args.json:
         data(json.dumps({"sweep": state.sweep, "jobs": [as_json(trial) for trial in state.trials]}))
@@ -105,11 +105,11 @@ def _stop(args: argparse.Namespace) -> int:
     from infra.launch.job_request import job_name
 
     sweep = _sweep_of(args.what, None)
-    backend = _place(args, sweep)
+    backend = _backend(args, sweep)
     manifest = _manifest(backend, sweep)
     state = _observed(backend, sweep)
     trials = [trial for trial in state.in_flight() if args.what in (sweep, trial.name)]
-    if args.what == sweep:  # what waits shall not be submitted by anybody who attaches
+    if args.what == sweep:  # so that no launcher that attaches submits them
         begun = {job_name(trial.template, trial.config) for trial in state.trials if trial.job is not None}
         left = [(n, c) for n, c in manifest.entries if job_name(manifest.templates[n], c) in begun]
         backend.write_manifest(sweep, replace(manifest, entries=left))
@@ -123,13 +123,13 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _attach(args: argparse.Namespace) -> int:
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = launching.follow(backend, args.what, _manifest(backend, args.what), False, args.json)
     return launching.show_result(state, backend, args.json)
 
 
 def _leaderboard(args: argparse.Namespace) -> int:
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     launching.show_result(_observed(backend, args.what), backend, args.json)
     return 0
 
@@ -137,7 +137,7 @@ def _leaderboard(args: argparse.Namespace) -> int:
 def _collect(args: argparse.Namespace) -> int:
     from infra.launch.collect import collect
 
-    backend = _place(args, args.what)
+    backend = _backend(args, args.what)
     state = _observed(backend, args.what)
     folder = Path(args.to or Path("runs", args.what))
     if args.best is not None and args.best < 1:
@@ -162,7 +162,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _place(args: argparse.Namespace, sweep: str | None) -> "Backend":
+def _backend(args: argparse.Namespace, sweep: str | None) -> "Backend":
     from infra.launch.backends.choose import find_backend, open_backend
 
     folder = Path(args.folder)
@@ -189,7 +189,7 @@ def _observed(backend: "Backend", sweep: str) -> "SweepState":
 def _job(args: argparse.Namespace) -> "tuple[Backend, str]":
     """The job that is meant: by its name, or as the only one of a sweep."""
     sweep = _sweep_of(args.what, None)
-    backend = _place(args, sweep)
+    backend = _backend(args, sweep)
     if sweep != args.what:
         return backend, args.what
     trials = _observed(backend, sweep).trials

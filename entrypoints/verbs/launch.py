@@ -1,6 +1,6 @@
 """Train one configuration as a job, on this machine or on SageMaker: a sweep of one.
 
-The model is brought home by `ahx jobs collect`, or used where it is: `ahx eval --model s3://...`.
+`ahx jobs collect` fetches the model. It can also be used where it is: `ahx eval --model s3://...`.
 """
 
 import argparse
@@ -22,17 +22,17 @@ EXAMPLES = [
     "ahx launch --name first --on process --rule double_a --max-steps 20",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Where, and all hyperparameters."""
+    """The backend, and all hyperparameters."""
     parser.usage = "%(prog)s (--rule RULE | --infile INFILE) [options]"
-    parser.add_argument("--name", help="The job's name (made from the rule).")
-    parser.add_argument(
-        "--local-mode", action="store_true", help="In SageMaker's local mode, through its SDK, and in the foreground."
-    )
-    launching.job_options(parser.add_argument_group("Where and how much"))
-    launching.run_options(parser.add_argument_group("The launcher"))
-    add_hyperparameters(parser, without=("model_out", "resume"))
+    parser.add_argument("--name", help="Name of the job (default: made from the rule).")
+    parser.add_argument("--local-mode", action="store_true", help="Run in the foreground in SageMaker's local mode.")
+    launching.job_options(parser.add_argument_group("Jobs"))
+    launching.run_options(parser.add_argument_group("Launcher"))
+    add_hyperparameters(parser, of_a_sweep=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     from opt_ml import tree
 
     if args.on not in (None, "local-mode"):
-        raise InputError(f"--local-mode is a place of its own; leave out --on {args.on}")
+        raise InputError(f"--local-mode is a backend by itself; leave out --on {args.on}")
     backend = open_backend("local-mode", Path(args.folder))
     planned = plan(backend, sweep, launching.options(args))
     if args.dry_run:

@@ -1,7 +1,7 @@
-"""Push the image to ECR, where SageMaker takes it from.
+"""Push the image to ECR, from where SageMaker pulls it.
 
-The tag says what the image was built from and what it is, so that pushing the same image again does nothing, and a
-tag never changes its meaning. Jobs name the image by its digest, which is printed.
+The tag is made from the image's source and contents: pushing the same image again does nothing, and a tag always names
+the same image. Jobs name the image by its digest, which is printed.
 """
 
 import argparse
@@ -16,9 +16,9 @@ EXAMPLES = ["ahx push --image ahx-transformer:dev", "ahx push --image ahx-transf
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which image, and to which stack."""
     add = parser.add_argument
-    add("--image", default="ahx-transformer:dev", help="The image, as `docker images` shows it (ahx-transformer:dev).")
-    add("--prefix", default="ahx", help="Of the stack that `ahx infra apply` made (ahx).")
-    add("--region", help="Where (AWS_REGION, or what `aws configure` was told).")
+    add("--image", default="ahx-transformer:dev", help="Image, as `docker images` lists it.")
+    add("--prefix", default="ahx", help="Prefix of the stack of `ahx infra apply`.")
+    add("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
     add("--json", action="store_true", help="Print address, digest and tag as JSON.")
 
 

@@ -27,7 +27,7 @@ _SHOWN_STEPS = 24
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The actions `show` and `apply`; neither is needed to list the presets."""
+    """The actions `show` and `apply`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
 
     show = actions.add_parser("show", help="Explain a rule, with the steps of an example.")
@@ -35,11 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     apply = actions.add_parser("apply", help="Apply a rule to strings.")
     apply.add_argument("rule", metavar="RULE", help="A preset such as double_a, or a rule such as 'A -> AA'.")
-    apply.add_argument("inputs", metavar="INPUT", nargs="*", help="Strings; none, or -, reads lines of standard input.")
+    apply.add_argument("inputs", metavar="INPUT", nargs="*", help="Strings; none, or -, reads standard input.")
     shown = apply.add_mutually_exclusive_group()
     shown.add_argument("--trace", action="store_true", help="Print every intermediate string.")
     shown.add_argument("--steps", action="store_true", help="Print the steps of the rule's transducer.")
-    apply.add_argument("--max-steps", type=int, metavar="N", help="Give up after this many steps (10,000,000).")
+    apply.add_argument("--max-steps", type=int, metavar="N", help="Give up after N steps (default: 10,000,000).")
+
+
+def runs_without_options() -> bool:
+    """Without an action it lists the presets."""
+    return True
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""Run a training job on this machine as SageMaker would: in the image with `docker run`, or as a process.
+"""Run a training job on this machine as SageMaker would, with `docker run` or as a process.
 
-The job's /opt/ml is the folder --output: the model comes to OUTPUT/model, metrics to OUTPUT/output/data. The same
-command again goes on from OUTPUT/checkpoints. Ctrl-C stops the job, which keeps a checkpoint and the model so far.
+The folder --output is the job's /opt/ml: the model is written to OUTPUT/model, metrics to OUTPUT/output/data. The same
+command again resumes from OUTPUT/checkpoints. Ctrl-C stops the job, which keeps a checkpoint and the model so far.
 """
 
 import argparse
@@ -19,23 +19,21 @@ EXAMPLES = [
     "ahx run-local --process --data data/da --hyperparameter max_steps=20 --output runs/da-local",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """What the job is given, what runs it, and where its results go."""
+    """The job's inputs, what runs it, and where its results go."""
     add = parser.add_argument
-    add(
-        "--data",
-        metavar="DATA",
-        help="Channel train: a folder, a file, or data/da for da_train.txt and da_val.txt.",
-    )
-    add("--channel", action="append", default=[], metavar="NAME=PATH", help="A further channel: validation, model.")
-    add("--hyperparameter", action="append", default=[], metavar="NAME=VALUE", help="As `ahx train --help` lists them.")
-    add("--environment", action="append", default=[], metavar="NAME=VALUE", help="A variable for the job.")
-    add("--output", metavar="FOLDER", help="Where its tree, and so its results, are (runs/local/ and the rule's name).")
-    add("--process", action="store_true", help="Without Docker: the same code as a process of this machine.")
-    add("--image", metavar="IMAGE", help="The image to run (ahx-transformer:dev).")
-    add("--memory", metavar="SIZE", help="Most memory of the container, such as 2g.")
-    add("--network", metavar="NETWORK", help="The container's network: none, host, or a network's name.")
+    add("--data", metavar="DATA", help="Channel train: a folder, a file, or data/da for da_train.txt and da_val.txt.")
+    add("--channel", action="append", default=[], metavar="NAME=PATH", help="Another channel: validation or model.")
+    add("--hyperparameter", action="append", default=[], metavar="NAME=VALUE", help="A hyperparameter of `ahx train`.")
+    add("--environment", action="append", default=[], metavar="NAME=VALUE", help="An environment variable of the job.")
+    add("--output", metavar="FOLDER", help="Folder of files and results (default: runs/local/ and the rule's name).")
+    add("--process", action="store_true", help="Run the job as a process of this machine, without Docker.")
+    add("--image", metavar="IMAGE", help="Image to run (default: ahx-transformer:dev).")
+    add("--memory", metavar="SIZE", help="Memory limit of the container, such as 2g.")
+    add("--network", metavar="NETWORK", help="Network of the container: none, host, or the name of a network.")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Train many configurations, on this machine or on SageMaker, and rank them.
 
-A sweep may be called again, interrupted and taken over from another machine: nothing is submitted twice. Its jobs,
-logs and models are reached through `ahx jobs`.
+A sweep can be interrupted, repeated, and taken over from another machine; no job is submitted twice. `ahx jobs` shows
+its jobs, logs and models.
 """
 
 import argparse
@@ -17,23 +17,25 @@ EXAMPLES = [
     "ahx sweep --name s2 --on process --rule double_a --grid learning_rate=1e-4:1e-2:log --sobol 4 --seeds 2 --dry-run",
 ]
 
+LOGGED = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """What to try, where, and all hyperparameters."""
+    """The configurations, the backend, and all hyperparameters."""
     parser.usage = "%(prog)s [FILE] --name NAME (--rule RULE | --infile INFILE) --grid NAME=VALUES ... [options]"
-    parser.add_argument("file", nargs="?", metavar="FILE", help="A TOML file of the sweep; see docs/sweeps.md.")
-    add = parser.add_argument_group("What to try").add_argument
-    add("--name", help="The sweep's name: lower-case letters, digits and dashes.")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="TOML file of the sweep; see docs/sweeps.md.")
+    add = parser.add_argument_group("Configurations").add_argument
+    add("--name", help="Name of the sweep: lower-case letters, digits and dashes.")
     add("--grid", action="append", default=[], metavar="NAME=VALUES",
-        help="A hyperparameter and its values, n_layer=1,2, or its range, learning_rate=1e-4:1e-2:log.")  # fmt: skip
-    add("--seeds", type=int, metavar="N", help="Run every configuration with N seeds (1).")
+        help="A hyperparameter with values, n_layer=1,2, or a range, learning_rate=1e-4:1e-2:log.")  # fmt: skip
+    add("--seeds", type=int, metavar="N", help="Seeds for each configuration (default: 1).")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--random", type=int, metavar="N", help="Draw N configurations instead of the whole grid.")
-    how.add_argument("--sobol", type=int, metavar="N", help="The same, spread evenly (Sobol points).")
-    add("--halving", type=int, metavar="N", help="Stop runs that are not among the best Nth after 1, N, N*N epochs.")
-    launching.job_options(parser.add_argument_group("Where and how much"))
-    launching.run_options(parser.add_argument_group("The launcher"))
-    add_hyperparameters(parser, without=("model_out", "resume"))
+    how.add_argument("--random", type=int, metavar="N", help="Draw N random configurations instead of the whole grid.")
+    how.add_argument("--sobol", type=int, metavar="N", help="Draw N evenly spread configurations (Sobol points).")
+    add("--halving", type=int, metavar="N", help="Stop runs that are not in the best 1/N after 1, N, N*N ... epochs.")
+    launching.job_options(parser.add_argument_group("Jobs"))
+    launching.run_options(parser.add_argument_group("Launcher"))
+    add_hyperparameters(parser, of_a_sweep=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """Check the certificate of a machine from the weights alone.
 
-Asks the model at every window again, and compares what is found with the run's certificate.json: the hash of the
-weights, the number of windows, the least margin. The exit code is 0 if all windows are right and the certificate says
-the same, else 1.
+Runs the model on every window again and compares the result with the run's certificate.json: the hash of the weights,
+the number of windows, and the least margin (the smallest lead of a right token over the next best, in logits). The exit
+code is 0 if all windows are right and the certificate agrees, else 1.
 """
 
 import argparse
@@ -14,8 +14,8 @@ EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/bb4 --device cpu"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which run."""
-    parser.add_argument("run", metavar="RUN", help="The folder of a run of `ahx train --certify`.")
-    parser.add_argument("--device", default="cpu", help="Where to compute: auto, cpu, mps, cuda or cuda:N (cpu).")
+    parser.add_argument("run", metavar="RUN", help="Folder of a run of `ahx train --certify`.")
+    parser.add_argument("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add_trust(parser.add_argument)
 
 

@@ -22,19 +22,19 @@ def _option(default: Any, help: str = "", metavar: str | None = None) -> Any:
 class JobOptions:
     """Options of each job."""
 
-    instance_type: str = _option(INSTANCE_TYPE, f"SageMaker's instance type ({INSTANCE_TYPE}).", "TYPE")
-    spot: bool = _option(False, "Managed spot training: cheaper, may be interrupted.")
-    max_runtime: int = _option(3600, "Seconds that a job may take (3600).", "S")
+    instance_type: str = _option(INSTANCE_TYPE, f"SageMaker instance type (default: {INSTANCE_TYPE}).", "TYPE")
+    spot: bool = _option(False, "Use managed spot training: cheaper, may be interrupted.")
+    max_runtime: int = _option(3600, "Time limit of a job, in seconds (default: 3600).", "S")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(JobOptions):
     """All options, those of the launcher too. Raises InputError for impossible values."""
 
-    max_parallel: int = _option(8, "Jobs at the same time, as far as the quota allows (8).", "N")
-    max_cost: float | None = _option(None, "Submit nothing that could take the cost above this.", "USD")
+    max_parallel: int = _option(8, "Most jobs at the same time, within the quota (default: 8).", "N")
+    max_cost: float | None = _option(None, "Submit no job that could raise the total cost above this.", "USD")
     halving: int | None = _option(None)
-    image: str | None = _option(None, "The image to run (the one pushed last; docker: ahx-transformer:dev).", "IMAGE")
+    image: str | None = _option(None, "Image (default: the last one pushed; for docker, ahx-transformer:dev).", "IMAGE")
 
     def __post_init__(self) -> None:
         for name, least in (("max_runtime", 1), ("max_parallel", 1), ("max_cost", 0), ("halving", 2)):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ahx.data.files.read import resolve_infile
 from ahx.errors import CheckpointError
+from ahx.training.hyperparameters import facts
 from infra import locations
 from infra.launch import prices
 from infra.launch.backends.backend import Backend, Manifest
@@ -129,7 +130,7 @@ def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
 def _portable(config: Config) -> Config:
     """Data and model without their folders on this machine: the job's name depends on a hash of their contents."""
     return {
-        name: str(value).rstrip("/").rpartition("/")[2] if name in ("infile", "model_in") else value
+        name: str(value).rstrip("/").rpartition("/")[2] if facts(name).is_channel else value
         for name, value in config.items()
     }
 

@@ -16,22 +16,16 @@ import numpy as np
 
 from ahx.errors import InputError
 from ahx.text.suggest import did_you_mean
-from ahx.training.hyperparameters import Hyperparameters, spellings
+from ahx.training.hyperparameters import Hyperparameters, default_of, facts, spellings
 from ahx.training.messages import field_type
 from ahx.training.settings import from_sources
 from infra.launch.sobol import sobol
 
 Config = dict[str, Any]  # the hyperparameters that were chosen, under their own names, as JSON types
 
-#: What the sweep decides itself.
-_NOT_CHOSEN = {
-    "model_out": "every job has a place of its own, and `ahx jobs collect` brings the models home",
-    "resume": "an interrupted job goes on by itself",
-}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_NAME = 27  # a job's name has 63 characters and holds the sweep's
 MOST_JOBS = 10_000
-_ABOUT_DATA = ("infile", "model_in")
 
 
 @dataclass(frozen=True)
@@ -147,8 +141,8 @@ def own_name(typed: str, place: str) -> str:
     name = known.get(typed.strip().replace("-", "_"))
     if name is None:
         raise InputError(f"{place}: unknown hyperparameter {typed!r}{did_you_mean(typed, known)}")
-    if name in _NOT_CHOSEN:
-        raise InputError(f"{place}: {name} cannot be chosen in a sweep: {_NOT_CHOSEN[name]}")
+    if why := facts(name).not_in_sweeps:
+        raise InputError(f"{place}: {name} cannot be chosen in a sweep: {why}")
     return name
 
 
@@ -161,13 +155,13 @@ def as_strings(config: Config) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in config.items()
-        if name not in _ABOUT_DATA
+        if not facts(name).is_channel
     }
 
 
 def shown(config: Config, name: str) -> str:
     """The value of a hyperparameter, the default where none was chosen."""
-    value = config[name] if name in config else _default(name, config)
+    value = config[name] if name in config else default_of(name, config)
     return "" if value is None else str(value)
 
 
@@ -185,13 +179,7 @@ def _validated(values: Mapping[str, str]) -> Config:
         listed = ", ".join(f"{name}={value}" for name, value in values.items())
         raise InputError(f"the configuration {listed}: {error}") from None
     config = {name: value for name, value in hp.to_json().items() if name in values and value is not None}
-    return {name: value for name, value in config.items() if name == "seed" or value != _default(name, hp.to_json())}
-
-
-def _default(name: str, others: Mapping[str, Any]) -> Any:
-    """The default of a hyperparameter, given all others."""
-    field = Hyperparameters.model_fields[name]
-    return field.get_default(call_default_factory=True, validated_data=dict(others))
+    return {name: value for name, value in config.items() if name == "seed" or value != default_of(name, hp.to_json())}
 
 
 def _range(name: str, text: str) -> Range | None:

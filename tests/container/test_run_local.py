@@ -17,7 +17,7 @@ from ahx.model import checkpoint
 from entrypoints.main import main
 from infra.run_local.job_output import JobOutput
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "container.md"
 
 
 def options(**hyperparameters: str) -> list[str]:
@@ -116,8 +116,8 @@ def test_colours_and_progress_on_a_terminal_only():
     assert seen[1] == "\n".join(lines[:3]) + "\n"
 
 
-def test_docker_run_by_hand_as_the_readme_has_it(image, tmp_path):
-    blocks = re.findall(r"```\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+def test_docker_run_by_hand_as_the_documentation_has_it(image, tmp_path):
+    blocks = re.findall(r"```\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     block = next(block for block in blocks if "mkdir" in block)
     data_folder(tmp_path / "data")
     script = block.replace("ahx-transformer:dev", image.name)

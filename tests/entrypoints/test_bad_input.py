@@ -7,26 +7,26 @@ from entrypoints.main import VERBS, main
 
 TRAIN = [
     # Names
-    ("--n_layr 4", "unknown option --n_layr; did you mean --n_layer?"),
-    ("--n-layr=4", "unknown option --n-layr; did you mean --n_layer?"),
-    ("--num_layer 4", "unknown option --num_layer; did you mean --num_layers?"),
-    ("--learning-rat 1", "unknown option --learning-rat; did you mean --learning_rate?"),
+    ("--n_layr 4", "unknown option --n_layr; did you mean --n-layer?"),
+    ("--n-layr=4", "unknown option --n-layr; did you mean --n-layer?"),
+    ("--num_layer 4", "unknown option --num_layer; did you mean --num-layers?"),
+    ("--learning-rat 1", "unknown option --learning-rat; did you mean --learning-rate?"),
     ("--qux 4", "unknown option --qux; `ahx train --help` lists the options"),
     ("--n 4", "unknown option --n; `ahx train --help` lists the options"),
     ("double_a", "unexpected argument 'double_a'; quote values with spaces, or see `ahx train --help`"),
     ("--rule A -> AA", "unexpected argument '->'; quote values with spaces, or see `ahx train --help`"),
-    ("--rule", "--rule needs a value; see `ahx train --help`"),
-    ("--rule --n_layer 4", "--rule needs a value; see `ahx train --help`"),
+    ("--rule", "--rule: expected one argument; see `ahx train --help`"),
+    ("--rule --n_layer 4", "--rule: expected one argument; see `ahx train --help`"),
     # Types and ranges
     ("--rule copy --n_layer zero", "n_layer: must be a whole number from 1 to 1,000 (got 'zero')"),
     ("--rule copy --n_layer 0", "n_layer: must be a whole number from 1 to 1,000 (got '0')"),
-    ("--rule copy --num_layers 0", "n_layer: must be a whole number from 1 to 1,000 (got '0' from --num_layers)"),
+    ("--rule copy --num_layers 0", "n_layer: must be a whole number from 1 to 1,000 (got '0' from --num-layers)"),
     ("--rule copy --n_head 2.5", "n_head: must be a whole number from 1 to 1,000 (got '2.5')"),
     ("--rule copy --n_embd 1e9", "n_embd: must be a whole number from 1 to 65,536 (got '1e9')"),
     ("--rule copy --block_size -1", "block_size: must be a whole number from 0 to 1,000,000 (got '-1')"),
     (
         "--rule copy --batch_sz many",
-        "batch_size: must be a whole number from 1 to 1,000,000 (got 'many' from --batch_sz)",
+        "batch_size: must be a whole number from 1 to 1,000,000 (got 'many' from --batch-sz)",
     ),
     ("--rule copy --dropout 1", "dropout: must be a number of at least 0 and less than 1 (got '1')"),
     ("--rule copy --learning_rate -1e-3", "learning_rate: must be a number greater than 0 (got '-1e-3')"),
@@ -89,7 +89,7 @@ TRAIN = [
     ),
     (
         "--rule copy --n_layer 2 --num_layers 3",
-        "n_layer: --n_layer says '2' but --num_layers says '3'; keep one of the two",
+        "n_layer: --n-layer says '2' but --num-layers says '3'; keep one of the two",
     ),
     # Several at once
     (
@@ -135,7 +135,7 @@ def test_ahx(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> No
         ("--name x --max_size 1.5", "--max-size: must be a whole number (got '1.5'); see `ahx probe --help`"),
         ("--name x --scale-by much", "--scale_by: must be a number (got 'much'); see `ahx probe --help`"),
         ("--name x --kind plan", "--kind: 'plan' is not one of plain, fancy; did you mean plain?"),
-        ("--max-size 3", "still needed: --name; see `ahx probe --help`"),
+        ("--max-size 3", "the following arguments are required: --name; see `ahx probe --help`"),
         ("--name x -k 3", "unexpected argument '-k'; quote values with spaces, or see `ahx probe --help`"),
     ],
 )

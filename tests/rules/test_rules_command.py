@@ -101,7 +101,7 @@ def test_options_may_stand_anywhere(line: str, capsys: pytest.CaptureFixture[str
     ("arguments", "sentence"),
     [
         (["show", "doubel_a"], "there is no preset or file 'doubel_a'; did you mean double_a?"),
-        (["apply"], "still needed: RULE"),
+        (["apply"], "the following arguments are required: RULE"),
         (["apply", "copy", "A", "--max-steps", "-1"], "--max-steps: must be 0 or more (got -1)"),
         (["apply", "copy", "A", "--max-steps", "many"], "--max-steps: must be a whole number (got 'many')"),
         (["apply", "ca: 30; steps=99", "1", "--steps"], "the rule ca: 30; steps=99 has no transducer"),

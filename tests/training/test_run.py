@@ -179,8 +179,21 @@ def test_stops_after_the_seconds_it_was_given(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_refuses_other_settings(uninterrupted: Path) -> None:
-    with pytest.raises(InputError, match=r"n_embd was 16, now 32.*--model_out"):
+    with pytest.raises(InputError, match=r"n_embd was 16, now 32.*--model-out"):
         run(settings(uninterrupted, resume=True, n_embd=32))
+
+
+@pytest.mark.parametrize("max_steps", [20, 6])
+def test_a_resumed_run_may_have_other_limits_and_the_defaults_that_follow(tmp_path: Path, max_steps: int) -> None:
+    def limited(max_steps: int, **others: object) -> Hyperparameters:
+        free = {name: value for name, value in SMALL.items() if name != "warmup_steps"}
+        return Hyperparameters.model_validate({**free, "model_out": str(tmp_path), "max_steps": max_steps, **others})
+
+    run(limited(4))
+    with pytest.raises(InputError, match=r"warmup_steps was 2, now 1"):
+        run(limited(max_steps, resume=True, warmup_steps=1))
+    assert limited(max_steps).warmup_steps != limited(4).warmup_steps
+    assert run(limited(max_steps, resume=True)).step == max_steps
 
 
 def test_a_checkpoint_of_another_version_is_refused_in_a_sentence(

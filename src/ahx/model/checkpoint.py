@@ -89,7 +89,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
     folder = Path(path)
     if not folder.exists():
         raise CheckpointError(
-            f"there is no model at {folder}; train one with: ahx train --rule double_a --model_out {folder}"
+            f"there is no model at {folder}; train one with: ahx train --rule double_a --model-out {folder}"
         )
     if folder.is_file():
         raise CheckpointError(

@@ -5,12 +5,12 @@ from difflib import get_close_matches
 
 
 def did_you_mean(typed: str, known: Iterable[str], otherwise: str = "", written: str = "{}") -> str:
-    """The end of an error sentence: the nearest of `known`, or `otherwise` when nothing is near.
+    """The end of an error message: the nearest of `known`, or `otherwise` when nothing is near.
 
     `written` is a format for the name, such as "--{}"; with a format in capitals, such as "SM_HP_{}", so is the name.
 
-    >>> did_you_mean("n_layr", ["n_layer", "n_head"], written="--{}")
-    '; did you mean --n_layer?'
+    >>> did_you_mean("n-layr", ["n-layer", "n-head"], written="--{}")
+    '; did you mean --n-layer?'
     """
     near = get_close_matches(typed, list(known), n=1)
     if near:

@@ -1,13 +1,14 @@
-"""Every choice that a training run takes, in one place: names, defaults, ranges and the help text.
+"""All hyperparameters of a training run: names, defaults, ranges, help texts, and what other code must know of them.
 
 The command line, run.toml, SM_HP_* variables and hyperparameters.json are all read through this model (settings.py),
 `ahx train --help` and docs/hyperparameters.md are made from it, and a run writes it into its config.json.
-Fields may also be spelled the way earlier versions did (`num_layers` for `n_layer`): see their `validation_alias`.
+A field's `validation_alias` is its name in earlier versions, which is still accepted (`num_layers` for `n_layer`).
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -17,7 +18,21 @@ from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
 from ahx.training.messages import as_list, explain
 
-# Upper limits are far beyond use. They turn a slip of the finger into a sentence instead of an exhausted memory.
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What other code must know of a hyperparameter beyond its type. Written in the field's annotation."""
+
+    may_change: bool = False  # a resumed run may have another value
+    is_limit: bool = False  # it says when training ends
+    is_channel: bool = False  # it names files, which a job receives through a channel
+    not_in_sweeps: str = ""  # why a sweep cannot choose it
+
+
+MAY_CHANGE = Facts(may_change=True)
+LIMIT = Facts(may_change=True, is_limit=True)
+
+# Upper limits are far beyond use. They turn a typing error into a sentence instead of exhausted memory.
 Length = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Positive = Annotated[float, Field(gt=0)]
@@ -27,12 +42,12 @@ Location = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 
 #: Titles of the groups in which help and documentation list the fields, by the first field of each.
 SECTIONS = {
-    "rule": "What is learnt",
+    "rule": "Rule and data",
     "pos": "The model",
-    "num_epochs": "How long",
+    "num_epochs": "Length of training",
     "optimizer": "Optimisation",
     "eval_interval": "Evaluation and checkpoints",
-    "device": "The machine",
+    "device": "Device and seed",
 }
 
 
@@ -48,7 +63,7 @@ _ABOUT_POSITIONS = (
 
 
 def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable[[dict[str, Any]], int]:
-    """A default that is another one where the rules stand in the prompt, and of what kind they are."""
+    """A default that depends on the kind of interpreter; `others` for rules that are not interpreters."""
     of_kind = {"turing": turing, "substitution": substitution, "markov": markov}
     return lambda earlier: of_kind.get(interpreter_kind(earlier.get("rule")) or "", others)
 
@@ -81,7 +96,7 @@ def _usual_folder(earlier: dict[str, Any]) -> str:
 
 
 class Hyperparameters(BaseModel):
-    """The choices of one training run. Frozen; unknown names and values out of range are refused.
+    """The hyperparameters of one training run. Frozen; unknown names and values out of range are refused.
 
     Written in Python, a mistake raises pydantic's ValidationError; `from_json` and `settings.from_sources` raise
     InputError with one sentence per mistake.
@@ -95,17 +110,17 @@ class Hyperparameters(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         loc_by_alias=False,
-        protected_namespaces=(),  # `model_in` and `model_out` are the names people know
+        protected_namespaces=(),  # for `model_in` and `model_out`
     )
 
     rule: Annotated[Annotated[str, Field(min_length=1)] | None, Field(validation_alias="problem")] = None
     """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
-    infile: Location | None = None
+    infile: Annotated[Location | None, Facts(is_channel=True)] = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
     certify: bool = False
-    """Learn the rule as a machine that runs without end, and prove the model right at every window (docs/turing.md)."""
+    """Learn the rule as a machine that can run without end, and check the model on every window (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
-    """The symbols that inputs are drawn from; without it, the rule's own."""
+    """Symbols that inputs are drawn from; without it, those of the rule."""
     min_len: Length = Field(default_factory=_usual(1, 2, 1, 1))
     """Length of the shortest input drawn from the rule, in symbols. Default: 1; 2 (cells) for turing-interpreter."""
     max_len: Length = Field(default_factory=_usual(10, 6, 8, 8))
@@ -113,8 +128,9 @@ class Hyperparameters(BaseModel):
 
     pos: Annotated[_Position, Field(description=_ABOUT_POSITIONS)] = "auto"
     heads: str | None = None
-    """Kinds of the attention heads, a letter each and a word per layer, as in sccc/cccc: s sees the last tokens,
-    c the input around the cursor, p the rules in the prompt, g everything before; without it, what suits pos."""
+    """Kinds of attention heads, a letter for each head, a word for each layer: sccc/cccc is two layers of four heads.
+    s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
+    follows from pos."""
     n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(default_factory=_usual_layers)
     """Layers of the transformer. Default: 2, or 1 with certify."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
@@ -125,21 +141,21 @@ class Hyperparameters(BaseModel):
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of activations that are dropped while training."""
+    """Dropout probability."""
 
-    num_epochs: Length = Field(default_factory=_usual_epochs)
-    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as all is proved."""
+    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_usual_epochs)
+    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right."""
     epoch_size: Count = Field(default_factory=_usual_epoch)
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
-    max_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    max_steps: Annotated[Annotated[int, Field(ge=1, le=10**9)] | None, LIMIT] = None
     """Stop after this many steps (batches)."""
-    max_seconds: Positive | None = None
+    max_seconds: Annotated[Positive | None, LIMIT] = None
     """Stop after this many seconds of training."""
-    min_loss: NotNegative = 0.0
+    min_loss: Annotated[NotNegative, LIMIT] = 0.0
     """Stop when the validation loss, in nats per token, falls below this; 0 never does."""
-    until_exact: Count = 0
-    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not try."""
+    until_exact: Annotated[Count, LIMIT] = 0
+    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not test."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
@@ -158,33 +174,36 @@ class Hyperparameters(BaseModel):
     grad_clip: NotNegative = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 
-    eval_interval: Positive = 1.0
+    eval_interval: Annotated[Positive, MAY_CHANGE] = 1.0
     """Epochs between evaluations; may be a fraction."""
-    checkpoint_interval: Positive = 1.0
+    checkpoint_interval: Annotated[Positive, MAY_CHANGE] = 1.0
     """Epochs between checkpoints; may be a fraction."""
-    keep_checkpoints: Length = 3
-    """Newest checkpoints to keep; the best one is kept besides."""
+    keep_checkpoints: Annotated[Length, MAY_CHANGE] = 3
+    """Newest checkpoints to keep, in addition to the best one."""
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
     """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
-    model_in: Location | None = None
+    model_in: Annotated[Location | None, Facts(may_change=True, is_channel=True)] = None
     """Start from the weights of this run or model folder."""
-    model_out: Location = Field(default_factory=_usual_folder)
+    model_out: Annotated[
+        Location,
+        Facts(may_change=True, not_in_sweeps="every job has its own folder; `ahx jobs collect` fetches the models"),
+    ] = Field(default_factory=_usual_folder)
     """Folder for checkpoints, metrics and the final model. Default: runs/ and the rule's name."""
-    resume: bool = False
-    """Go on from the last checkpoint in model_out, as if the run had never stopped."""
+    resume: Annotated[bool, Facts(may_change=True, not_in_sweeps="an interrupted job resumes by itself")] = False
+    """Resume from the last checkpoint in model_out, as if the run had never stopped."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N")] = (
-        "auto"
-    )
-    """Where to compute; auto takes a GPU when there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of activations; auto is bfloat16 on a GPU that has it, else float32."""
-    compile: bool = False
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="auto, cpu, mps, cuda or cuda:N"), MAY_CHANGE
+    ] = "auto"
+    """Device; auto takes a GPU if there is one."""
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], MAY_CHANGE] = "auto"
+    """Number format of activations; auto is bfloat16 on a GPU that supports it, else float32."""
+    compile: Annotated[bool, MAY_CHANGE] = False
     """Compile the model with torch.compile."""
-    threads: Annotated[int, Field(ge=0, le=4096)] = 0
-    """CPU threads; 0 leaves torch's choice."""
+    threads: Annotated[int, Field(ge=0, le=4096), MAY_CHANGE] = 0
+    """CPU threads; 0 leaves the choice to torch."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1337
-    """Start of all random numbers: the same seed gives the same run."""
+    """Seed of all random numbers: the same seed gives the same run."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -196,7 +215,7 @@ class Hyperparameters(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        """What no field can know by itself; all that is wrong at once."""
+        """Checks over several fields. Raises ValueError that lists everything wrong."""
         wrong = []
         if not self.rule and not self.infile:
             wrong.append("rule: nothing to learn yet; give a rule (such as double_a) or an infile")
@@ -273,3 +292,13 @@ def spellings() -> dict[str, str]:
     names = {name: name for name in Hyperparameters.model_fields}
     aliases = {str(f.validation_alias): name for name, f in Hyperparameters.model_fields.items() if f.validation_alias}
     return names | aliases
+
+
+def facts(name: str) -> Facts:
+    """What is known of the hyperparameter `name`."""
+    return next((one for one in Hyperparameters.model_fields[name].metadata if isinstance(one, Facts)), Facts())
+
+
+def default_of(name: str, others: Mapping[str, object]) -> object:
+    """The value of a hyperparameter that is not given. `others` are all values; some defaults follow from them."""
+    return Hyperparameters.model_fields[name].get_default(call_default_factory=True, validated_data=dict(others))

@@ -1,4 +1,4 @@
-"""What a field accepts, in words, and pydantic's complaints as sentences."""
+"""What a field accepts, in words, and pydantic's errors as sentences."""
 
 from collections.abc import Iterable, Mapping
 from types import NoneType
@@ -56,15 +56,15 @@ def _range(constraints: list[object]) -> str:
 def explain(
     error: ValidationError, fields: Mapping[str, FieldInfo], origins: Mapping[str, str] | None = None
 ) -> list[str]:
-    """One sentence for each thing wrong. `origins` says where a field's value was written, if that is worth saying.
+    """One sentence for each error. `origins` says where a field's value was written, for fields that have an entry.
 
     "n_layer: must be a whole number from 1 to 1,000 (got 'zero' from SM_HP_N_LAYER)"
     """
     sentences: list[str] = []
     for one in error.errors(include_url=False):
-        if one["type"] == "default_factory_not_called":  # a default that follows from a field that is wrong
+        if one["type"] == "default_factory_not_called":  # a default that depends on a wrong field
             continue
-        if not one["loc"]:  # a check over several fields brings sentences of its own
+        if not one["loc"]:  # a check over several fields has its own sentences
             sentences += str(one["ctx"]["error"]).splitlines()
             continue
         name = str(one["loc"][0])
@@ -91,14 +91,14 @@ def as_list(sentences: list[str]) -> str:
 
 
 def default_text(field: FieldInfo) -> str:
-    """ "(default: 2)" for help; nothing where there is no fixed default, or where it goes without saying."""
+    """ "(default: 2)" for help; nothing for None, False, and defaults that depend on other fields."""
     if field.default_factory is not None or field.default is None or field.default is False:
         return ""
     return f" (default: {field.default:g})" if isinstance(field.default, float) else f" (default: {field.default})"
 
 
 def metavar(field: FieldInfo) -> str:
-    """What stands for the value in help: N, X, {a,b} or a word."""
+    """The placeholder of the value in help: N, X, {a,b} or TEXT."""
     kind, _, _ = field_type(field)
     if get_origin(kind) is Literal:
         return "{" + ",".join(get_args(kind)) + "}"

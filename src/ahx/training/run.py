@@ -21,7 +21,7 @@ from ahx.text.plural import counted
 from ahx.training import card
 from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
-from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.hyperparameters import Hyperparameters, default_of, facts
 from ahx.training.lock import FolderLock
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
@@ -31,12 +31,6 @@ from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.start import first_model
 from ahx.training.step import CompiledStep, TrainingStep
 
-# What may differ between a run and its resumption without making it another run.
-_LIMITS = {"num_epochs", "max_steps", "max_seconds", "min_loss", "until_exact"}
-_MAY_CHANGE = _LIMITS | {
-    "eval_interval", "checkpoint_interval", "keep_checkpoints", "resume", "device", "compile", "threads", "model_in",
-    "model_out", "precision",
-}  # fmt: skip
 _PATIENCE_S = 2.0  # between Ctrl-C and the end of preparations that take longer, such as reading a large file
 
 
@@ -124,7 +118,7 @@ def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) 
     state: dict[str, Any] | None = None
     if resumed is not None:
         before = resumed.config.get("hyperparameters", {})
-        same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if name in _LIMITS)
+        same_limits = all(before.get(name) == value for name, value in hp.to_json().items() if facts(name).is_limit)
         state = {**checkpoint.load_training_state(resumed.folder), "same_limits": same_limits}
     if dist.is_initialized():
         shared = [state]
@@ -136,17 +130,22 @@ def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) 
 
 
 def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: checkpoint.Saved) -> None:
-    """Refuse to continue with other hyperparameters: the result would belong to neither run."""
+    """Refuse to continue with other hyperparameters: the result would belong to neither run.
+
+    Limits may change, and with them the defaults that follow from them, such as a warm-up from max_steps.
+    """
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     differ = [
         f"{k} was {before.get(k)!r:.80}, now {v!r:.80}"
         for k, v in now.items()
-        if k not in _MAY_CHANGE and before.get(k) != v
+        if not facts(k).may_change
+        and before.get(k) != v
+        and not (before.get(k) == default_of(k, before) and v == default_of(k, now))
     ]
     if saved.tokenizer.to_json() != data.source.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
-        elsewhere = "another place for checkpoints" if paths.unattended else "another --model_out"
+        elsewhere = "another place for checkpoints" if paths.unattended else "another --model-out"
         raise InputError(
             f"cannot resume {paths.run} with other settings: {'; '.join(differ)}. "
             f"Use the old ones, or train into {elsewhere}"
@@ -237,4 +236,4 @@ def _conclude(
 def _arguments(hp: Hyperparameters) -> list[str]:
     """The options that give these hyperparameters."""
     chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"resume"})
-    return [f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items()]
+    return [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in chosen.items()]

@@ -2,16 +2,17 @@
 
     command line  >  --config run.toml  >  SM_HP_* variables  >  hyperparameters.json  >  defaults
 
-SageMaker hands hyperparameters over as strings, in hyperparameters.json and (through its training toolkit) in SM_HP_*
-variables and as options. A misspelt name is an error in every one of these places: nothing is ignored in silence.
+SageMaker passes hyperparameters as strings, in hyperparameters.json and (through its training toolkit) in SM_HP_*
+variables and as options. An unknown name is an error in every source; nothing is ignored.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any, ClassVar, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from ahx.errors import InputError
@@ -23,23 +24,72 @@ from ahx.training.messages import as_list, explain, field_type
 PREFIX = "SM_HP_"
 
 
-@dataclass
-class SettingsSource:
-    """The values that one place gives, under the fields' own names."""
+def from_sources(
+    argv_values: Mapping[str, str],
+    config_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    hyperparameters_json: str | None = None,
+) -> Hyperparameters:
+    """The hyperparameters of a run, merged from all sources.
 
-    values: dict[str, object] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)  # how a person would point at the value
-    problems: list[str] = field(default_factory=list)
+    `argv_values` maps option names without dashes to what was typed, `environ` is os.environ or the like, the other two
+    are local files. Raises InputError with a sentence for each mistake, StorageError when a file cannot be read.
+    """
+    sources: list[_Source] = [CommandLineSource(argv_values)]
+    if config_file is not None:
+        sources.append(FileSource(config_file, toml_of(config_file)))
+    sources.append(EnvironmentSource(environ or {}))
+    if hyperparameters_json is not None:
+        sources.append(SageMakerFileSource(hyperparameters_json))
+    problems = [problem for source in sources for problem in source.problems]
+    try:
+        settings = _Settings(sources=sources)  # type: ignore[call-arg]  # no field: see settings_customise_sources
+    except ValidationError as error:
+        # An unknown name can be the only cause of errors between fields: those are shown when all names are known.
+        by_field = [one for one in error.errors() if one["loc"]]
+        if by_field or not problems:
+            origins = {name: origin for source in reversed(sources) for name, origin in source.origins.items()}
+            unusual = {name: origin for name, origin in origins.items() if origin != _option(name)}
+            problems += explain(error, Hyperparameters.model_fields, unusual)
+    if problems:
+        raise InputError(as_list(problems))
+    return Hyperparameters.model_construct(settings.model_fields_set, **dict(settings))  # validated above
 
-    def give(self, typed: str, value: object, origin: str, unknown: str, written: str = "{}") -> None:
-        """Take `value` under the name `typed`, whatever its spelling.
 
-        `unknown` begins the sentence that says there is no such name; `written` is how names look in this place.
-        """
+class _Settings(Hyperparameters, BaseSettings):  # type: ignore[misc]  # the two declare model_config differently
+    """Hyperparameters that are validated from the sources given as `sources`, the first counting most."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        return tuple(init_settings.init_kwargs["sources"])
+
+
+class _Source(PydanticBaseSettingsSource):
+    """The values of one source under the fields' names, where each was written, and what is wrong with the names."""
+
+    pattern: ClassVar[str] = "{}"  # how this source spells a name
+
+    def __init__(self) -> None:
+        super().__init__(_Settings)
+        self.values: dict[str, object] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self.values
+
+    def add(self, typed: str, value: object, origin: str, unknown: str) -> None:
+        """Add the value of `typed`, in any spelling. `unknown` begins the message for a name that does not exist."""
         known, spelt = spellings(), typed.replace("-", "_")
         name = known.get(spelt)
         if name is None:
-            near = did_you_mean(spelt, known, "`ahx train --help` lists all names", written)
+            near = did_you_mean(spelt, known, "`ahx train --help` lists all names", self.pattern)
             self.problems.append(unknown + near)
         elif name in self.values and self.values[name] != value:
             self.problems.append(
@@ -50,102 +100,58 @@ class SettingsSource:
             self.values[name], self.origins[name] = value, origin
 
 
-def from_sources(
-    argv_values: Mapping[str, str],
-    config_file: str | None = None,
-    environ: Mapping[str, str] | None = None,
-    hyperparameters_json: str | None = None,
-) -> Hyperparameters:
-    """The hyperparameters of a run, from everywhere they may be written.
+class CommandLineSource(_Source):
+    """The options of `ahx train`."""
 
-    `argv_values` maps option names without dashes to what was typed, `environ` is os.environ or the like, the other two
-    are local files. Raises InputError with a sentence for each thing wrong, StorageError when a file cannot be read.
-    """
-    sources = [
-        _command_line(argv_values),
-        _file(config_file, toml_of(config_file)) if config_file is not None else SettingsSource(),
-        _environment(environ or {}),
-        _sagemaker(hyperparameters_json) if hyperparameters_json is not None else SettingsSource(),
-    ]
+    pattern = "--{}"
 
-    class Settings(Hyperparameters, BaseSettings):  # type: ignore[misc]  # the two declare model_config differently
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, source.values) for source in sources)
-
-    problems = [problem for source in sources for problem in source.problems]
-    origins = {name: origin for source in reversed(sources) for name, origin in source.origins.items()}
-    told = {name: origin for name, origin in origins.items() if origin != f"--{name}"}
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        # A misspelt name may be all that is wrong with how the fields fit together.
-        by_field = [one for one in error.errors() if one["loc"]]
-        if by_field or not problems:
-            problems += explain(error, Hyperparameters.model_fields, told)
-    if problems:
-        raise InputError(as_list(problems))
-    return Hyperparameters.model_validate(settings.model_dump())
+    def __init__(self, options: Mapping[str, str]) -> None:
+        super().__init__()
+        for typed, text in options.items():
+            self.add(typed, _none_or(text, typed), _option(typed), f"unknown option {_option(typed)}")
 
 
-def _command_line(values: Mapping[str, str]) -> SettingsSource:
-    source = SettingsSource()
-    for typed, text in values.items():
-        source.give(typed, _none_or(text, typed), f"--{typed}", f"unknown option --{typed}", "--{}")
-    return source
+class EnvironmentSource(_Source):
+    """SM_HP_* variables. Their values are JSON where they can be read as JSON."""
+
+    pattern = PREFIX + "{}"
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__()
+        for variable, text in sorted(environ.items()):
+            typed = variable.removeprefix(PREFIX).lower()
+            if variable.startswith(PREFIX) and not _is_sagemakers(typed):
+                self.add(typed, decode(typed, text), variable, f"the variable {variable} names no hyperparameter")
 
 
-def _environment(environ: Mapping[str, str]) -> SettingsSource:
-    source = SettingsSource()
-    for variable, text in sorted(environ.items()):
-        typed = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and not _is_sagemakers(typed):
-            unknown = f"the variable {variable} names no hyperparameter"
-            source.give(typed, decode(typed, text), variable, unknown, PREFIX + "{}")
-    return source
+class FileSource(_Source):
+    """The top level of a file, as Python values."""
+
+    def __init__(self, path: str, values: Mapping[str, object]) -> None:
+        super().__init__()
+        file = PurePath(path).name
+        for typed, value in values.items():
+            origin = file if typed in Hyperparameters.model_fields else f"{typed} in {file}"
+            self.add(typed, value, origin, f"{file}: unknown hyperparameter {typed!r}")
 
 
-def _sagemaker(path: str) -> SettingsSource:
+class SageMakerFileSource(FileSource):
     """hyperparameters.json, in which every value is a string."""
-    data = json_of(text_of(path), path)
-    if not isinstance(data, dict):
-        raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
-    values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
-    return _file(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
+
+    def __init__(self, path: str) -> None:
+        data = json_of(text_of(path), path)
+        if not isinstance(data, dict):
+            raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
+        values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
+        super().__init__(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
 
 
-def _file(path: str, values: Mapping[str, object]) -> SettingsSource:
-    source, name = SettingsSource(), PurePath(path).name
-    for typed, value in values.items():
-        origin = name if typed in Hyperparameters.model_fields else f"{typed} in {name}"
-        source.give(typed, value, origin, f"{name}: unknown hyperparameter {typed!r}")
-    return source
-
-
-def _is_sagemakers(name: str) -> bool:
-    """Whether SageMaker put this name among the hyperparameters for its own use."""
-    return name.startswith("sagemaker_") or name == "_tuning_objective_metric"
-
-
-def _takes_text(typed: str) -> bool:
-    name = spellings().get(typed.replace("-", "_"))
-    return name is not None and field_type(Hyperparameters.model_fields[name])[0] is str
-
-
-def _none_or(text: str, typed: str) -> str | None:
-    """An option can be taken back with the word none, except where any word is a value."""
-    return None if text.lower() == "none" and not _takes_text(typed) and typed != "pos" else text
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def decode(typed: str, text: str) -> object:
-    """The value behind one of SageMaker's strings: "4" is 4, "\\"abc\\"" is abc, and what is not JSON is itself.
+    """The value of one of SageMaker's strings: "4" is 4, "\\"abc\\"" is abc, and text that is not JSON is itself.
 
     Where a field takes text, "10" stays text: an alphabet of the symbols 1 and 0.
     """
@@ -153,6 +159,20 @@ def decode(typed: str, text: str) -> object:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
         return _none_or(text, typed)
-    if _takes_text(typed) and not (value is None or isinstance(value, str)):
-        return text
-    return value
+    return value if value is None or isinstance(value, str) or _type(typed) is not str else text
+
+
+def _none_or(text: str, typed: str) -> str | None:
+    """The word none unsets an option, except where it is a value."""
+    is_value = _type(typed) is str or "none" in get_args(_type(typed))
+    return None if text.lower() == "none" and not is_value else text
+
+
+def _type(typed: str) -> object:
+    name = spellings().get(typed.replace("-", "_"))
+    return field_type(Hyperparameters.model_fields[name])[0] if name else None
+
+
+def _is_sagemakers(name: str) -> bool:
+    """Whether SageMaker added this name to the hyperparameters for its own use."""
+    return name.startswith("sagemaker_") or name == "_tuning_objective_metric"

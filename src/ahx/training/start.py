@@ -25,7 +25,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     if given.tokenizer.to_json() != source.tokenizer.to_json():
         raise CheckpointError(
             f"{hp.model_in} was trained with another vocabulary, {_difference(given.tokenizer, source.tokenizer)}; "
-            "train on the same alphabet and rule, or without --model_in"
+            "train on the same alphabet and rule, or without --model-in"
         )
     unlike = [
         f"{name} {getattr(given.model.config, name)}"
@@ -38,7 +38,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
     if limit is not None and limit < source.longest_row:
         raise InputError(
             f"{hp.model_in} has {data.pos} positions for {limit} tokens (its block_size), and "
-            f"these data have rows of {source.longest_row}; train on shorter strings, or without --model_in"
+            f"these data have rows of {source.longest_row}; train on shorter strings, or without --model-in"
         )
     return given.model
 

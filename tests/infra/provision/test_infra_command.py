@@ -188,11 +188,11 @@ def test_jobs_that_run_keep_what_they_need(aws, ahx, monkeypatch):
 def test_it_asks(aws, ahx, monkeypatch):
     code, _, error = ahx("apply")
     assert code == 2
-    assert error == "ahx: error: nobody is there to be asked; add --yes to go on without a question\n"
+    assert error == "ahx: error: cannot ask for confirmation without a terminal; add --yes to skip it\n"
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer in (lambda question: "n", end_of_file):
         monkeypatch.setattr("builtins.input", answer)
-        assert ahx("apply")[2] == "ahx: error: nothing was changed, as you said\n"
+        assert ahx("apply")[2] == "ahx: error: nothing was changed, as you answered no\n"
     assert aws("s3").list_buckets()["Buckets"] == []
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert ahx("apply")[0] == 0
