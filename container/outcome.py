@@ -22,8 +22,8 @@ _KILLED = (
 )
 
 
-def judged(failure: Path | None, work: Callable[[], None]) -> int:
-    """Do `work`; the exit code, with the failure file, if there is to be one, written or removed. Never raises."""
+def run(failure: Path | None, work: Callable[[], None]) -> int:
+    """Do `work`; returns the exit code. The failure file, if one is given, is written or removed. Never raises."""
     try:
         if failure is not None:
             _begin(failure)

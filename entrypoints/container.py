@@ -38,9 +38,9 @@ def train(with_toolkit: bool = True) -> int:
             log = open_log(os.environ, "train", tree.output_data / "log.jsonl")
         except AhxError as error:
             with guarded():
-                return outcome.judged(failure, partial(_refuse, error))
+                return outcome.run(failure, partial(_refuse, error))
         with guarded(), log:
-            return outcome.judged(failure, work)
+            return outcome.run(failure, work)
 
 
 def _refuse(error: AhxError) -> None:

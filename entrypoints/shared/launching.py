@@ -163,11 +163,11 @@ def options(args: argparse.Namespace) -> "Options":
 
 def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
     """Plan, ask, submit and follow a sweep. Returns the exit code."""
-    from infra.launch.backends.choose import open_backend, usual
+    from infra.launch.backends.choose import default_backend, open_backend
     from infra.launch.plan import plan, publish
 
     set_region(args.region)
-    backend = open_backend(args.on or usual(), Path(args.folder), args.prefix)
+    backend = open_backend(args.on or default_backend(), Path(args.folder), args.prefix)
     planned = plan(backend, sweep, options(args))
     if args.dry_run:
         show_plan(backend, planned, args.json, requests=True)

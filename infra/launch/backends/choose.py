@@ -12,7 +12,7 @@ ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 _EMBEDDED = "http://127.0.0.1:4566"
 
 
-def usual() -> str:
+def default_backend() -> str:
     """The default: the AWS that AWS_ENDPOINT_URL names, else this machine. Never one that costs money."""
     return "embedded" if os.environ.get("AWS_ENDPOINT_URL") else "process"
 

@@ -205,9 +205,9 @@ def test_money_is_not_spent_unasked(capsys: Any, monkeypatch: pytest.MonkeyPatch
     assert main(["sweep", "--name", "s", "--rule", "copy", "--on", "sagemaker"]) == 2
     assert "unset it, or take --on embedded" in capsys.readouterr().err
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    from infra.launch.backends.choose import usual
+    from infra.launch.backends.choose import default_backend
 
-    assert usual() == "process"
+    assert default_backend() == "process"
 
 
 # On this machine, for real.
