@@ -27,9 +27,9 @@ from ahx.training.pool import Pool, PoolOptions, processors
 from ahx.training.run_paths import RunPaths
 from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.trials import COMPLETED, FAILED, NAME, STOPPED, TrialState
+from container import outcome
 from container.channels import Channel, channels, data_files, model_folder
 from container.job import check_writable, configured, make_scratch, train_and_evaluate
-from container.outcome import judged
 from opt_ml import config
 from opt_ml.paths import OptMl
 from opt_ml.tree import link_or_copy
@@ -64,7 +64,7 @@ class Batch:
         def work(key: str, stop: StopRequest) -> int:
             signals: list[int] = []
             folder = self.tree.checkpoints / key
-            code = judged(
+            code = outcome.run(
                 folder / "failure", lambda: signals.append(self._train(folder, trials[key], scratch, model, stop))
             )
             return code or sum(signals)
