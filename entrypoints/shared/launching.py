@@ -102,10 +102,10 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
     from infra.launch.plan import estimate
 
     template = planned.template
-    told = estimate(backend, planned)
+    most = estimate(backend, planned)
     made = [training_job(template, config) for config in planned.configs]
     if as_json:
-        about = {"place": backend.title, "quota": told.quota, "hours": round(told.hours, 3), "usd": told.usd}
+        about = {"place": backend.title, "quota": most.quota, "hours": round(most.hours, 3), "usd": most.usd}
         data(json.dumps({"sweep": template.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
         return
     if requests:
@@ -114,17 +114,17 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
             data(json.dumps(request, indent=1))
     kind = f" of {template.instance_type}" if backend.costs else ""
     print(
-        f"{counted(told.n_jobs, 'job')} on {backend.title}, {told.parallel} at a time; "
-        f"the quota{kind} is {told.quota:,}."
+        f"{counted(most.n_jobs, 'job')} on {backend.title}, {most.parallel} at a time; "
+        f"the quota{kind} is {most.quota:,}."
     )
     limit = f"its limit of {template.max_runtime:,} s"
     if backend.costs:
-        cost = f"${told.usd:,.2f}" if told.usd is not None else "an unknown amount"
-        spot = f" (on spot usually about ${told.usd_spot:,.2f})" if template.spot and told.usd_spot is not None else ""
-        print(f"At most {told.hours:,.1f} h and {cost}{spot} if every job runs to {limit}.")
+        cost = f"${most.usd:,.2f}" if most.usd is not None else "an unknown amount"
+        spot = f" (on spot usually about ${most.usd_spot:,.2f})" if template.spot and most.usd_spot is not None else ""
+        print(f"At most {most.hours:,.1f} h and {cost}{spot} if every job runs to {limit}.")
         print(f"That is {prices.note(template.instance_type, template.spot)}.")
     else:
-        print(f"At most {told.hours:,.1f} h if every job runs to {limit}.")
+        print(f"At most {most.hours:,.1f} h if every job runs to {limit}.")
     for note in planned.notes:
         print(f"Note: {note}.")
 

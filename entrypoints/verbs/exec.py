@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     execution = Execution(trained.model, trained.tokenizer, machine, args.tape, cached=not args.no_cache)
     if recorder.needed:
         execution.on_step = recorder
-    began = told = time.monotonic()
+    began = printed = time.monotonic()
     # Signals are checked between pieces: within a token, the queue and its recorder differ.
     with StopRequest() as stop:
         while not (
@@ -78,9 +78,9 @@ def run(args: argparse.Namespace) -> int:
             # Piece by piece, to show progress.
             pieces = (execution.tokens + _PIECE, args.tokens)
             execution.run(args.steps, min(piece for piece in pieces if piece is not None))
-            if time.monotonic() - told > 1:
-                told = time.monotonic()
-                print(_progress(execution.steps, execution.tokens, told - began), file=sys.stderr, flush=True)
+            if time.monotonic() - printed > 1:
+                printed = time.monotonic()
+                print(_progress(execution.steps, execution.tokens, printed - began), file=sys.stderr, flush=True)
         if not execution.between_steps:
             execution.run(steps=execution.steps + 1)  # to the end of the step
     if execution.halted:
