@@ -108,9 +108,9 @@ def fit_rule(rule: Rule, sampler: Sampler, seed: int, use_cursor: bool, given: T
     rng = np.random.default_rng((seed, _PROBES))
     # Runs of one symbol often give the longest outputs, and random strings are hardly ever runs.
     texts = sampler.draw(rng, _N_PROBES) + [symbol * sampler.max_len for symbol in sampler.alphabet]
-    pairs = [(text, rule.apply(text)) for text in texts]
-    teacher = choose_teacher(rule, pairs, use_cursor)
-    steps = [(text, teacher.steps(text, output)) for text, output in pairs]
+    outputs = {text: rule.apply(text) for text in dict.fromkeys(texts)}  # short strings repeat
+    teacher = choose_teacher(rule, [(text, outputs[text]) for text in texts], use_cursor)
+    steps = [(text, teacher.steps(text, output)) for text, output in outputs.items()]
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     longest_row = max(len(text) + len(taken) + 2 for text, taken in steps)
     return RuleSource(rule, teacher, tokenizer, sampler, seed, longest_row)
