@@ -68,24 +68,13 @@ def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable
     return lambda earlier: of_kind.get(interpreter_kind(earlier.get("rule")) or "", others)
 
 
-def _usual_epoch(earlier: dict[str, Any]) -> int:
-    return 0 if earlier.get("infile") else _usual(1600, 4000, 1600, 9600)(earlier)
+def _with(name: str, given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
+    """A default that is another one if the hyperparameter `name` is given."""
+    return lambda earlier: given if earlier.get(name) else otherwise(earlier)
 
 
 def _usual_warmup(earlier: dict[str, Any]) -> int:
     return min(30, (earlier.get("max_steps") or 60) // 2)
-
-
-def _usual_epochs(earlier: dict[str, Any]) -> int:
-    return 16 if earlier.get("certify") else 10
-
-
-def _usual_layers(earlier: dict[str, Any]) -> int:
-    return 1 if earlier.get("certify") else 2
-
-
-def _usual_width(earlier: dict[str, Any]) -> int:
-    return 32 if earlier.get("certify") else _usual(48, 64, 64, 64)(earlier)
 
 
 def _usual_folder(earlier: dict[str, Any]) -> str:
@@ -131,11 +120,15 @@ class Hyperparameters(BaseModel):
     """Kinds of attention heads, a letter for each head, a word for each layer: sccc/cccc is two layers of four heads.
     s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
     follows from pos."""
-    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(default_factory=_usual_layers)
+    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(
+        default_factory=_with("certify", 1, lambda _: 2)
+    )
     """Layers of the transformer. Default: 2, or 1 with certify."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
     """Attention heads of each layer."""
-    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(default_factory=_usual_width)
+    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(
+        default_factory=_with("certify", 32, _usual(48, 64, 64, 64))
+    )
     """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 32 with certify; 64 for an
     interpreter."""
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
@@ -143,9 +136,9 @@ class Hyperparameters(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability."""
 
-    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_usual_epochs)
+    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_with("certify", 16, lambda _: 10))
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right."""
-    epoch_size: Count = Field(default_factory=_usual_epoch)
+    epoch_size: Count = Field(default_factory=_with("infile", 0, _usual(1600, 4000, 1600, 9600)))
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
     max_steps: Annotated[Annotated[int, Field(ge=1, le=10**9)] | None, LIMIT] = None

@@ -35,12 +35,8 @@ def from_sources(
     `argv_values` maps option names without dashes to what was typed, `environ` is os.environ or the like, the other two
     are local files. Raises InputError with a sentence for each mistake, StorageError when a file cannot be read.
     """
-    sources: list[_Source] = [CommandLineSource(argv_values)]
-    if config_file is not None:
-        sources.append(FileSource(config_file, toml_of(config_file)))
-    sources.append(EnvironmentSource(environ or {}))
-    if hyperparameters_json is not None:
-        sources.append(SageMakerFileSource(hyperparameters_json))
+    sources: list[_Source] = [CommandLineSource(argv_values), TomlSource(config_file)]
+    sources += [EnvironmentSource(environ or {}), SageMakerSource(hyperparameters_json)]
     problems = [problem for source in sources for problem in source.problems]
     try:
         settings = _Settings(sources=sources)  # type: ignore[call-arg]  # no field: see settings_customise_sources
@@ -99,6 +95,12 @@ class _Source(PydanticBaseSettingsSource):
         else:
             self.values[name], self.origins[name] = value, origin
 
+    def add_from(self, path: str | None, typed: str, value: object) -> None:
+        """Add the value of `typed` in a file."""
+        file = PurePath(path or "").name
+        origin = file if typed in Hyperparameters.model_fields else f"{typed} in {file}"
+        self.add(typed, value, origin, f"{file}: unknown hyperparameter {typed!r}")
+
 
 class CommandLineSource(_Source):
     """The options of `ahx train`."""
@@ -124,26 +126,26 @@ class EnvironmentSource(_Source):
                 self.add(typed, decode(typed, text), variable, f"the variable {variable} names no hyperparameter")
 
 
-class FileSource(_Source):
-    """The top level of a file, as Python values."""
+class TomlSource(_Source):
+    """The top level of a TOML file, if there is one."""
 
-    def __init__(self, path: str, values: Mapping[str, object]) -> None:
+    def __init__(self, path: str | None) -> None:
         super().__init__()
-        file = PurePath(path).name
-        for typed, value in values.items():
-            origin = file if typed in Hyperparameters.model_fields else f"{typed} in {file}"
-            self.add(typed, value, origin, f"{file}: unknown hyperparameter {typed!r}")
+        for typed, value in toml_of(path).items() if path is not None else ():
+            self.add_from(path, typed, value)
 
 
-class SageMakerFileSource(FileSource):
-    """hyperparameters.json, in which every value is a string."""
+class SageMakerSource(_Source):
+    """hyperparameters.json, if there is one. Every value is a string."""
 
-    def __init__(self, path: str) -> None:
-        data = json_of(text_of(path), path)
+    def __init__(self, path: str | None) -> None:
+        super().__init__()
+        data = json_of(text_of(path), path) if path is not None else {}
         if not isinstance(data, dict):
             raise InputError(f"{path} must hold one JSON object with a hyperparameter for each key")
-        values = {key: decode(key, value) if isinstance(value, str) else value for key, value in data.items()}
-        super().__init__(path, {key: value for key, value in values.items() if not _is_sagemakers(key)})
+        for key, value in data.items():
+            if not _is_sagemakers(key):
+                self.add_from(path, key, decode(key, value) if isinstance(value, str) else value)
 
 
 def _option(name: str) -> str:
