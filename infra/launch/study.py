@@ -1,0 +1,68 @@
+"""Trials of a study as jobs: each batch adds to one sweep, in which nothing is submitted twice."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ahx.study.trial import Config, Result, key
+from infra.launch.backends.backend import COMPLETED, Backend, Manifest
+from infra.launch.engine import Row, SweepState
+from infra.launch.job_request import job_name
+from infra.launch.plan import Options, plan, publish
+from infra.launch.sweep import Config as JobConfig
+from infra.launch.sweep import Sweep
+
+Follow = Callable[[str, Manifest], SweepState]  # carries a sweep of this name through
+
+
+@dataclass(frozen=True)
+class Batch(Sweep):
+    """A sweep of configurations that were chosen one by one."""
+
+    configs: Sequence[JobConfig] = ()
+
+    def configurations(self) -> list[JobConfig]:
+        return list(self.configs)
+
+
+class SweepRunner:
+    """Trains trials wherever a sweep runs. Their models are fetched to FOLDER/KEY."""
+
+    seconds_are = "s"
+
+    def __init__(self, backend: Backend, name: str, options: Options, folder: Path, follow: Follow) -> None:
+        self.backend, self.name, self.options, self.folder, self.follow = backend, name, options, folder, follow
+        self.usd = 0.0
+        self._rows: dict[str, Row] = {}
+
+    def train(self, configs: Sequence[Config]) -> list[Result]:
+        # All jobs of one call of `plan` share their data.
+        for infile in dict.fromkeys(config.get("infile") for config in configs):
+            own = [dict(config) for config in configs if config.get("infile") == infile]
+            planned = plan(self.backend, Batch(self.name, {}, {}, configs=own), self.options)
+            publish(self.backend, planned)
+            state = self.follow(self.name, planned.manifest)
+            self.usd = state.cost()
+            rows = {job_name(row.template, row.config): row for row in state.rows}
+            for config, sent in zip(own, planned.configs, strict=True):
+                self._rows[key(config)] = rows[job_name(planned.template, sent)]
+        return [self._result(config) for config in configs]
+
+    def model(self, config: Config) -> Path | None:
+        if key(config) not in self._rows:  # an earlier call has trained it
+            self.train([config])
+        row = self._rows[key(config)]
+        if row.job is None or not row.job.model:
+            return None
+        folder = self.folder / key(config)
+        if not (folder / "model").is_dir():
+            self.backend.fetch(row.job, folder)
+        return folder / "model"
+
+    def _result(self, config: Config) -> Result:
+        row = self._rows[key(config)]
+        history = row.history or ([dict(row.metrics)] if "val_exact" in row.metrics else [])
+        completed = row.job is not None and row.job.status == COMPLETED
+        reason = row.job.reason.partition("\n")[0] if row.job is not None else "it was not submitted"
+        failure = "" if completed else reason or f"its job ended as {row.job.status if row.job else 'nothing'}"
+        return Result.of(config, history, float(row.metrics.get("seconds", 0.0)), failure)
