@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from entrypoints.shared.studying import Runner
 
 EXAMPLES = [
-    "ahx study double_a --seeds 1 --max-steps 100 --budget '6 trials' --lengths 2",
-    "ahx study --data data/da --seeds 1 --max-steps 50 --n-layer 1 --n-embd 16 --n-head 2 --budget '2 trials'",
+    "ahx study double_a --on process --seeds 1 --max-steps 100 --budget '6 trials'",
+    "ahx study --data data/da --on process --seeds 1 --max-steps 50 --n-layer 1 --n-embd 16 --n-head 2",
 ]
 _FILES = ("study.json", "study.csv")
 _POS = ("auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi")
@@ -143,7 +143,11 @@ class _Study:
         """Until the search has its answer or the budget is spent."""
         self.ended = False
         while configs := session.ask():
-            results = self.runner.train(configs)
+            try:
+                results = self.runner.train(configs)
+            except KeyboardInterrupt:
+                print("ahx: note: the same command goes on with the study", file=sys.stderr)
+                raise
             session.tell(configs, results)
             session.usd = self.runner.usd
             for config, result in zip(configs, results, strict=True):
@@ -153,7 +157,7 @@ class _Study:
         self.ended = session.ended
 
     def conclude(self, multiples: Sequence[int]) -> int:
-        """Measure the models that were found, write everything, and print the answer. 1 where nothing was learnt."""
+        """Measure the models that were found, write everything, and print the answer. 1 where every trial has failed."""
         from ahx.study.answer import Answer
         from entrypoints.shared.studying import parameters
 
@@ -169,7 +173,7 @@ class _Study:
         else:
             _show(answer)
             print(f"\n{', '.join((*_FILES, *drawn))} are in {self.folder}")
-        return 0 if any(found.smallest is not None for found in self.findings) else 1
+        return int(all(result.failure for _, result in self.trials.values()))
 
     def _lengths(self, multiples: Sequence[int]) -> dict[str, list[dict[str, float]]]:
         """Exact match of the smallest model of each scheme, by length, for each seed; measured once."""
@@ -283,7 +287,10 @@ def _digest(*files: Path) -> str:
 def _told(config: "Config", result: Any) -> str:
     from ahx.study.trial import SIZE
 
-    size = ", ".join(f"{name} {config[name]}" for name in (*SIZE, "batch_size", "seed"))
+    names = (*SIZE, "batch_size", "learning_rate", "seed")
+    size = ", ".join(f"{name} {config[name]}" for name in names)
+    if "infile" in config:
+        size = f"{Path(config['infile']).name}, {size}"
     if result.failure:
         return f"{config['pos']}, {size}: {result.failure}"
     outcome = "exact" if result.exact else f"{result.val_exact:.2%} exact"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ahx.errors import AhxError
 from ahx.study.trial import Config, Result, key
 from infra.launch.backends.backend import COMPLETED, Backend, Manifest
 from infra.launch.engine import Row, SweepState
@@ -42,6 +43,8 @@ class SweepRunner:
             planned = plan(self.backend, Batch(self.name, {}, {}, configs=own), self.options)
             publish(self.backend, planned)
             state = self.follow(self.name, planned.manifest)
+            if left := sum(row.job is None for row in state.rows):
+                raise AhxError(f"{left} trials would have cost more than --max-cost allows; raise it to go on")
             self.usd = state.cost()
             rows = {job_name(row.template, row.config): row for row in state.rows}
             for config, sent in zip(own, planned.configs, strict=True):

@@ -24,10 +24,11 @@ class Curve:
         return [(self.lines[a.config["infile"]], [one.val_exact for one in a.results]) for a in self.attempts]
 
     def check(self) -> "Check | None":
-        """Fit all points but the last, and compare with the last. None where there are not enough points."""
-        errors = [(n, _error(mean(shares), self.validation)) for n, shares in self.points()]
-        if len(errors) < 4:
+        """Fit all points but the last, and compare with the last. None where fewer than three of them have errors."""
+        points = self.points()
+        if sum(mean(shares) < 1 for _, shares in points[:-1]) < 3:
             return None
+        errors = [(n, _error(mean(shares), self.validation)) for n, shares in points]
         return Check(power_law(errors[:-1]), power_law(errors), *errors[-1])
 
 
