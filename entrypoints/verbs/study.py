@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
     add("--json", action="store_true", help="Print one JSON object.")
     launching.job_options(parser.add_argument_group("Where and how much"))
+    parser.set_defaults(halving=None)  # the search itself stops what is hopeless
     add_hyperparameters(parser, without=("rule", "infile", "pos", "seed", "threads", "model_out", "resume"))
 
 
@@ -157,7 +158,7 @@ class _Study:
         self.ended = session.ended
 
     def conclude(self, multiples: Sequence[int]) -> int:
-        """Measure the models that were found, write everything, and print the answer. 1 where every trial has failed."""
+        """Measure the models that were found, write everything, and print the answer. 1 where all trials failed."""
         from ahx.study.answer import Answer
         from entrypoints.shared.studying import parameters
 

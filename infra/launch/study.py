@@ -7,11 +7,12 @@ from pathlib import Path
 from ahx.errors import AhxError
 from ahx.study.trial import Config, Result, key
 from infra.launch.backends.backend import COMPLETED, Backend, Manifest
-from infra.launch.engine import Row, SweepState
+from infra.launch.engine import SweepState, Trial
 from infra.launch.job_request import job_name
-from infra.launch.plan import Options, plan, publish
+from infra.launch.options import Options
+from infra.launch.plan import plan, publish
 from infra.launch.sweep import Config as JobConfig
-from infra.launch.sweep import Sweep
+from infra.launch.sweep import Sweep, check_name
 
 Follow = Callable[[str, Manifest], SweepState]  # carries a sweep of this name through
 
@@ -23,6 +24,7 @@ class Batch(Sweep):
     configs: Sequence[JobConfig] = ()
 
     def configurations(self) -> list[JobConfig]:
+        check_name(self.name)
         return list(self.configs)
 
 
@@ -34,7 +36,7 @@ class SweepRunner:
     def __init__(self, backend: Backend, name: str, options: Options, folder: Path, follow: Follow) -> None:
         self.backend, self.name, self.options, self.folder, self.follow = backend, name, options, folder, follow
         self.usd = 0.0
-        self._rows: dict[str, Row] = {}
+        self._trials: dict[str, Trial] = {}
 
     def train(self, configs: Sequence[Config]) -> list[Result]:
         # All jobs of one call of `plan` share their data.
@@ -43,29 +45,29 @@ class SweepRunner:
             planned = plan(self.backend, Batch(self.name, {}, {}, configs=own), self.options)
             publish(self.backend, planned)
             state = self.follow(self.name, planned.manifest)
-            if left := sum(row.job is None for row in state.rows):
+            if left := sum(trial.job is None for trial in state.trials):
                 raise AhxError(f"{left} trials would have cost more than --max-cost allows; raise it to go on")
             self.usd = state.cost()
-            rows = {job_name(row.template, row.config): row for row in state.rows}
+            trained = {job_name(one.template, one.config): one for one in state.trials}
             for config, sent in zip(own, planned.configs, strict=True):
-                self._rows[key(config)] = rows[job_name(planned.template, sent)]
+                self._trials[key(config)] = trained[job_name(planned.template, sent)]
         return [self._result(config) for config in configs]
 
     def model(self, config: Config) -> Path | None:
-        if key(config) not in self._rows:  # an earlier call has trained it
+        if key(config) not in self._trials:  # an earlier call has trained it
             self.train([config])
-        row = self._rows[key(config)]
-        if row.job is None or not row.job.model:
+        trial = self._trials[key(config)]
+        if trial.job is None or not trial.job.model:
             return None
         folder = self.folder / key(config)
         if not (folder / "model").is_dir():
-            self.backend.fetch(row.job, folder)
+            self.backend.fetch(trial.job, folder)
         return folder / "model"
 
     def _result(self, config: Config) -> Result:
-        row = self._rows[key(config)]
-        history = row.history or ([dict(row.metrics)] if "val_exact" in row.metrics else [])
-        completed = row.job is not None and row.job.status == COMPLETED
-        reason = row.job.reason.partition("\n")[0] if row.job is not None else "it was not submitted"
-        failure = "" if completed else reason or f"its job ended as {row.job.status if row.job else 'nothing'}"
-        return Result.of(config, history, float(row.metrics.get("seconds", 0.0)), failure)
+        trial = self._trials[key(config)]
+        assert trial.job is not None
+        history = trial.history or ([dict(trial.metrics)] if "val_exact" in trial.metrics else [])
+        reason = trial.job.reason.partition("\n")[0] or f"its job ended as {trial.job.status}"
+        failure = "" if trial.job.status == COMPLETED else reason
+        return Result.of(config, history, float(trial.metrics.get("seconds", 0.0)), failure)
