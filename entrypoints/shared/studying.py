@@ -1,19 +1,20 @@
 """What `ahx study` does with torch: train trials on this machine, count parameters, test models at other lengths."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
-from ahx.errors import AhxError, InputError
-from ahx.files.atomic import atomic_files
+from ahx.errors import InputError
 from ahx.study.trial import SIZE, Config, Result, key
+from ahx.training.signals import StoppedEarly, StopRequest
+from ahx.training.trials import FAILED, TrialState
+from container.outcome import judged
 
-_DONE = "trial.json"
+_CPU_SECONDS = "cpu_seconds"
 
 
 class Runner(Protocol):
@@ -29,69 +30,57 @@ class Runner(Protocol):
         """The folder of a trained model; None where there is none."""
 
 
-class HereRunner:
-    """Trials as processes forked from this one, one for each processor. FOLDER/KEY holds a trial."""
+class PoolRunner:
+    """Trials in a pool of processes on this machine. FOLDER/KEY holds a trial."""
 
     seconds_are, usd = "CPU s", 0.0
 
-    def __init__(self, folder: Path, data: str) -> None:
-        self.folder, self.data = folder, data
+    def __init__(self, folder: Path, data: str, retry_failed: bool) -> None:
+        self.folder, self.data, self.retry_failed = folder, data, retry_failed
 
     def train(self, configs: Sequence[Config]) -> list[Result]:
-        import ahx.training.run  # noqa: F401  # torch is imported once, here, and its operations are run by children only
+        """Raises StoppedEarly after SIGTERM or Ctrl-C; trials under way have left a checkpoint."""
+        import ahx.training.run  # noqa: F401  # torch is imported once; children run its operations
+        from ahx.training.pool import Pool, PoolOptions, processors
 
-        fork, waiting, running = multiprocessing.get_context("fork"), list(configs), list[Any]()
-        try:
-            while waiting or running:
-                while waiting and len(running) < len(os.sched_getaffinity(0)):
-                    config = waiting.pop(0)
-                    running.append(fork.Process(target=_train, args=(self._folder(config), config)))
-                    running[-1].start()
-                multiprocessing.connection.wait([one.sentinel for one in running])
-                running = [one for one in running if one.is_alive()]
-        finally:  # Ctrl-C reaches them as well: they leave a checkpoint
-            for one in running:
-                one.join()
-        return [self._result(config) for config in configs]
+        by_key = {key(config, self.data): config for config in configs}
+        options = PoolOptions(processors(), retry_failed=self.retry_failed)
+        with StopRequest() as stop, open(os.devnull, "w", encoding="utf-8") as quiet:
+            with redirect_stdout(quiet):  # each trial has a log of its own
+                pool = Pool(self.folder, by_key, lambda name, stop: self._work(name, by_key[name], stop), options)
+                states = pool.run(stop)
+            if stop.signal is not None:
+                early = StoppedEarly(f"stopped by {stop.signal.name}; the same command continues the study")
+                early.exit_code = 128 + stop.signal
+                raise early
+        return [self._result(name, config, states[name]) for name, config in by_key.items()]
 
     def model(self, config: Config) -> Path | None:
-        folder = self._folder(config)
+        folder = self.folder / key(config, self.data)
         return folder if (folder / "config.json").is_file() else None
 
-    def _folder(self, config: Config) -> Path:
-        return self.folder / key(config, self.data)
+    def _work(self, name: str, config: Config, stop: StopRequest) -> int:
+        """Train one trial, in its own process. The pool's exit codes."""
+        from ahx.training.hyperparameters import Hyperparameters
+        from ahx.training.run import run
 
-    def _result(self, config: Config) -> Result:
-        folder = self._folder(config)
-        try:
-            told = json.loads((folder / _DONE).read_text("utf-8"))
-        except FileNotFoundError:
-            return Result(False, failure=f"its process ended and did not say why; see {folder / 'log'}")
-        path = folder / "metrics.jsonl"
-        history = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
-        return Result.of(config, history, told["seconds"], told["failure"])
+        folder, signals = self.folder / name, list[int]()
 
-
-def _train(folder: Path, config: Config) -> None:
-    """One trial, in a process of its own. A trial that was stopped goes on from its checkpoint."""
-    from ahx.training.hyperparameters import Hyperparameters
-    from ahx.training.run import run
-
-    if (folder / _DONE).exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    failure = ""
-    with open(folder / "log", "a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
-        began = time.process_time()
-        try:
+        def train() -> None:
             hp = Hyperparameters.from_json({**config, "model_out": str(folder), "resume": True})
-            if run(hp).signal is not None:
-                return
-        except AhxError as error:
-            failure = str(error).partition("\n")[0]
-        told = {"seconds": time.process_time() - began, "failure": failure}
-    with atomic_files([folder / _DONE]) as [file]:
-        file.write(json.dumps(told).encode())
+            signals.append(128 + number if (number := run(hp, stop=stop).signal) is not None else 0)
+
+        began = time.process_time()
+        code = judged(folder / "failure", train)
+        (folder / _CPU_SECONDS).write_text(f"{time.process_time() - began:.2f}\n", "ascii")
+        return code or signals[0]
+
+    def _result(self, name: str, config: Config, state: TrialState) -> Result:
+        folder = self.folder / name
+        metrics, seconds = folder / "metrics.jsonl", folder / _CPU_SECONDS
+        history = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()] if metrics.is_file() else []
+        used = float(seconds.read_text("ascii")) if seconds.is_file() else 0.0
+        return Result.of(config, history, used, state.reason if state.status == FAILED else "")
 
 
 def parameters(configs: Sequence[Config]) -> dict[tuple[Any, ...], tuple[int, str]]:

@@ -105,9 +105,9 @@ class _Study:
 
         on = self.args.on or usual()
         if on == "process":
-            from entrypoints.shared.studying import HereRunner
+            from entrypoints.shared.studying import PoolRunner
 
-            return HereRunner(self.folder / "trials", self.digest)
+            return PoolRunner(self.folder / "trials", self.digest, self.args.retry_failed)
         from infra.launch.study import SweepRunner
 
         launching.set_region(self.args.region)
@@ -144,11 +144,7 @@ class _Study:
         """Until the search has its answer or the budget is spent."""
         self.ended = False
         while configs := session.ask():
-            try:
-                results = self.runner.train(configs)
-            except KeyboardInterrupt:
-                print("ahx: note: the same command goes on with the study", file=sys.stderr)
-                raise
+            results = self.runner.train(configs)
             session.tell(configs, results)
             session.usd = self.runner.usd
             for config, result in zip(configs, results, strict=True):
