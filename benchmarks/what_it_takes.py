@@ -39,16 +39,16 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "double_a, alibi": ("substitution", ["double_a", "--pos", "alibi"]),
     "copy, alibi": ("substitution", ["copy", "--pos", "alibi"]),
 }
-COLUMNS = (
-    "rule", "kind", "positions", "smallest model", "parameters", "seeds", "fresh seeds", "fewest samples", "least CPU s",
-    "holds to", "trials", "CPU s of all",
-)  # fmt: skip
+HEAD = (
+    "| rule | kind | positions | smallest model | parameters | seeds | fresh seeds | fewest samples | least CPU s "
+    "| holds to | trials | CPU s of all |"
+)
 
 
 def study(name: str, folder: Path) -> None:
     """Run one study, or go on with it."""
     own = folder_of(name, folder)
-    command = [sys.executable, "-m", "entrypoints.main", "study", *arguments(name), "--on", "process", "--to", own]
+    command = [sys.executable, "-m", "entrypoints.main", "study", *arguments(name), "--on", "process", "--to", str(own)]
     began = time.monotonic()
     with open(own.with_suffix(".log"), "a", encoding="utf-8") as log:
         subprocess.run(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
@@ -114,10 +114,10 @@ def page(folder: Path) -> str:
     read = {name: path for name in STUDIES if (path := folder_of(name, folder) / "study.json").is_file()}
     found = {name: json.loads(path.read_text("utf-8")) for name, path in read.items()}
     found = {name: one for name, one in found.items() if one.get("complete")}
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    lines += [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row(name, one))} |" for name, one in found.items()
-    ]
+    lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
+    for name, one in found.items():
+        cells = [cell.replace("|", "\\|") for cell in row(name, one)]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## In words", ""]
     for name, one in found.items():
         lines += [f"`ahx study {shlex.join(arguments(name))}`", "", one["answer"][0], ""]

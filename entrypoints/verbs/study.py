@@ -30,6 +30,7 @@ EXAMPLES = [
     "ahx study double_a --on process --seeds 1 --max-steps 100 --budget '6 trials'",
     "ahx study --data data/da --on process --seeds 1 --max-steps 50 --n-layer 1 --n-embd 16 --n-head 2",
 ]
+LOGGED = True
 _FILES = ("study.json", "study.csv")
 _POS = ("auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi")
 
@@ -50,9 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--retry-failed", action="store_true", help="Train trials again that broke off with an error.")
     add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
     add("--json", action="store_true", help="Print one JSON object.")
-    launching.job_options(parser.add_argument_group("Where and how much"))
+    launching.job_options(parser.add_argument_group("Jobs"))
     parser.set_defaults(halving=None)  # the search itself stops what is hopeless
-    add_hyperparameters(parser, without=("rule", "infile", "pos", "seed", "threads", "model_out", "resume"))
+    add_hyperparameters(parser, of_a_sweep=True, without=("rule", "infile", "pos", "seed", "threads"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ class Answer:
             return (
                 f"{name}: not learnt exactly within {limit:,} samples by {self.model(usual.config)} "
                 f"({usual.exact} of {counted(len(usual.results), 'seed')}; at best {best:.2%} of validation)."
-                + "".join(f" One failed: {text}." for text in {r.failure for r in usual.results} - {""})
+                + "".join(f" One failed: {text}." for text in sorted({r.failure for r in usual.results} - {""}))
             )
         told = [f"{name}: {self.model(smallest.config)} are enough ({_seeds(smallest)})"]
         if found.confirmed is not None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.study.answer import Answer
+from ahx.text.printing import one_line
 
 _KINDS = ("svg", "png")
 
@@ -17,7 +18,7 @@ def draw(answer: Answer, folder: Path) -> list[Path]:
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot()
         if plot(answer, axes):
-            axes.set_title(answer.subject)
+            axes.set_title(one_line(answer.subject)[:60], parse_math=False)
             axes.grid(alpha=0.3)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend()
