@@ -1,131 +1,167 @@
-"""What `ahx study` does with torch: train trials on this machine, count parameters, test models at other lengths."""
+"""One call of `ahx study`: search, measure, tell."""
 
+import argparse
+import hashlib
 import json
-import os
-import time
+import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ahx.errors import InputError
+from ahx.data.files.shares import write_shares
+from ahx.rules.parse import interpreter_kind
+from ahx.study import search
+from ahx.study.answer import COLUMNS, Answer
+from ahx.study.lines import SHARES, Curve, study_lines
+from ahx.study.record import FILES, Record
+from ahx.study.search import Findings
+from ahx.study.session import Budget, Session
 from ahx.study.trial import SIZE, Config, Result, key
-from ahx.training.signals import StoppedEarly, StopRequest
-from ahx.training.trials import FAILED, TrialState
-from container.outcome import judged
+from ahx.text.plural import counted
+from ahx.text.printing import data, one_line
+from ahx.training.hyperparameters import Hyperparameters
+from entrypoints.shared import launching
+from infra import locations
 
-_CPU_SECONDS = "cpu_seconds"
-
-
-class Runner(Protocol):
-    """Where trials are trained."""
-
-    seconds_are: str  # what Result.seconds are: "CPU s" or "s"
-    usd: float  # spent so far
-
-    def train(self, configs: Sequence[Config]) -> list[Result]:
-        """Train what has not been trained yet; all results, in the same order. Raises AhxError."""
-
-    def model(self, config: Config) -> Path | None:
-        """The folder of a trained model; None where there is none."""
+if TYPE_CHECKING:
+    from entrypoints.shared.study_runners import Runner
 
 
-class PoolRunner:
-    """Trials in a pool of processes on this machine. FOLDER/KEY holds a trial."""
+class Study:
+    """What is asked, what an earlier call has found out, and where trials are trained."""
 
-    seconds_are, usd = "CPU s", 0.0
+    def __init__(
+        self, args: argparse.Namespace, hp: Hyperparameters, start: Config, schemes: Sequence[str], name: str,
+        fixed: Sequence[str],
+    ) -> None:  # fmt: skip
+        self.args, self.hp, self.start, self.name, self.fixed = args, hp, start, name, fixed
+        self.folder = Path(args.to or f"runs/studies/{name}")
+        self.record = Record(self.folder)
+        self.findings = [Findings(pos) for pos in schemes]
+        self.curve: Curve | None = None
+        self.digest = ""
+        if args.data:
+            lines, validation = write_shares(locations.data(args.data), self.folder / "data", SHARES)
+            self.curve, whole = Curve(lines, validation), list(lines)[-1]
+            self.digest = _digest(Path(f"{whole}_train.txt"), Path(f"{whole}_val.txt"))
+            self.start = {**start, "infile": whole}
+        self.runner = self._runner()
 
-    def __init__(self, folder: Path, data: str, retry_failed: bool) -> None:
-        self.folder, self.data, self.retry_failed = folder, data, retry_failed
+    def search(self, budget: Budget) -> None:
+        """Until the search has its answer or the budget is spent."""
+        seeds = range(self.args.seeds)
+        searches = [
+            search.study({**self.start, "pos": found.pos}, seeds, found, self.args.confirm, self.fixed)
+            for found in self.findings
+        ]
+        if self.curve is not None:
+            first = {**self.start, "pos": self.findings[0].pos}
+            searches.append(study_lines(first, list(self.curve.lines), seeds, self.curve))
+        session = Session(search.together(searches), self.record.known(self.args.retry_failed), budget, self.digest)
+        while configs := session.ask():
+            results = self.runner.train(configs)
+            session.tell(configs, results)
+            session.usd = self.runner.usd
+            for config, result in zip(configs, results, strict=True):
+                self.record.trials[session.key(config)] = config, result
+                print(f"{len(self.record.trials):4} {_progress(config, result)}", file=sys.stderr, flush=True)
+            self.record.write({})
+        self.ended = session.ended
 
-    def train(self, configs: Sequence[Config]) -> list[Result]:
-        """Raises StoppedEarly after SIGTERM or Ctrl-C; trials under way have left a checkpoint."""
-        import ahx.training.run  # noqa: F401  # torch is imported once; children run its operations
-        from ahx.training.pool import Pool, PoolOptions, processors
+    def conclude(self, multiples: Sequence[int]) -> int:
+        """Measure the models that were found, write everything, and print the answer. 1 where all trials failed."""
+        from entrypoints.shared.study_models import parameters
 
-        by_key = {key(config, self.data): config for config in configs}
-        options = PoolOptions(processors(), retry_failed=self.retry_failed)
-        with StopRequest() as stop, open(os.devnull, "w", encoding="utf-8") as quiet:
-            with redirect_stdout(quiet):  # each trial has a log of its own
-                pool = Pool(self.folder, by_key, lambda name, stop: self._work(name, by_key[name], stop), options)
-                states = pool.run(stop)
-            if stop.signal is not None:
-                early = StoppedEarly(f"stopped by {stop.signal.name}; the same command continues the study")
-                early.exit_code = 128 + stop.signal
-                raise early
-        return [self._result(name, config, states[name]) for name, config in by_key.items()]
+        answer = Answer(
+            self.args.rule or self.args.data, self.findings, self.runner.seconds_are,
+            parameters([one.config for found in self.findings for one in found.attempts]),
+            self._lengths(multiples), self.curve, self.hp.certify, self.ended,
+        )  # fmt: skip
+        self.record.write(answer.to_json())
+        drawn = self._draw(answer)
+        if self.args.json:
+            data(json.dumps(answer.to_json()))
+        else:
+            _show(answer)
+            print(f"\n{', '.join((*FILES, *drawn))} are in {self.folder}")
+        return int(all(result.failure for _, result in self.record.trials.values()))
 
-    def model(self, config: Config) -> Path | None:
-        folder = self.folder / key(config, self.data)
-        return folder if (folder / "config.json").is_file() else None
+    def _runner(self) -> "Runner":
+        from infra.launch.backends.choose import open_backend, usual
 
-    def _work(self, name: str, config: Config, stop: StopRequest) -> int:
-        """Train one trial, in its own process. The pool's exit codes."""
-        from ahx.training.hyperparameters import Hyperparameters
-        from ahx.training.run import run
+        folder, on = self.folder / "trials", self.args.on or usual()
+        if on == "process":
+            from entrypoints.shared.study_runners import PoolRunner
 
-        folder, signals = self.folder / name, list[int]()
+            return PoolRunner(folder, self.digest, self.args.retry_failed)
+        from infra.launch.study import SweepRunner
 
-        def train() -> None:
-            hp = Hyperparameters.from_json({**config, "model_out": str(folder), "resume": True})
-            signals.append(128 + number if (number := run(hp, stop=stop).signal) is not None else 0)
+        launching.set_region(self.args.region)
+        backend = open_backend(on, Path(self.args.folder), self.args.prefix)
+        launching.confirm(backend, self.args.yes)
 
-        began = time.process_time()
-        code = judged(folder / "failure", train)
-        (folder / _CPU_SECONDS).write_text(f"{time.process_time() - began:.2f}\n", "ascii")
-        return code or signals[0]
+        def follow(sweep: str, manifest: Any) -> Any:
+            return launching.follow(backend, sweep, manifest, self.args.retry_failed, as_json=True)
 
-    def _result(self, name: str, config: Config, state: TrialState) -> Result:
-        folder = self.folder / name
-        metrics, seconds = folder / "metrics.jsonl", folder / _CPU_SECONDS
-        history = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()] if metrics.is_file() else []
-        used = float(seconds.read_text("ascii")) if seconds.is_file() else 0.0
-        return Result.of(config, history, used, state.reason if state.status == FAILED else "")
+        return SweepRunner(backend, self.name, launching.options(self.args), folder, follow)
 
+    def _lengths(self, multiples: Sequence[int]) -> dict[str, list[dict[str, float]]]:
+        """Exact match by length of the smallest model of each scheme, for each seed. Measured once."""
+        from entrypoints.shared.study_models import exact_by_length
 
-def parameters(configs: Sequence[Config]) -> dict[tuple[Any, ...], tuple[int, str]]:
-    """The number of parameters of each size, and the position scheme that it has; by `pos` and size."""
-    import torch
+        found: dict[str, list[dict[str, float]]] = {}
+        if self.args.data or self.hp.certify or interpreter_kind(self.args.rule):
+            return found
+        measured = self.record.lengths
+        for pos, smallest in ((one.pos, one.smallest) for one in self.findings if one.smallest is not None):
+            for seed in smallest.seeds:
+                config = {**smallest.config, "seed": seed}
+                name = f"{key(config, self.digest)} {self.args.lengths}"
+                model = self.runner.model(config) if name not in measured else None
+                if model is not None:
+                    measured[name] = exact_by_length(model, self.args.rule, self.hp.until_exact, [1, *multiples])
+                if name in measured:
+                    found.setdefault(pos, []).append(measured[name])
+        return found
 
-    from ahx.training.data import prepare
-    from ahx.training.hyperparameters import Hyperparameters
-    from ahx.training.run_paths import RunPaths
-    from ahx.training.start import first_model
+    def _draw(self, answer: Answer) -> list[str]:
+        from ahx.study.figures import draw
 
-    found: dict[tuple[Any, ...], tuple[int, str]] = {}
-    data: dict[str, Any] = {}
-    for config in configs:
-        name = size_name(config)
-        if name not in found:
-            hp = Hyperparameters.from_json({**config, "seed": 0})
-            pos = config["pos"]
-            data[pos] = data.get(pos) or prepare(hp, RunPaths.of(hp))
-            with torch.device("meta"):
-                model = first_model(hp, data[pos], None)
-            found[name] = sum(p.numel() for p in model.parameters()), data[pos].pos
-    return found
+        try:
+            return [path.name for path in draw(answer, self.folder)]
+        except ImportError:
+            print("ahx: note: no figures without matplotlib: pip install 'ahx-transformer[report]'", file=sys.stderr)
+            return []
 
 
-def size_name(config: Config) -> tuple[Any, ...]:
-    """What the number of parameters depends on."""
-    return (config["pos"], *(config[name] for name in SIZE))
+def _digest(*files: Path) -> str:
+    """20 hexadecimal digits of the files' contents."""
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:20]
 
 
-def exact_by_length(model: Path, rule: str, n_first: int, multiples: Sequence[int]) -> dict[str, float]:
-    """The share of fresh samples that are exact, at so many times the training length. Raises AhxError."""
-    from ahx.evaluation.evaluate import evaluate
-    from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, draw
-    from ahx.evaluation.trained import load_trained
+def _progress(config: Config, result: Result) -> str:
+    names = (*SIZE, "batch_size", "learning_rate", "seed")
+    told = f"{config['pos']}, " + ", ".join(f"{name} {config[name]}" for name in names)
+    if "infile" in config:
+        told = f"{Path(config['infile']).name}, {told}"
+    if result.failure:
+        return f"{told}: {result.failure}"
+    outcome = "exact" if result.exact else f"{result.val_exact:.2%} exact"
+    return f"{told}: {outcome} after {counted(result.samples, 'sample')}, {result.seconds:.1f} s"
 
-    trained = load_trained(model, trusted=rule).for_rewriting()
-    if trained.rule is None:
-        raise InputError(f"{model} has no rule to draw samples from")
-    least, greatest = trained.training_lengths()
-    alphabet = trained.hyperparameters.get("alphabet") or trained.rule.alphabet
-    shares = {}
-    for multiple, usual in SAMPLES_BY_MULTIPLE:
-        if multiple in multiples:
-            length = multiple * greatest
-            series = Series(least if multiple == 1 else length, length, n_first if multiple == 1 else usual)
-            shares[str(multiple)] = evaluate(trained, draw(trained.rule, alphabet, series, 1)).total.share
-    return shares
+
+def _show(answer: Answer) -> None:
+    from rich.table import Table
+
+    from infra.launch.leaderboard import console
+
+    for sentence in answer.sentences():
+        print(sentence)
+    table = Table(*COLUMNS[:-1], answer.seconds_are, box=None)
+    for row in answer.rows():
+        table.add_row(*map(one_line, row))
+    console().print(table)
