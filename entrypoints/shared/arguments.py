@@ -5,7 +5,7 @@ Every mistake is an InputError.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
@@ -127,15 +127,17 @@ def add_trust(add: Callable[..., object]) -> None:
     add("--trust-rule", metavar="NAME", help=text)
 
 
-def add_hyperparameters(parser: argparse.ArgumentParser, of_a_sweep: bool = False) -> None:
-    """An option for each hyperparameter, or each that a sweep may choose. What is not typed is absent from the
-    arguments, and values stay text until those of all sources are known (settings.py)."""
+def add_hyperparameters(
+    parser: argparse.ArgumentParser, of_a_sweep: bool = False, without: Container[str] = ()
+) -> None:
+    """An option for each hyperparameter, or each that a sweep may choose, but for those in `without`. What is not typed
+    is absent from the arguments, and values stay text until those of all sources are known (settings.py)."""
     from ahx.training.hyperparameters import SECTIONS, Hyperparameters, facts
     from ahx.training.messages import default_text, metavar
 
     group: argparse._ArgumentGroup = parser.add_argument_group()
     for name, field in Hyperparameters.model_fields.items():
-        if of_a_sweep and facts(name).not_in_sweeps:
+        if name in without or (of_a_sweep and facts(name).not_in_sweeps):
             continue
         if name in SECTIONS:
             group = parser.add_argument_group(SECTIONS[name])
