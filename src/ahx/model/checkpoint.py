@@ -39,7 +39,7 @@ from ahx.model.transformer import Transformer
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
 CERTIFICATE = "certificate.json"  # of a machine (certificate.py); valid for the weights in the same folder only
-_DERIVED = ("vocab_size", "table", "features")  # from the tokenizer, so they are not stored
+_DERIVED = ("vocab_size", "table", "features", "scheme", "kinds", "limit")  # from others or the tokenizer: not stored
 
 
 class Saved(NamedTuple):

@@ -1,7 +1,6 @@
 """The numbers that make a model: its size, its position scheme, and what it is told about its tokens."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from ahx.model.positions.coupling import TokenTable
 from ahx.model.positions.schemes import SCHEMES, Scheme
@@ -23,32 +22,25 @@ class TransformerConfig:
     offsets: tuple[int, ...] = (0, 1, -1, 2)  # around the cursor: K of the `c` heads is their number
     table: TokenTable | None = None  # needed by `c` and `p` heads
     features: tuple[tuple[int, ...], ...] = ()  # the features of each token; () gives each token one of its own
+    # These follow from the others.
+    scheme: Scheme = field(init=False, repr=False)
+    kinds: frozenset[str] = field(init=False, repr=False)  # of heads
+    limit: int | None = field(init=False, repr=False)  # the most tokens of a row; None where the scheme sets no limit
 
     def __post_init__(self) -> None:
         if self.n_embd % self.n_head:
             raise ValueError(f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head})")
         if not self.heads:
             object.__setattr__(self, "heads", ("g" * self.n_head,) * self.n_layer)
+        object.__setattr__(self, "scheme", SCHEMES[self.pos])
+        object.__setattr__(self, "kinds", frozenset("".join(self.heads)))
+        object.__setattr__(self, "limit", self.block_size if self.scheme.trained else None)
         if len(self.heads) != self.n_layer or any(len(word) != self.n_head for word in self.heads):
             raise ValueError(f"heads {'/'.join(self.heads)!r} must be {self.n_layer} words of {self.n_head} letters")
         if odd := self.kinds - set("gscp"):
             raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s, c and p")
         if {"c", "p"} & self.kinds and self.table is None:
             raise ValueError("coupled heads and program heads need a token table")
-
-    @cached_property
-    def scheme(self) -> Scheme:
-        return SCHEMES[self.pos]
-
-    @cached_property
-    def kinds(self) -> set[str]:
-        """The kinds of heads that there are."""
-        return set("".join(self.heads))
-
-    @cached_property
-    def limit(self) -> int | None:
-        """The most tokens that a row may have; None where the position scheme sets no limit."""
-        return self.block_size if self.scheme.trained else None
 
 
 def neighbours(heads: str) -> list[tuple[str, int, int]]:
