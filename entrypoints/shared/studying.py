@@ -87,9 +87,9 @@ class Study:
         return int(all(result.failure for _, result in self.record.trials.values()))
 
     def _runner(self) -> "Runner":
-        from infra.launch.backends.choose import open_backend, usual
+        from infra.launch.backends.choose import default_backend, open_backend
 
-        folder, on = self.folder / "trials", self.args.on or usual()
+        folder, on = self.folder / "trials", self.args.on or default_backend()
         if on == "process":
             from entrypoints.shared.study_runners import PoolRunner
 

@@ -59,7 +59,7 @@ def test_no_trial_is_asked_for_twice_and_a_hopeless_size_takes_one_seed() -> Non
     found = Findings("auto")
     trained = carried_out(session(found))
     assert len({key(config) for config in trained}) == len(trained)
-    assert [len(one.results) for one in found.too_small()] == [1] * len(found.too_small())
+    assert [len(one.results) for one in found.not_enough()] == [1] * len(found.not_enough())
 
 
 def test_a_size_that_fails_with_one_seed_is_not_enough() -> None:
@@ -67,7 +67,7 @@ def test_a_size_that_fails_with_one_seed_is_not_enough() -> None:
     carried_out(session(found), lambda config: enough(config) and not (config["n_embd"] < 16 and config["seed"] == 1))
     assert found.smallest is not None
     assert found.smallest.size() == (1, 2, 16)
-    assert (2, 3) in {(one.exact, len(one.results)) for one in found.too_small()}
+    assert (2, 3) in {(one.exact, len(one.results)) for one in found.not_enough()}
 
 
 def test_the_budget_is_kept_and_a_later_call_goes_on() -> None:

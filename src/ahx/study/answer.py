@@ -58,9 +58,9 @@ class Answer:
         told = [f"{name}: {self.model(smallest.config)} are enough ({_seeds(smallest)})"]
         if found.confirmed is not None:
             told[0] += f", and with fresh seeds {found.confirmed.exact} of {len(found.confirmed.results)}"
-        if smaller := found.too_small():
+        if smaller := found.not_enough():
             tried = "; ".join(f"{_size(one.config)}: {one.exact} of {len(one.results)}" for one in smaller[-3:])
-            told.append(f"Too small ({tried})")
+            told.append(f"Not enough: {tried}")
         samples, fast = found.best("samples"), found.best("seconds")
         if samples is not None and fast is not None:
             told.append(
