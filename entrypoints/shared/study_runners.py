@@ -11,6 +11,7 @@ from typing import Protocol
 from ahx.study.trial import Config, Result, key
 from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.trials import FAILED, TrialState
+from container import outcome
 
 _CPU_SECONDS = "cpu_seconds"
 
@@ -69,7 +70,7 @@ class PoolRunner:
             signals.append(128 + number if (number := run(hp, stop=stop).signal) is not None else 0)
 
         began = time.process_time()
-        code = run(folder / "failure", train)
+        code = outcome.run(folder / "failure", train)
         (folder / _CPU_SECONDS).write_text(f"{time.process_time() - began:.2f}\n", "ascii")
         return code or signals[0]
 

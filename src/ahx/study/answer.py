@@ -186,12 +186,18 @@ def _data(curve: Curve) -> str:
     text += (
         f" A power law through all but the largest, error = {check.without.scale:.3g} * lines^-"
         f"{check.without.exponent:.2f}, predicts {check.predicted:.2%} errors at {check.lines:,} lines; "
-        f"measured: {check.error:.2%}, {_times(check.predicted, check.error)}."
+        f"measured: {check.error:.2%}"
+        + (f", {_times(check.predicted, check.error)}." if check.error else f" of {_checked(curve):,}.")
     )
     if not enough:
-        needed = check.fit.lines(0.5 / (curve.validation + 1))
-        text += f" Through all of them: no error among {curve.validation:,} at about {needed:,.2g} lines."
+        needed = check.fit.lines(0.5 / _checked(curve))
+        text += f" Through all of them: no error among {_checked(curve):,} at about {needed:,.2g} lines."
     return text
+
+
+def _checked(curve: Curve) -> int:
+    """Validation lines of all seeds together."""
+    return curve.validation * len(curve.points()[-1][1])
 
 
 def _times(predicted: float, measured: float) -> str:
