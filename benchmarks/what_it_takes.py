@@ -37,12 +37,9 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "double_a, rope": ("substitution", ["double_a", "--pos", "rope"]),
     "double_a, alibi": ("substitution", ["double_a", "--pos", "alibi"]),
     "copy, alibi": ("substitution", ["copy", "--pos", "alibi"]),
-    "files": (
-        "data files of double_a",
-        ["--data", "files", "--pos", "alibi", "--n-layer", "2", "--n-head", "4", "--n-embd", "48"],
-    ),
+    "files": ("data files", ["--data", "files", "--pos", "alibi", *"--n-layer 2 --n-head 4 --n-embd 48".split()]),
 }
-FILES = "gen-data --rule double_a --alphabet ABCD --num-samples 4000 --max-len 10".split()
+FILES = ["gen-data", "--rule", "double_a", "--alphabet", "ABCD", "--num-samples", "4000", "--max-len", "10"]
 HEAD = (
     "| rule | kind | positions | smallest model | parameters | seeds | fresh seeds | fewest samples | least CPU s "
     "| holds to | trials | CPU s of all |"
@@ -113,7 +110,9 @@ def span(values: list[float]) -> str:
 def holds(scheme: dict[str, Any]) -> str:
     """The greatest multiple of the training length at which all seeds are exact."""
     measured = scheme["exact_by_length"]
-    right = [int(k) for k in measured[0] if all(one[k] == 1.0 for one in measured)] if measured else []
+    if not measured:
+        return ""
+    right = [int(k) for k in measured[0] if all(one[k] == 1.0 for one in measured)]
     return f"{max(right)}x" if right else "errors at 1x"
 
 

@@ -177,7 +177,8 @@ def _percent(shares: Sequence[float]) -> str:
 
 def _data(curve: Curve) -> str:
     told = ", ".join(f"{n:,}: {_percent(shares)}" for n, shares in curve.points())
-    enough = [n for n, shares in curve.points() if min(shares) == 1.0]
+    wrong = [n for n, shares in curve.points() if min(shares) < 1.0]
+    enough = [n for n, _ in curve.points() if not wrong or n > max(wrong)]
     text = f"Exact match by lines of training data: {told}."
     if enough:
         text += f" {min(enough):,} lines are enough."

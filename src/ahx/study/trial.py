@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from pathlib import PurePath
+from statistics import median
 from typing import Any
 
 Config = Mapping[str, Any]  # all hyperparameters that are not defaults, as JSON types; "seed" among them
