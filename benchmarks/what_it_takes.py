@@ -37,7 +37,10 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "double_a, rope": ("substitution", ["double_a", "--pos", "rope"]),
     "double_a, alibi": ("substitution", ["double_a", "--pos", "alibi"]),
     "copy, alibi": ("substitution", ["copy", "--pos", "alibi"]),
-    "files": ("data files", ["--data", "files", "--pos", "alibi", *"--n-layer 2 --n-head 4 --n-embd 48".split()]),
+    "files": (
+        "data files",
+        ["--data", "files", "--pos", "alibi", *["--n-layer", "2", "--n-head", "4", "--n-embd", "48"]],
+    ),
 }
 FILES = ["gen-data", "--rule", "double_a", "--alphabet", "ABCD", "--num-samples", "4000", "--max-len", "10"]
 HEAD = (

@@ -39,6 +39,12 @@ class Answer:
             "(Clopper-Pearson). Intervals go from the least to the greatest of the seeds."
             for n in counts
         ]
+        failures = [r.failure for found in self.findings for a in found.attempts for r in a.results if r.failure]
+        if failures:
+            told.append(
+                f"{counted(len(failures), 'trial')} broke off and count as not exact; --retry-failed trains them again. "
+                f"The first: {failures[0]}"
+            )
         if not self.complete:
             told.append("The budget was spent before the search had ended; the same command goes on with it.")
         return told
@@ -53,7 +59,6 @@ class Answer:
             return (
                 f"{name}: not learnt exactly within {limit:,} samples by {self.model(usual.config)} "
                 f"({usual.exact} of {counted(len(usual.results), 'seed')}; at best {best:.2%} of validation)."
-                + "".join(f" One failed: {text}." for text in sorted({r.failure for r in usual.results} - {""}))
             )
         told = [f"{name}: {self.model(smallest.config)} are enough ({_seeds(smallest)})"]
         if found.confirmed is not None:
