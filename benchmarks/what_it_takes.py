@@ -39,7 +39,7 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "copy, alibi": ("substitution", ["copy", "--pos", "alibi"]),
     "files": (
         "data files",
-        ["--data", "files", "--pos", "alibi", *["--n-layer", "2", "--n-head", "4", "--n-embd", "48"]],
+        ["--data", "files", "--pos", "alibi", "--n-layer", "2", "--n-head", "4", "--n-embd", "48"],
     ),
 }
 FILES = ["gen-data", "--rule", "double_a", "--alphabet", "ABCD", "--num-samples", "4000", "--max-len", "10"]

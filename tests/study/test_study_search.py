@@ -131,3 +131,13 @@ def test_a_run_that_ends_at_its_limit_is_not_exact() -> None:
     files = {name: value for name, value in START.items() if name not in ("rule", "until_exact")}
     history = [{"step": 10.0 * n, "val_exact": 1.0 if n in (3, 5, 6) else 0.9} for n in range(1, 7)]
     assert Result.of(files, history, 1.0, "").samples == 50 * 32  # from then on it was always right
+
+
+def test_trials_that_broke_off_are_told() -> None:
+    found = Findings("auto")
+    one = session(found)
+    one.tell(configs := one.ask(), [Result(False, failure="memory ran out") for _ in configs])
+    assert one.ask() == []
+    told = Answer("double_a", [found], "s").sentences()
+    assert "3 trials broke off" in told[-1]
+    assert "memory ran out" in told[-1]
