@@ -42,8 +42,8 @@ class Answer:
         failures = [r.failure for found in self.findings for a in found.attempts for r in a.results if r.failure]
         if failures:
             told.append(
-                f"{counted(len(failures), 'trial')} broke off with an error and count as not exact; --retry-failed trains "
-                f"them again. The first: {failures[0]}"
+                f"{counted(len(failures), 'trial')} broke off with an error and count as not exact; "
+                f"--retry-failed trains them again. The first: {failures[0]}"
             )
         if not self.complete:
             told.append("The budget was spent before the search had ended; the same command goes on with it.")
