@@ -26,9 +26,8 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "increment": ("transducer", ["increment", "--confirm", "10"]),
     "parity": ("transducer", ["parity"]),
     "unary_add": ("substitution", ["unary_add"]),
-    "A -> w, 26 letters": ("substitution", [f"A -> QXBA; alphabet={LETTERS}"]),
+    "26 letters": ("substitution", [f"A -> QXBA; alphabet={LETTERS}"]),
     "dragon": ("L-system", ["dragon"]),
-    "koch": ("L-system", ["koch"]),
     "Markov step": ("Markov algorithm, one step", ["markov: AB -> XYZ, CA -> ; steps=1"]),
     "sort": ("Markov algorithm, run to the end", ["sort", "--max-len", "6", "--lengths", "2,5"]),
     "rule110": ("cellular automaton", ["rule110", "--confirm", "10"]),
@@ -38,7 +37,12 @@ STUDIES: dict[str, tuple[str, list[str]]] = {
     "double_a, rope": ("substitution", ["double_a", "--pos", "rope"]),
     "double_a, alibi": ("substitution", ["double_a", "--pos", "alibi"]),
     "copy, alibi": ("substitution", ["copy", "--pos", "alibi"]),
+    "files": (
+        "data files",
+        ["--data", "files", "--pos", "alibi", "--n-layer", "2", "--n-head", "4", "--n-embd", "48"],
+    ),
 }
+FILES = ["gen-data", "--rule", "double_a", "--alphabet", "ABCD", "--num-samples", "4000", "--max-len", "10"]
 HEAD = (
     "| rule | kind | positions | smallest model | parameters | seeds | fresh seeds | fewest samples | least CPU s "
     "| holds to | trials | CPU s of all |"
@@ -48,7 +52,11 @@ HEAD = (
 def study(name: str, folder: Path) -> None:
     """Run one study, or go on with it."""
     own = folder_of(name, folder)
-    command = [sys.executable, "-m", "entrypoints.main", "study", *arguments(name), "--on", "process", "--to", str(own)]
+    ahx = [sys.executable, "-m", "entrypoints.main"]
+    given = [str(folder / "files") if word == "files" else word for word in arguments(name)]
+    if given != arguments(name) and not (folder / "files_train.txt").is_file():
+        subprocess.run([*ahx, *FILES, folder / "files"], check=True)
+    command = [*ahx, "study", *given, "--on", "process", "--to", str(own)]
     began = time.monotonic()
     with open(own.with_suffix(".log"), "a", encoding="utf-8") as log:
         subprocess.run(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
@@ -105,7 +113,9 @@ def span(values: list[float]) -> str:
 def holds(scheme: dict[str, Any]) -> str:
     """The greatest multiple of the training length at which all seeds are exact."""
     measured = scheme["exact_by_length"]
-    right = [int(k) for k in measured[0] if all(one[k] == 1.0 for one in measured)] if measured else []
+    if not measured:
+        return ""
+    right = [int(k) for k in measured[0] if all(one[k] == 1.0 for one in measured)]
     return f"{max(right)}x" if right else "errors at 1x"
 
 
@@ -120,7 +130,8 @@ def page(folder: Path) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## In words", ""]
     for name, one in found.items():
-        lines += [f"`ahx study {shlex.join(arguments(name))}`", "", one["answer"][0], ""]
+        told = one["answer"][: 1 + bool(one["data"])]
+        lines += [f"`ahx study {shlex.join(arguments(name))}`", "", *told, ""]
     return "\n".join(lines)
 
 

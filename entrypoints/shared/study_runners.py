@@ -69,14 +69,19 @@ class PoolRunner:
             hp = Hyperparameters.from_json({**config, "model_out": str(folder), "resume": True})
             signals.append(128 + number if (number := run(hp, stop=stop).signal) is not None else 0)
 
+        before = _cpu_seconds(folder)  # of a trial that was stopped and goes on
         began = time.process_time()
         code = outcome.run(folder / "failure", train)
-        (folder / _CPU_SECONDS).write_text(f"{time.process_time() - began:.2f}\n", "ascii")
+        (folder / _CPU_SECONDS).write_text(f"{before + time.process_time() - began:.2f}\n", "ascii")
         return code or signals[0]
 
     def _result(self, name: str, config: Config, state: TrialState) -> Result:
         folder = self.folder / name
-        metrics, seconds = folder / "metrics.jsonl", folder / _CPU_SECONDS
+        metrics = folder / "metrics.jsonl"
         history = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()] if metrics.is_file() else []
-        used = float(seconds.read_text("ascii")) if seconds.is_file() else 0.0
-        return Result.of(config, history, used, state.reason if state.status == FAILED else "")
+        return Result.of(config, history, _cpu_seconds(folder), state.reason if state.status == FAILED else "")
+
+
+def _cpu_seconds(folder: Path) -> float:
+    path = folder / _CPU_SECONDS
+    return float(path.read_text("ascii")) if path.is_file() else 0.0

@@ -67,7 +67,8 @@ class SweepRunner:
     def _result(self, config: Config) -> Result:
         trial = self._trials[key(config)]
         assert trial.job is not None
-        history = trial.history or ([dict(trial.metrics)] if "val_exact" in trial.metrics else [])
+        # The launcher need not have read the whole log; the job's metrics are those of its last evaluation.
+        history = [*trial.history, trial.metrics] if "val_exact" in trial.metrics else []
         reason = trial.job.reason.partition("\n")[0] or f"its job ended as {trial.job.status}"
         failure = "" if trial.job.status == COMPLETED else reason
         return Result.of(config, history, float(trial.metrics.get("seconds", 0.0)), failure)

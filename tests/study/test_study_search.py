@@ -59,7 +59,7 @@ def test_no_trial_is_asked_for_twice_and_a_hopeless_size_takes_one_seed() -> Non
     found = Findings("auto")
     trained = carried_out(session(found))
     assert len({key(config) for config in trained}) == len(trained)
-    assert [len(one.results) for one in found.too_small()] == [1] * len(found.too_small())
+    assert [len(one.results) for one in found.not_enough()] == [1] * len(found.not_enough())
 
 
 def test_a_size_that_fails_with_one_seed_is_not_enough() -> None:
@@ -67,7 +67,7 @@ def test_a_size_that_fails_with_one_seed_is_not_enough() -> None:
     carried_out(session(found), lambda config: enough(config) and not (config["n_embd"] < 16 and config["seed"] == 1))
     assert found.smallest is not None
     assert found.smallest.size() == (1, 2, 16)
-    assert (2, 3) in {(one.exact, len(one.results)) for one in found.too_small()}
+    assert (2, 3) in {(one.exact, len(one.results)) for one in found.not_enough()}
 
 
 def test_the_budget_is_kept_and_a_later_call_goes_on() -> None:
@@ -131,3 +131,13 @@ def test_a_run_that_ends_at_its_limit_is_not_exact() -> None:
     files = {name: value for name, value in START.items() if name not in ("rule", "until_exact")}
     history = [{"step": 10.0 * n, "val_exact": 1.0 if n in (3, 5, 6) else 0.9} for n in range(1, 7)]
     assert Result.of(files, history, 1.0, "").samples == 50 * 32  # from then on it was always right
+
+
+def test_trials_that_broke_off_are_told() -> None:
+    found = Findings("auto")
+    one = session(found)
+    one.tell(configs := one.ask(), [Result(False, failure="memory ran out") for _ in configs])
+    assert one.ask() == []
+    told = Answer("double_a", [found], "s").sentences()
+    assert "3 trials broke off" in told[-1]
+    assert "memory ran out" in told[-1]

@@ -39,6 +39,12 @@ class Answer:
             "(Clopper-Pearson). Intervals go from the least to the greatest of the seeds."
             for n in counts
         ]
+        failures = [r.failure for found in self.findings for a in found.attempts for r in a.results if r.failure]
+        if failures:
+            told.append(
+                f"{counted(len(failures), 'trial')} broke off with an error and count as not exact; "
+                f"--retry-failed trains them again. The first: {failures[0]}"
+            )
         if not self.complete:
             told.append("The budget was spent before the search had ended; the same command goes on with it.")
         return told
@@ -53,14 +59,13 @@ class Answer:
             return (
                 f"{name}: not learnt exactly within {limit:,} samples by {self.model(usual.config)} "
                 f"({usual.exact} of {counted(len(usual.results), 'seed')}; at best {best:.2%} of validation)."
-                + "".join(f" One failed: {text}." for text in sorted({r.failure for r in usual.results} - {""}))
             )
         told = [f"{name}: {self.model(smallest.config)} are enough ({_seeds(smallest)})"]
         if found.confirmed is not None:
             told[0] += f", and with fresh seeds {found.confirmed.exact} of {len(found.confirmed.results)}"
-        if smaller := found.too_small():
+        if smaller := found.not_enough():
             tried = "; ".join(f"{_size(one.config)}: {one.exact} of {len(one.results)}" for one in smaller[-3:])
-            told.append(f"Too small ({tried})")
+            told.append(f"Not enough: {tried}")
         samples, fast = found.best("samples"), found.best("seconds")
         if samples is not None and fast is not None:
             told.append(
@@ -177,7 +182,8 @@ def _percent(shares: Sequence[float]) -> str:
 
 def _data(curve: Curve) -> str:
     told = ", ".join(f"{n:,}: {_percent(shares)}" for n, shares in curve.points())
-    enough = [n for n, shares in curve.points() if min(shares) == 1.0]
+    wrong = [n for n, shares in curve.points() if min(shares) < 1.0]
+    enough = [n for n, _ in curve.points() if not wrong or n > max(wrong)]
     text = f"Exact match by lines of training data: {told}."
     if enough:
         text += f" {min(enough):,} lines are enough."
@@ -186,12 +192,18 @@ def _data(curve: Curve) -> str:
     text += (
         f" A power law through all but the largest, error = {check.without.scale:.3g} * lines^-"
         f"{check.without.exponent:.2f}, predicts {check.predicted:.2%} errors at {check.lines:,} lines; "
-        f"measured: {check.error:.2%}, {_times(check.predicted, check.error)}."
+        f"measured: {check.error:.2%}"
+        + (f", {_times(check.predicted, check.error)}." if check.error else f" of {_checked(curve):,}.")
     )
     if not enough:
-        needed = check.fit.lines(0.5 / (curve.validation + 1))
-        text += f" Through all of them: no error among {curve.validation:,} at about {needed:,.2g} lines."
+        needed = check.fit.lines(0.5 / _checked(curve))
+        text += f" Through all of them: no error among {_checked(curve):,} at about {needed:,.2g} lines."
     return text
+
+
+def _checked(curve: Curve) -> int:
+    """Validation lines of all seeds together."""
+    return curve.validation * len(curve.points()[-1][1])
 
 
 def _times(predicted: float, measured: float) -> str:

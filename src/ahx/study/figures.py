@@ -39,7 +39,7 @@ def _samples(answer: Answer, axes: Any) -> bool:
         name = answer.scheme({"pos": found.pos})
         flat = [(n, samples) for n, each in points for samples in each]
         axes.plot(*zip(*flat, strict=True), "o", color=colour, alpha=0.7, label=name)
-        failed = [answer.n_parameters(one.config) for one in found.too_small()]
+        failed = [answer.n_parameters(one.config) for one in found.not_enough()]
         if failed:
             limit = found.attempts[0].config["max_steps"] * found.attempts[0].config["batch_size"]
             axes.plot(failed, [limit] * len(failed), "x", color=colour, label=f"{name}: not enough")

@@ -28,8 +28,9 @@ class Curve:
         points = self.points()
         if sum(mean(shares) < 1 for _, shares in points[:-1]) < 3:
             return None
-        errors = [(n, _error(mean(shares), self.validation)) for n, shares in points]
-        return Check(power_law(errors[:-1]), power_law(errors), *errors[-1])
+        errors = [(n, _error(mean(shares), self.validation * len(shares))) for n, shares in points]
+        last, shares = points[-1]
+        return Check(power_law(errors[:-1]), power_law(errors), last, 1 - mean(shares))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Findings:
         """The attempt that needed the least: samples or seconds."""
         return min(self.enough, key=lambda attempt: attempt.typical(what), default=None)
 
-    def too_small(self) -> list[Attempt]:
+    def not_enough(self) -> list[Attempt]:
         """Sizes that were tried and are not enough."""
         enough = {attempt.size() for attempt in self.enough}
         return [attempt for attempt in self.attempts if attempt.size() not in enough]

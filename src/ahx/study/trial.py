@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from statistics import median
 from typing import Any
 
@@ -13,8 +14,12 @@ SIZE = ("n_layer", "n_head", "n_embd")
 
 
 def key(config: Config, data: str = "") -> str:
-    """What makes two trials the same: 10 hexadecimal digits. `data` is a digest of the training files, if any."""
-    text = json.dumps([dict(config), data], sort_keys=True)
+    """What makes two trials the same: 10 hexadecimal digits. `data` is a digest of the training files, if any.
+
+    Of an infile only the name counts, so that a study may be moved.
+    """
+    portable = {name: PurePath(value).name if name == "infile" else value for name, value in config.items()}
+    text = json.dumps([portable, data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
