@@ -13,10 +13,10 @@ from ahx.text.printing import data
 
 if TYPE_CHECKING:
     from infra.launch.backends.backend import Backend, Manifest
-    from infra.launch.engine import SweepState
     from infra.launch.options import Options
     from infra.launch.plan import Planned
     from infra.launch.sweep import Sweep
+    from infra.launch.trial import SweepState
 
 ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 

@@ -17,7 +17,7 @@ from entrypoints.shared import launching
 
 if TYPE_CHECKING:
     from infra.launch.backends.backend import Backend, Manifest
-    from infra.launch.engine import SweepState
+    from infra.launch.trial import SweepState
 
 EXAMPLES = [
     "ahx jobs list",
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return one
 
     action("list", "List all sweeps, or the jobs of one.", "SWEEP", needed=False)
-    logs = action("logs", "Print the log of a job.", "JOB")
+    logs = action("logs", "Print the log of a job or a trial.", "JOB")
     logs.add_argument("-f", "--follow", action="store_true", help="Print new lines until the job ends.")
     action("stop", "Stop a job, or all jobs of a sweep; jobs not yet submitted are dropped.", "SWEEP-OR-JOB")
     action("attach", "Take over a sweep of another launcher: submit what is missing, and watch.", "SWEEP")
@@ -82,21 +82,24 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _logs(args: argparse.Namespace) -> int:
-    backend, job = _job(args)
-    lines, cursor = backend.log(job, None)
-    sweep = _sweep_of(job, backend)
-    if args.json:
-        data(json.dumps({"job": job, "lines": lines}))
-        return 0
+    backend, job, key = _job(args)
+    sweep, cursor = _sweep_of(job), None
+    prefix, printed = f"{key}: " if key else "", list[str]()
     while True:
-        for line in lines:
+        lines, cursor = backend.log(job, cursor)
+        own = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+        if args.json:
+            printed += own
+        for line in own if not args.json else ():
             print(line, flush=True)
         found = backend.jobs(sweep).get(job) if args.follow else None
-        if not args.follow or ((found is None or found.over) and not lines):
-            return 0
+        if not args.follow or args.json or ((found is None or found.over) and not lines):
+            break
         if not lines:
             time.sleep(_POLL_SECONDS)
-        lines, cursor = backend.log(job, cursor)
+    if args.json:
+        data(json.dumps({"job": job, "lines": printed}))
+    return 0
 
 
 def _stop(args: argparse.Namespace) -> int:
@@ -104,21 +107,24 @@ def _stop(args: argparse.Namespace) -> int:
 
     from infra.launch.job_request import job_name
 
-    sweep = _sweep_of(args.what, None)
+    sweep = _sweep_of(args.what)
     backend = _backend(args, sweep)
     manifest = _manifest(backend, sweep)
     state = _observed(backend, sweep)
-    trials = [trial for trial in state.in_flight() if args.what in (sweep, trial.name)]
+    jobs = {trial.name: trial.job.name for trial in state.in_flight() if trial.job is not None}
+    if args.what in jobs and jobs[args.what] != args.what:
+        raise InputError(f"{args.what} is trained in {jobs[args.what]}, with other trials; stop that job")
+    chosen = sorted({job for job in jobs.values() if args.what in (sweep, job)})
     if args.what == sweep:  # so that no launcher that attaches submits them
         begun = {job_name(trial.template, trial.config) for trial in state.trials if trial.job is not None}
         left = [(n, c) for n, c in manifest.entries if job_name(manifest.templates[n], c) in begun]
         backend.write_manifest(sweep, replace(manifest, entries=left))
-    for trial in trials:
-        backend.stop(trial.name)
+    for name in chosen:
+        backend.stop(name)
     if args.json:
-        data(json.dumps({"stopped": [trial.name for trial in trials]}))
+        data(json.dumps({"stopped": chosen}))
     else:
-        print(f"asked {counted(len(trials), 'job')} to stop; each keeps its model so far")
+        print(f"asked {counted(len(chosen), 'job')} to stop; each keeps its models so far")
     return 0
 
 
@@ -186,21 +192,21 @@ def _observed(backend: "Backend", sweep: str) -> "SweepState":
     return engine.state
 
 
-def _job(args: argparse.Namespace) -> "tuple[Backend, str]":
-    """The job that is meant: by its name, or as the only one of a sweep."""
-    sweep = _sweep_of(args.what, None)
+def _job(args: argparse.Namespace) -> "tuple[Backend, str, str]":
+    """The job that is named, or the job of the trial or sweep that is named; and the trial's key if it has others."""
+    sweep = _sweep_of(args.what)
     backend = _backend(args, sweep)
-    if sweep != args.what:
-        return backend, args.what
-    trials = _observed(backend, sweep).trials
-    if len(trials) != 1:
-        raise InputError(f"{sweep} has {len(trials)} jobs; name one of those that `ahx jobs list {sweep}` shows")
-    return backend, trials[0].name
+    trials = [trial for trial in _observed(backend, sweep).trials if args.what in (sweep, trial.name)]
+    if sweep == args.what and len(trials) != 1:
+        raise InputError(f"{sweep} has {len(trials)} trials; name one of those that `ahx jobs list {sweep}` shows")
+    if trials and (trial := trials[0]).job is not None:
+        return backend, trial.job.name, trial.key if trial.in_batch else ""
+    return backend, trials[0].name if trials else args.what, ""
 
 
-def _sweep_of(name: str, backend: "Backend | None") -> str:
-    """The sweep that a job's name holds; any other name is a sweep's own."""
+def _sweep_of(name: str) -> str:
+    """The sweep in the name of a job or trial; any other name is the name of a sweep."""
     import re
 
-    match = re.fullmatch(r".*?-(.+)-[0-9a-f]{10}(-r\d+)?", name)
+    match = re.fullmatch(r".*?-(.+)-[0-9a-ft][0-9a-f]{9}(-r\d+)?", name)
     return match[1] if match else name

@@ -1,7 +1,6 @@
 """Fetches the models and metrics of jobs, and verifies them."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import json_object, sha256
 from infra.launch.backends.backend import Backend
-from infra.launch.engine import Trial
 from infra.launch.leaderboard import as_json, ranked
+from infra.launch.trial import Trial
 
 
 def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
@@ -22,21 +21,35 @@ def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int |
     """
     folder.mkdir(parents=True, exist_ok=True)
     fetched = []
-    for trial in [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]:
-        assert trial.job is not None
-        target = folder / trial.name
-        if not (target / "model").is_dir():
-            partial = Path(tempfile.mkdtemp(prefix=f".{trial.name}.", dir=folder))
-            try:
-                backend.fetch(trial.job, partial)
-                verify(partial / "model")
-                partial.chmod(0o755)
-                partial.rename(target)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        fetched.append({**as_json(trial), "model": str(target / "model"), "sha256": verify(target / "model")})
+    chosen = [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]
+    missing: dict[str, list[Trial]] = {}
+    for trial in chosen:
+        if trial.job is not None and not (folder / trial.name / "model").is_dir():
+            missing.setdefault(trial.job.name, []).append(trial)
+    for own in missing.values():
+        _fetch(backend, own, folder)
+    for trial in chosen:
+        model = folder / trial.name / "model"
+        fetched.append({**as_json(trial), "model": str(model), "sha256": verify(model)})
     (folder / "leaderboard.json").write_text(json.dumps(fetched, indent=1) + "\n", "utf-8")
     return fetched
+
+
+def _fetch(backend: Backend, trials: Sequence[Trial], folder: Path) -> None:
+    """Fetch what one job has left of these trials of it, into `folder`/TRIAL."""
+    with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder) as temporary:
+        partial, job = Path(temporary), trials[0].job
+        assert job is not None
+        backend.fetch(job, partial / "job")
+        for trial in trials:
+            own = partial / trial.name
+            own.mkdir()
+            for name in ("model", "output"):
+                source = partial / "job" / name / (trial.key if trial.in_batch else "")
+                if source.is_dir():
+                    source.rename(own / name)
+            verify(own / "model")
+            own.rename(folder / trial.name)
 
 
 def verify(model: Path) -> str:

@@ -6,9 +6,9 @@ machine too; a job whose name exists was submitted before.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ahx.errors import ServiceError
@@ -17,78 +17,21 @@ from ahx.training.metrics import Evaluation, evaluations
 from infra.launch import prices
 from infra.launch.backends.backend import (
     FAILED,
-    IN_PROGRESS,
     Backend,
-    Job,
     JobExistsError,
     Manifest,
     QuotaExceededError,
     RoleNotReadyError,
     ServiceBusyError,
 )
-from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
-from infra.launch.sweep import Config
+from infra.launch.batches import MOST_ATTEMPTS, UNLISTED, UNLISTED_SECONDS, Batches
+from infra.launch.job_request import JobTemplate, job_name, job_pattern
+from infra.launch.trial import SweepState, Trial
 
 ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
-MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
-_UNLISTED_SECONDS = 30.0  # after which a job that is not listed is submitted again; lists may lag behind
 _LOST = ("InternalServerError", "CapacityError")  # FailureReasons that the service is to blame for (API RetryStrategy)
-_UNLISTED = "the job is not listed any more: its process, or the service that kept it, has ended"
 _THREADS = 8
-
-
-@dataclass
-class Trial:
-    """One configuration of the sweep, with its job."""
-
-    template: JobTemplate
-    config: Config
-    name: str  # of the latest attempt, or of the next one
-    attempt: int = 1
-    job: Job | None = None
-    history: list[Evaluation] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)  # the reason of each repeated submission
-    listed: float = 0.0  # when the backend listed the job last (time.monotonic)
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """The latest ones."""
-        final = self.job.metrics if self.job else {}
-        return {**(self.history[-1] if self.history else {}), **final}
-
-    def elapsed(self, now: float) -> float:
-        """Seconds on instances so far."""
-        if self.job is None or self.job.started is None:
-            return 0.0
-        return self.job.seconds or max(0.0, (self.job.ended or now) - self.job.started)
-
-    def cost(self, now: float) -> float:
-        """US dollars so far, by the table of prices."""
-        seconds = self.job.billed_seconds if self.job and self.job.billed_seconds else self.elapsed(now)
-        return prices.usd(self.template.instance_type, seconds) or 0.0
-
-    def again(self, reason: str) -> None:
-        """Submit it again, under its present name."""
-        self.lost.append(reason)
-        self.job, self.history = None, []
-
-
-@dataclass
-class SweepState:
-    """The whole sweep at one moment."""
-
-    sweep: str
-    trials: list[Trial]
-    note: str = ""  # what the launcher waits for
-    ended: bool = False
-
-    def in_flight(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.job is not None and not trial.job.over]
-
-    def cost(self) -> float:
-        now = time.time()
-        return sum(trial.cost(now) for trial in self.trials)
 
 
 class Engine:
@@ -111,6 +54,7 @@ class Engine:
         for trial in self.state.trials:
             trial.name = job_name(trial.template, trial.config)
             self._by_name[trial.name] = trial
+        self._batches = Batches(backend, self.state.trials, manifest.limits)
         self._cursors: dict[str, Any] = {}
         self._asked_to_stop: set[str] = set()
         self._first_poll = True
@@ -149,24 +93,30 @@ class Engine:
         jobs = self.backend.jobs(self.state.sweep)
         before = {trial.name: trial.job for trial in self.state.trials}
         pattern = job_pattern(self.state.trials[0].template.stack_id, self.state.sweep) if self.state.trials else None
+        batches = {name: job for name, job in jobs.items() if job.trials}
+        self._batches.poll(batches, self._is_retried, self._pool)
         for name, job in jobs.items():
             match = pattern.fullmatch(name) if pattern else None
             trial = self._by_name.get(match[1]) if match else None
             attempt = int(match[2] or 1) if match else 0
-            if trial is not None and attempt >= trial.attempt:
+            if (
+                trial is not None
+                and attempt >= trial.attempt
+                and not (trial.in_batch and trial.job and trial.job.created > job.created)
+            ):
                 trial.name, trial.attempt, trial.job = name, attempt, job
         now = time.monotonic()
-        for trial in self.state.trials:
+        for trial in [trial for trial in self.state.trials if not trial.in_batch]:
             trial.listed = now if trial.name in jobs else trial.listed
             if trial.job is not None and trial.job.status == FAILED and self._is_retried(trial, trial.job.reason):
                 trial.attempt += 1
                 trial.name = job_name(trial.template, trial.config, trial.attempt)
                 trial.again(trial.job.reason)
-            elif trial.job is not None and not trial.job.over and now - trial.listed > _UNLISTED_SECONDS:
+            elif trial.job is not None and not trial.job.over and now - trial.listed > UNLISTED_SECONDS:
                 if len(trial.lost) >= MOST_ATTEMPTS - 1:
-                    trial.job = replace(trial.job, status=FAILED, phase=FAILED, reason=_UNLISTED)
+                    trial.job = replace(trial.job, status=FAILED, phase=FAILED, reason=UNLISTED)
                 else:
-                    trial.again(_UNLISTED)
+                    trial.again(UNLISTED)
                     self._cursors.pop(trial.name, None)
         self._first_poll = False
         self._read_logs()
@@ -174,7 +124,9 @@ class Engine:
         changed = {trial.name: trial.job for trial in self.state.trials} != before
         if changed or (self._room is not None and time.monotonic() - self._room[1] > self.pace[1]):
             self._room = None
-        self.state.ended = all(trial.job is not None and trial.job.over for trial in self.state.trials)
+        self.state.ended = not self._batches.running() and all(
+            trial.job is not None and trial.job.over for trial in self.state.trials
+        )
         return changed
 
     def _is_retried(self, trial: Trial, reason: str) -> bool:
@@ -189,11 +141,11 @@ class Engine:
         self.state.note = ""
         if not waiting:
             return False
-        n_flying = len(self.state.in_flight())
+        n_flying = self._n_flying()
         room = min(int(self.manifest.limits["max_parallel"]), self.backend.slots(waiting[0].template)) - n_flying
         if self._room is not None:
             room = min(room, self._room[0] - n_flying)
-        chosen = self._affordable(waiting[: max(0, room)])
+        chosen = self._affordable(self._batches.pack(waiting, max(0, room)))
         if not chosen:
             if self._room is not None:
                 self.state.note = "waiting for quota"
@@ -201,23 +153,29 @@ class Engine:
                 self.state.ended = True
             return False
         halt = threading.Event()  # after a refusal, no further request is sent
-        refusals = [no for no in self._pool.map(lambda trial: self._submit_one(trial, halt), chosen) if no is not None]
+        refusals = [
+            no for no in self._pool.map(lambda trials: self._submit_one(trials, halt), chosen) if no is not None
+        ]
         if refusals:
-            self._learn_from(refusals, len(self.state.in_flight()))
-        return any(trial.job is not None for trial in chosen)
+            self._learn_from(refusals, self._n_flying())
+        return any(trial.job is not None for trials in chosen for trial in trials)
 
-    def _submit_one(self, trial: Trial, halt: threading.Event) -> Exception | None:
+    def _n_flying(self) -> int:
+        return len(self.state.jobs_in_flight().keys() | self._batches.running())
+
+    def _submit_one(self, trials: Sequence[Trial], halt: threading.Event) -> Exception | None:
         """None, or the refusal."""
         if halt.is_set():
             return None
         try:
-            self.backend.submit(training_job(trial.template, trial.config, trial.attempt))
+            request = self._batches.request(trials)
+            self.backend.submit(request)
         except JobExistsError:
             pass
         except (QuotaExceededError, ServiceBusyError, RoleNotReadyError) as error:
             halt.set()
             return error
-        trial.job, trial.listed = Job(trial.name, IN_PROGRESS, "Starting", created=time.time()), time.monotonic()
+        self._batches.submitted(request, trials)
         self._role_refused = None
         return None
 
@@ -237,20 +195,20 @@ class Engine:
         else:
             self.state.note = f"slowed down: {worst}"
 
-    def _affordable(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The first trials whose cost stays below the limit even if every job runs to its time limit."""
+    def _affordable(self, jobs: Sequence[list[Trial]]) -> list[list[Trial]]:
+        """The first jobs whose cost stays below the limit even if every job runs to its time limit."""
         most = self.manifest.limits.get("max_cost")
         if not most or not self.backend.costs:
-            return list(trials)
-        spent = sum(_at_most(trial.template) for trial in self.state.in_flight())
+            return list(jobs)
+        spent = sum(_at_most(template) for template in self.state.jobs_in_flight().values())
         spent += sum(trial.cost(0.0) for trial in self.state.trials if trial.job is not None and trial.job.over)
         chosen = []
-        for trial in trials:
-            spent += _at_most(trial.template)
+        for trials in jobs:
+            spent += _at_most(trials[0].template)
             if spent > float(most):
                 self.state.note = f"held back: more jobs could cost more than ${float(most):g}"
                 break
-            chosen.append(trial)
+            chosen.append(trials)
         return chosen
 
     def _read_logs(self) -> None:
@@ -258,7 +216,11 @@ class Engine:
         halving = bool(self.manifest.limits.get("halving"))
 
         def wanted(trial: Trial) -> bool:
-            if trial.job is None or (trial.name in self._cursors and self._cursors[trial.name] == "end"):
+            if (
+                trial.job is None
+                or trial.in_batch
+                or (trial.name in self._cursors and self._cursors[trial.name] == "end")
+            ):
                 return False
             return not trial.job.over or halving or "val_exact" not in trial.job.metrics
 
@@ -275,7 +237,7 @@ class Engine:
             return
         histories = {trial.name: [one for one in trial.history if _can_judge(one)] for trial in self.state.trials}
         to_stop = hopeless(histories, eta) - self._asked_to_stop
-        trials = [trial for trial in self.state.in_flight() if trial.name in to_stop]
+        trials = [trial for trial in self.state.in_flight() if trial.name in to_stop and not trial.in_batch]
         self._each(lambda trial: self.backend.stop(trial.name), trials)
         self._asked_to_stop |= {trial.name for trial in trials}
 

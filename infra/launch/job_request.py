@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from infra.provision.role import Role
 from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import name_prefix
 from opt_ml.paths import OptMl
+from opt_ml.trials import CHANNEL
 
 _KEY_DIGITS = 10
 
@@ -51,20 +52,45 @@ def key(config: Config, data_hash: str, image_digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
 
+def key_of(template: JobTemplate, config: Config) -> str:
+    """The key of one trial of a sweep."""
+    return key(config, template.data_hash, template.image_digest)
+
+
 def job_name(template: JobTemplate, config: Config, attempt: int = 1) -> str:
     """ahx-<sweep>-<10 hex>, -r2 for a retry: the idempotency key of CreateTrainingJob, which has no client token."""
-    name = f"{name_prefix(template.stack_id)}{template.sweep}-{key(config, template.data_hash, template.image_digest)}"
+    name = f"{name_prefix(template.stack_id)}{template.sweep}-{key_of(template, config)}"
+    return name if attempt == 1 else f"{name}-r{attempt}"
+
+
+def batch_name(template: JobTemplate, keys: Iterable[str], attempt: int = 1) -> str:
+    """The name of a job of several trials: ahx-<sweep>-t<9 hex>, which is no name of a trial."""
+    digest = hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[: _KEY_DIGITS - 1]
+    name = f"{name_prefix(template.stack_id)}{template.sweep}-t{digest}"
     return name if attempt == 1 else f"{name}-r{attempt}"
 
 
 def job_pattern(stack_id: StackId, sweep: str) -> re.Pattern[str]:
     """Matches the names of the sweep's jobs, and of no other sweep's; groups: the name without attempt, the attempt."""
-    return re.compile(rf"({re.escape(name_prefix(stack_id) + sweep)}-[0-9a-f]{{{_KEY_DIGITS}}})(?:-r(\d+))?")
+    return re.compile(
+        rf"({re.escape(name_prefix(stack_id) + sweep)}-[0-9a-ft][0-9a-f]{{{_KEY_DIGITS - 1}}})(?:-r(\d+))?"
+    )
 
 
 def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
-    """The request that starts one job. An interrupted spot job goes on from its checkpoints; a retry has none."""
-    name, bucket = job_name(template, config, attempt), Bucket(template.stack_id)
+    """The request of a job of one trial. An interrupted spot job goes on from its checkpoints; a retry has none."""
+    return _request(template, job_name(template, config, attempt), as_strings(config), template.channels)
+
+
+def batch_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any]:
+    """The request of a job of several trials, which the channel at the address `trials` lists."""
+    return _request(template, name, {}, {**template.channels, CHANNEL: trials})
+
+
+def _request(
+    template: JobTemplate, name: str, hyperparameters: Mapping[str, str], channels: Mapping[str, str]
+) -> dict[str, Any]:
+    bucket = Bucket(template.stack_id)
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "RoleArn": Role(template.stack_id).arn,
@@ -73,7 +99,7 @@ def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dic
             "TrainingInputMode": "File",
             "MetricDefinitions": METRIC_DEFINITIONS,
         },
-        "HyperParameters": as_strings(config),
+        "HyperParameters": hyperparameters,
         "OutputDataConfig": {"S3OutputPath": bucket.output_uri},
         "CheckpointConfig": {"S3Uri": bucket.checkpoints_uri(name), "LocalPath": str(OptMl().checkpoints)},
         "ResourceConfig": {
@@ -85,10 +111,8 @@ def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dic
         "Tags": [{"Key": k, "Value": v} for k, v in {**template.stack_id.tags, "ahx:sweep": template.sweep}.items()],
         "Environment": {"PYTHONUNBUFFERED": "1"},
     }
-    if template.channels:
-        request["InputDataConfig"] = [
-            _channel(channel, source) for channel, source in sorted(template.channels.items())
-        ]
+    if channels:
+        request["InputDataConfig"] = [_channel(channel, source) for channel, source in sorted(channels.items())]
     if template.spot:
         request["EnableManagedSpotTraining"] = True
         wait = template.max_wait or 2 * template.max_runtime + 3600
@@ -99,3 +123,11 @@ def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dic
 def _channel(name: str, uri: str) -> dict[str, Any]:
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
+
+
+def address_of(request: Mapping[str, Any], channel: str) -> str:
+    """Where the channel's files are, or "" for a job without it."""
+    uris = {
+        one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in request.get("InputDataConfig", ())
+    }
+    return str(uris.get(channel, ""))

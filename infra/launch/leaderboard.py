@@ -13,8 +13,8 @@ from rich.text import Text
 
 from ahx.text import printing
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
-from infra.launch.engine import SweepState, Trial
 from infra.launch.sweep import shown, varied
+from infra.launch.trial import SweepState, Trial
 
 _COLOURS = {COMPLETED: "green", FAILED: "red", STOPPED: "yellow"}
 _MOST_TRIALS = 40
@@ -33,6 +33,8 @@ def as_json(trial: Trial) -> dict[str, Any]:
     job, now = trial.job, time.time()
     return {
         "name": trial.name,
+        "key": trial.key,
+        "job": job.name if job else "",
         "status": job.status if job else "Queued",
         "phase": job.phase if job else "",
         "attempt": trial.attempt,
@@ -65,7 +67,7 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
 def leaderboard(state: SweepState, costs: bool) -> Table:
     """The ranking."""
     names = varied([trial.config for trial in state.trials])
-    head = ("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "job")
+    head = ("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "trial")
     table = Table(*map(printing.one_line, head), box=None)
     for column in table.columns:
         column.no_wrap = True
@@ -81,7 +83,7 @@ def leaderboard(state: SweepState, costs: bool) -> Table:
 def table(state: SweepState, costs: bool) -> Group:
     """All jobs, those under way first where there are too many."""
     names, now = varied([trial.config for trial in state.trials]), time.time()
-    made = Table("job", *names, "status", "step", "loss", "exact", "elapsed", *(["$"] if costs else []), box=None)
+    made = Table("trial", *names, "status", "step", "loss", "exact", "elapsed", *(["$"] if costs else []), box=None)
     trials = state.trials
     if len(trials) > _MOST_TRIALS:
         order = {"queued": 2, COMPLETED: 1}

@@ -32,6 +32,9 @@ class Options(JobOptions):
     """All options, those of the launcher too. Raises InputError for impossible values."""
 
     max_parallel: int = _option(8, "Most jobs at the same time, within the quota (default: 8).", "N")
+    trials_per_job: str = _option(
+        "auto", "Trials that a job trains; auto: start-up is at most a tenth (default: auto).", "N"
+    )
     max_cost: float | None = _option(None, "Submit no job that could raise the total cost above this.", "USD")
     halving: int | None = _option(None)
     image: str | None = _option(None, "Image (default: the last one pushed; for docker, ahx-transformer:dev).", "IMAGE")
@@ -41,6 +44,8 @@ class Options(JobOptions):
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
+        if self.trials_per_job != "auto" and not (self.trials_per_job.isdecimal() and int(self.trials_per_job)):
+            raise InputError(f"--trials-per-job: must be auto or a whole number from 1 (got {self.trials_per_job!r})")
         if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):
             raise InputError(
                 f"--instance-type: {self.instance_type!r} is not one of SageMaker's; an example is ml.m5.large"
@@ -56,7 +61,8 @@ class Options(JobOptions):
 
     def limits(self, on: str) -> dict[str, Any]:
         """The limits that the launcher keeps to, on the backend `on`."""
-        return {"on": on, "max_parallel": self.max_parallel, "max_cost": self.max_cost, "halving": self.halving}
+        names = ("max_parallel", "max_cost", "halving", "trials_per_job")
+        return {"on": on, **{name: getattr(self, name) for name in names}}
 
 
 def type_of(option: "Field[Any]") -> type:

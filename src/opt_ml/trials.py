@@ -36,8 +36,13 @@ class Trials(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Raises InputError for an invalid file, StorageError for one that cannot be read."""
+        return cls.parse(text_of(path), path)
+
+    @classmethod
+    def parse(cls, text: str | bytes, path: Path | str) -> Self:
+        """As `read`, from the contents of the file."""
         try:
-            found = cls.model_validate(json_of(text_of(path), path))
+            found = cls.model_validate(json_of(text, path))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))

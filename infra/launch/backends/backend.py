@@ -17,6 +17,7 @@ from infra.provision.stack_id import StackId
 
 COMPLETED, FAILED, STOPPED, STOPPING, IN_PROGRESS = "Completed", "Failed", "Stopped", "Stopping", "InProgress"
 TERMINAL = (COMPLETED, FAILED, STOPPED)
+INTERRUPTED = "Interrupted"  # the phase of a job whose process has died: submitted again, it goes on
 
 
 class JobExistsError(AhxError):
@@ -49,7 +50,8 @@ class Job:
     billed_seconds: float = 0.0
     reason: str = ""  # why it failed
     metrics: Mapping[str, float] = field(default_factory=dict)
-    model: str = ""  # where the model is
+    model: str = ""  # where the model is, or the models of a batch
+    trials: str = ""  # address of its channel `trials`; "" for a job of one trial
 
     @property
     def over(self) -> bool:
@@ -69,7 +71,7 @@ class Manifest:
 
     templates: Sequence[JobTemplate]
     entries: Sequence[tuple[int, Config]]
-    limits: Mapping[str, Any]  # max_parallel, max_cost, halving
+    limits: Mapping[str, Any]  # max_parallel, max_cost, halving, trials_per_job
 
     def to_json(self) -> dict[str, Any]:
         templates = [template.to_json() for template in self.templates]
@@ -113,6 +115,12 @@ class Backend(Protocol):
     def jobs(self, sweep: str) -> dict[str, Job]:
         """The sweep's jobs, all attempts, by name. Raises ServiceBusyError."""
 
+    def trials(self, job: Job) -> bytes:
+        """The file trials.json of a batch."""
+
+    def states(self, job: Job) -> bytes:
+        """The record trials.jsonl of a batch; empty before its first trial starts. Raises ServiceBusyError."""
+
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
         """The lines that a job has printed since `cursor` (None: from the start), and the next cursor."""
 
@@ -120,7 +128,10 @@ class Backend(Protocol):
         """Ask a job to stop; one that has ended is no error."""
 
     def fetch(self, job: Job, folder: Path) -> None:
-        """Write the job's model (folder/model) and its outputs (folder/output)."""
+        """Write the job's model (folder/model) and outputs (folder/output).
+
+        Both have a folder for each trial of a batch.
+        """
 
     def read_manifest(self, sweep: str) -> Manifest | None: ...
 

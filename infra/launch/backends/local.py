@@ -27,14 +27,26 @@ from typing import Any
 
 import ahx
 from ahx.errors import ServiceError, StorageError
-from infra.launch.backends.backend import IN_PROGRESS, STOPPING, TERMINAL, Image, Job, JobExistsError, Manifest
-from infra.launch.job_request import JobTemplate
+from ahx.training.trials import NAME
+from infra.launch.backends.backend import (
+    FAILED,
+    IN_PROGRESS,
+    INTERRUPTED,
+    STOPPING,
+    TERMINAL,
+    Image,
+    Job,
+    JobExistsError,
+    Manifest,
+)
+from infra.launch.job_request import JobTemplate, address_of
 from infra.provision.stack_id import StackId
 from infra.run_local.docker import docker, last_line
 from infra.run_local.job import log_file
 from infra.run_local.local_mode_runner import check_installed
 from infra.run_local.runner import IMAGE
 from opt_ml.paths import OptMl
+from opt_ml.trials import CHANNEL, FILE
 
 FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"
@@ -123,9 +135,11 @@ class LocalBackend:
     def _job(self, folder: Path) -> Job | None:
         held = _held(folder / LOCK)
         status = read_status(folder)
+        tree, trials = OptMl(folder / TREE), _trials(folder)
         if not held and status.get("status") not in TERMINAL:
-            return None
-        tree = OptMl(folder / TREE)
+            if not trials:
+                return None
+            status |= {"status": FAILED, "phase": INTERRUPTED, "reason": "the job's process has ended"}
         ended = status.get("ended")
         started = status.get("started")
         stopping = ended is None and (folder / STOP).exists()
@@ -139,8 +153,16 @@ class LocalBackend:
             seconds=status.get("seconds", 0.0),
             reason=status.get("reason", ""),
             metrics=status.get("metrics", {}),
-            model=str(tree.model) if (tree.model / "config.json").exists() else "",
+            model=str(tree.model) if trials or (tree.model / "config.json").exists() else "",
+            trials=trials,
         )
+
+    def trials(self, job: Job) -> bytes:
+        return Path(job.trials, FILE).read_bytes()
+
+    def states(self, job: Job) -> bytes:
+        path = OptMl(self._folder(job.name) / TREE).checkpoints / NAME
+        return path.read_bytes() if path.exists() else b""
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
         path, offset = log_file(OptMl(self._folder(job) / TREE)), int(cursor or 0)
@@ -197,6 +219,11 @@ def local_image(name: str) -> Image:
     if asked.returncode != 0:
         raise ServiceError(f"there is no image {name} here ({last_line(asked.stderr)}); build it with `make image`")
     return Image(name, asked.stdout.strip())
+
+
+def _trials(folder: Path) -> str:
+    """The address of the job's channel `trials`, or ""."""
+    return address_of(json.loads((folder / REQUEST).read_text("utf-8"))["request"], CHANNEL)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from ahx.errors import ServiceError
 from ahx.files import archive
+from ahx.training.trials import NAME
 from infra import aws_clients, storage
 from infra.launch.backends.backend import (
     Image,
@@ -27,12 +28,13 @@ from infra.launch.backends.backend import (
     RoleNotReadyError,
     ServiceBusyError,
 )
-from infra.launch.job_request import JobTemplate, job_pattern
+from infra.launch.job_request import JobTemplate, address_of, job_pattern
 from infra.provision.bucket import Bucket
 from infra.provision.repository import Repository
 from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP, name_prefix
 from infra.storage import Location
+from opt_ml.trials import CHANNEL, FILE
 
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 _THREADS = 8
@@ -167,7 +169,19 @@ class SageMakerBackend:
             reason=found.get("FailureReason", ""),
             metrics={one["MetricName"]: _float(one["Value"]) for one in found.get("FinalMetricDataList", ())},
             model=found.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+            trials=address_of(found, CHANNEL),
         )
+
+    def trials(self, job: Job) -> bytes:
+        location = Location.parse(job.trials) / FILE
+        text = storage.read(self._s3, location)
+        if text is None:
+            raise ServiceError(f"{job.name}: there is no {location} any more")
+        return text
+
+    def states(self, job: Job) -> bytes:
+        with _refusals(f"read the trials of {job.name}"):
+            return storage.read(self._s3, Location.parse(self.bucket.checkpoints_uri(job.name)) / NAME) or b""
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
         group = SAGEMAKER_LOG_GROUP

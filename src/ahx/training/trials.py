@@ -44,9 +44,14 @@ class Record:
 
 def read(path: Path) -> dict[str, TrialState]:
     """The latest state of each trial, by its key; empty where there is no file. A line that is cut off is skipped."""
+    return parse(path.read_bytes() if path.exists() else b"")
+
+
+def parse(text: bytes) -> dict[str, TrialState]:
+    """As `read`, from the file's contents."""
     names = {one.name for one in fields(TrialState)}
     states: dict[str, TrialState] = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    for line in text.splitlines():
         try:
             found = json.loads(line)
             states[found["key"]] = TrialState(**{name: found[name] for name in found.keys() & names})
