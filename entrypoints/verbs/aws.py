@@ -68,6 +68,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE=N",
         help="Most instances of a type at once; may be repeated.",
     )
+    parser.add_argument(
+        "--start-seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="Let each job wait S seconds for its instances, as on SageMaker.",
+    )
     parser.add_argument("--run", metavar="COMMAND", help="Run a shell command, then stop and exit with its code.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
 
@@ -122,6 +129,7 @@ def _serve(args: argparse.Namespace) -> int:
         durable=args.durable,
         unlocked=args.open,
         origins=[_origin(origin) for origin in args.allow_origin],
+        start_seconds=args.start_seconds,
     )
     how = "run nothing" if args.instant is not None else runners.description
     with aws:

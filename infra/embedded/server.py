@@ -45,7 +45,7 @@ class EmbeddedAws:
     One process can hold one, because moto's state is global. `quotas` are instances by instance type. With `instant`,
     jobs run nothing and complete after that many seconds. `state` is a folder in which state is kept; with `durable`,
     acknowledged changes survive a loss of power. Requests must be signed with the key in `environment`, unless
-    `unlocked`; pages of `origins` may send requests.
+    `unlocked`; pages of `origins` may send requests. Jobs wait `start_seconds` for their instances.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class EmbeddedAws:
         unlocked: bool = False,
         origins: Collection[str] = (),
         grace_seconds: float = 120.0,
+        start_seconds: float = 0.0,
     ) -> None:
         self.region, self._stopped = region, False
         self._store = Store(state, durable) if state is not None else None
@@ -83,7 +84,7 @@ class EmbeddedAws:
         self._registry = Registry(folder / "registry", persistence, self._keys.own[1])
         images = Images(self._registry, f"{HOST}:{port}", docker)
         inside = {"AWS_ENDPOINT_URL": f"http://{runners.host_name_inside or HOST}:{port}", **self._keys.environment}
-        host = JobHost(runners, images.pulled, inside, self._work.folder, grace_seconds)
+        host = JobHost(runners, images.pulled, inside, self._work.folder, grace_seconds, start_seconds)
         self.sagemaker = SageMaker(ledger, limits, clients, host, instant)
         self.faults = Faults()
 

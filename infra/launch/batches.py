@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ahx.training import trials as record
 from ahx.training.trials import TrialState
-from infra.launch.backends.backend import FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
+from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
 from infra.launch.job_request import address_of, batch_job, batch_name, training_job
 from infra.launch.sweep import Config, as_strings
 from infra.launch.trial import Trial
@@ -212,8 +212,8 @@ def _job_of(key: str, batch: Batch, now: float) -> Job | None:
             return replace(own, status=state.status, phase=state.status, reason=state.reason, model=model)
     if not job.over:
         return replace(own, phase="Waiting" if state is None and job.phase == "Training" else job.phase, ended=None)
-    if job.status == STOPPED and job.phase == STOPPED:
-        return replace(own, status=STOPPED, phase=STOPPED)
+    if job.status == COMPLETED or (job.status == STOPPED and job.phase == STOPPED):
+        return replace(own, status=job.status, phase=job.status)
     if job.status == FAILED and not batch.interrupted:
         return replace(own, status=FAILED, phase=FAILED, reason=job.reason)
     return None

@@ -27,7 +27,7 @@ def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int |
         if trial.job is not None and not (folder / trial.name / "model").is_dir():
             missing.setdefault(trial.job.name, []).append(trial)
     for own in missing.values():
-        _fetch(backend, own, folder)
+        fetch(backend, own, folder)
     for trial in chosen:
         model = folder / trial.name / "model"
         fetched.append({**as_json(trial), "model": str(model), "sha256": verify(model)})
@@ -35,7 +35,7 @@ def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int |
     return fetched
 
 
-def _fetch(backend: Backend, trials: Sequence[Trial], folder: Path) -> None:
+def fetch(backend: Backend, trials: Sequence[Trial], folder: Path) -> None:
     """Fetch what one job has left of these trials of it, into `folder`/TRIAL."""
     with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder) as temporary:
         partial, job = Path(temporary), trials[0].job

@@ -7,12 +7,13 @@ from pathlib import Path
 from ahx.errors import AhxError
 from ahx.study.trial import Config, Result, key
 from infra.launch.backends.backend import COMPLETED, Backend, Manifest
-from infra.launch.engine import SweepState, Trial
+from infra.launch.collect import fetch
 from infra.launch.job_request import job_name
 from infra.launch.options import Options
 from infra.launch.plan import plan, publish
 from infra.launch.sweep import Config as JobConfig
 from infra.launch.sweep import Sweep, check_name
+from infra.launch.trial import SweepState, Trial
 
 Follow = Callable[[str, Manifest], SweepState]  # carries a sweep of this name through
 
@@ -29,7 +30,7 @@ class Batch(Sweep):
 
 
 class SweepRunner:
-    """Trains trials wherever a sweep runs. Their models are fetched to FOLDER/KEY."""
+    """Trains trials wherever a sweep runs. Their models are fetched to FOLDER/TRIAL."""
 
     seconds_are = "s"
 
@@ -59,10 +60,11 @@ class SweepRunner:
         trial = self._trials[key(config)]
         if trial.job is None or not trial.job.model:
             return None
-        folder = self.folder / key(config)
-        if not (folder / "model").is_dir():
-            self.backend.fetch(trial.job, folder)
-        return folder / "model"
+        model = self.folder / trial.name / "model"
+        if not model.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fetch(self.backend, [trial], self.folder)
+        return model
 
     def _result(self, config: Config) -> Result:
         trial = self._trials[key(config)]

@@ -22,9 +22,10 @@ from infra.launch import plan as planning
 from infra.launch.backends.backend import Backend
 from infra.launch.backends.choose import find_backend, open_backend
 from infra.launch.backends.local import LocalBackend, hold
-from infra.launch.engine import Engine, SweepState
+from infra.launch.engine import Engine
 from infra.launch.plan import Options
 from infra.launch.sweep import Sweep, parse_grid
+from infra.launch.trial import SweepState
 from infra.provision.bucket import Bucket
 from infra.provision.role import Role
 from infra.provision.stack_id import StackId
@@ -81,7 +82,7 @@ def prepared(
 ) -> tuple[Backend, planning.Planned]:
     backend = open_backend(on)
     sweep = Sweep(name, base or {"rule": "double_a", "max_steps": "2"}, parse_grid([grid]))
-    planned = planning.plan(backend, sweep, Options(**options))
+    planned = planning.plan(backend, sweep, Options(**{"trials_per_job": "1"} | options))
     planning.publish(backend, planned)
     return backend, planned
 
@@ -117,7 +118,7 @@ def test_a_launcher_that_is_killed_is_taken_over_from_another_machine(
     aws: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = ",".join(map(str, range(12)))
-    words = f"sweep --name killed --rule double_a --on embedded --grid seed={seeds} --json"
+    words = f"sweep --name killed --rule double_a --on embedded --grid seed={seeds} --trials-per-job 1 --json"
     for _ in range(2):
         process = subprocess.Popen([sys.executable, "-m", "entrypoints.main", *words.split()])
         for _ in range(400):
@@ -266,7 +267,7 @@ def watchers(of: Path) -> list[int]:
 
 
 def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.launch.engine._UNLISTED_SECONDS", 0.5)
+    monkeypatch.setattr("infra.launch.engine.UNLISTED_SECONDS", 0.5)
     backend, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
     killed: list[int] = []
 

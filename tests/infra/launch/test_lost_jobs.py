@@ -12,9 +12,11 @@ from aws_process import AwsProcess, until
 
 from infra.launch import engine as engines
 from infra.launch.backends.backend import Backend, Job, Manifest
-from infra.launch.engine import MOST_ATTEMPTS, Engine, Trial
+from infra.launch.batches import MOST_ATTEMPTS
+from infra.launch.engine import Engine
 from infra.launch.job_request import JobTemplate
 from infra.launch.leaderboard import View, as_json
+from infra.launch.trial import Trial
 from infra.provision.stack_id import StackId
 
 AHX = [sys.executable, "-m", "entrypoints.main"]
@@ -40,7 +42,20 @@ def test_jobs_that_the_service_lost_are_submitted_again(tmp_path: Path) -> None:
     launcher = None
     try:
         subprocess.run([*AHX, "infra", "apply", "--yes"], check=True, capture_output=True, **templates)
-        command = [*AHX, "sweep", "--name", "lost", "--on", "embedded", *WORDS, "--grid", "seed=0,1", "--json"]
+        command = [
+            *AHX,
+            "sweep",
+            "--name",
+            "lost",
+            "--on",
+            "embedded",
+            *WORDS,
+            "--grid",
+            "seed=0,1",
+            "--trials-per-job",
+            "1",
+            "--json",
+        ]
         launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **templates)
         until(lambda: training(server))
         server.end()
@@ -98,7 +113,7 @@ class Forgetful:
 def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines, "_UNLISTED_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "UNLISTED_SECONDS", 0.05)
     backend, template = Forgetful(), JobTemplate("sweep", StackId("0" * 12, "us-east-1"), "image", "digest")
     manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
     state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()

@@ -5,9 +5,10 @@ from typing import Any
 
 from ahx.study.trial import Config
 from infra.launch.backends.local import LocalBackend
-from infra.launch.engine import Engine, SweepState
+from infra.launch.engine import Engine
 from infra.launch.options import Options
 from infra.launch.study import SweepRunner
+from infra.launch.trial import SweepState
 
 BASE: Config = {
     "rule": "double_a", "max_len": 4, "n_layer": 1, "n_head": 2, "n_embd": 16, "max_steps": 120, "batch_size": 32,

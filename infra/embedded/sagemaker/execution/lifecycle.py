@@ -96,6 +96,7 @@ class Execution:
             self._host.runners.close(self.job, folder)
 
     def _attempt_on(self, cluster: Cluster) -> bool:
+        self._stopping.wait(self._host.start_seconds)
         self._instances_since = time.monotonic()
         if self._stopping.is_set():
             return self._end("Stopped")

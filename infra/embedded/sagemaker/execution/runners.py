@@ -146,6 +146,7 @@ class JobHost:
     environment: Mapping[str, str]
     folder: Path
     grace_seconds: float = 120.0
+    start_seconds: float = 0.0  # that a job waits for its instances
 
     def runner(self, job: TrainingJob, tree: OptMl) -> Runner:
         """The runner of one host of a job. Raises ServiceError if there is no image."""
