@@ -66,5 +66,7 @@ def _lines(answer: Answer, axes: Any) -> bool:
     if (check := answer.curve.check()) is not None:
         axes.plot([n for n, _ in points], [100 * check.without.error(n) for n, _ in points], "--",
                   label="fitted to all but the largest")  # fmt: skip
-    axes.set(xscale="log", yscale="symlog", xlabel="lines of training data", ylabel="errors, %")
+    axes.set(xscale="log", xlabel="lines of training data", ylabel="errors, %")
+    axes.set_xticks([n for n, _ in points], [f"{n:,}" for n, _ in points])
+    axes.minorticks_off()
     return True
