@@ -79,18 +79,8 @@ def row(name: str, found: dict[str, Any]) -> list[str]:
     first = [name, STUDIES[name][0], scheme["positions"]]
     smallest, usual = scheme["smallest"], scheme["usual"]
     if smallest is None:
-        best = max(one["result"]["val_exact"] for one in trials)
-        return [
-            *first,
-            f"none: at best {best:.2%} right",
-            "",
-            f"{usual['exact']} of {usual['of']}",
-            "",
-            "",
-            "",
-            "",
-            *cost,
-        ]
+        told = [f"not {size(usual)}", f"{usual['parameters']:,}", f"{usual['exact']} of {usual['of']}", "", "", "", ""]
+        return [*first, *told, *cost]
     again = scheme["confirmed"]
     certified = "--certify" in STUDIES[name][1]
     return [
@@ -111,12 +101,13 @@ def span(values: list[float]) -> str:
 
 
 def holds(scheme: dict[str, Any]) -> str:
-    """The greatest multiple of the training length at which all seeds are exact."""
+    """The greatest multiple of the training length at which all seeds are exact; else the least shares at 1x and 2x."""
     measured = scheme["exact_by_length"]
     if not measured:
         return ""
     right = [int(k) for k in measured[0] if all(one[k] == 1.0 for one in measured)]
-    return f"{max(right)}x" if right else "errors at 1x"
+    least = [f"{min(one[k] for one in measured):.2%} at {k}x" for k in ("1", "2")]
+    return f"{max(right)}x" if right else ", ".join(least)
 
 
 def page(folder: Path) -> str:
