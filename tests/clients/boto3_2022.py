@@ -10,7 +10,7 @@ role, bucket, endpoint = sys.argv[1:]
 s3, sagemaker, logs, cloudwatch, sts, ecr = (
     boto3.client(name, endpoint_url=endpoint) for name in ("s3", "sagemaker", "logs", "cloudwatch", "sts", "ecr")
 )
-assert sts.get_caller_identity()["DeliveryStatus"] == "123456789012"
+assert sts.get_caller_identity()["Account"] == "123456789012"
 large = bytes(range(256)) * 50_000
 s3.upload_fileobj(io.BytesIO(large), bucket, "old/large")
 back = io.BytesIO()

@@ -92,7 +92,7 @@ def test_a_job_and_its_log(cli: Cli, job_request: Callable[..., dict[str, Any]])
 
 
 def test_accounts_roles_and_registries(cli: Cli, aws: Any, role: str, unique: Callable[[str], str]) -> None:
-    assert told(cli("sts", "get-caller-identity"))["DeliveryStatus"] == "123456789012"
+    assert told(cli("sts", "get-caller-identity"))["Account"] == "123456789012"
     policy = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
     name = role.partition("/")[2]
     cli("iam", "attach-role-policy", "--role-name", name, "--policy-arn", policy)
@@ -117,6 +117,6 @@ def test_profiles(cli: Cli, aws: Any, unique: Callable[[str], str], monkeypatch:
     for name in given:
         monkeypatch.delenv(name)
     words = ["--profile", "here"]
-    assert told(cli("sts", "get-caller-identity", *words))["DeliveryStatus"] == "123456789012"
+    assert told(cli("sts", "get-caller-identity", *words))["Account"] == "123456789012"
     place = ["--create-bucket-configuration", "LocationConstraint=eu-west-1"]
     cli("s3api", "create-bucket", "--bucket", unique("bucket"), *place, *words)
