@@ -18,7 +18,7 @@ from ahx.model.transformer import Block, Transformer
 _AT_ONCE = 8192
 
 
-class _Vocabulary:
+class Vocabulary:
     """Keys and values of all tokens, from the first call on."""
 
     kept: tuple[Tensor, Tensor] | None = None
@@ -40,7 +40,7 @@ class WindowFunction:
                 f"a model with heads {heads}, positions {config.pos} and offsets {offsets} is no function of a window; "
                 "train with --certify"
             )
-        self.model, self.memory = model.eval(), _Vocabulary()
+        self.model, self.memory = model.eval(), Vocabulary()
         every_V = torch.arange(config.vocab_size, device=model.norm.weight.device)
         with torch.inference_mode():
             self._ask(every_V, every_V[:, None].expand(-1, len(config.offsets)))

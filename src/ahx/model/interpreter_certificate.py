@@ -1,0 +1,201 @@
+"""Proof by enumeration that a model follows every Turing machine: every question is asked, against every program.
+
+There are too many programs to ask about each. But a head of layer 2 fetches one rule out of a program, and what it
+fetches depends on scores, each of which depends on one token of the program and on the context. So for each context
+all scores are computed: if the right rule leads by enough over all that any program may have, it is fetched whatever
+the program is; what little the softmax takes from others is bounded. docs/turing.md tells the proof.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ahx.data.machine_contexts import NOTHING, Questions, Rules, questions
+from ahx.data.tokenizer import Tokenizer
+from ahx.model.program_function import ProgramFunction, Sensitivity
+from ahx.model.transformer import Transformer
+from ahx.rules.interpreter import TuringInterpreter
+
+#: A certificate asks for this lead, in logits, of the right token over the best other one, once all losses are taken off.
+MARGIN = 3.0
+#: Errors of float32 so many times as large as the ones that were measured must change nothing.
+SAFETY = 100.0
+
+_AT_ONCE = 1024  # contexts
+_UNIT = 2.0**-24  # of float32: the largest relative error of one operation
+
+
+@dataclass(frozen=True)
+class InterpreterCheck:
+    """The answers of a model to all questions."""
+
+    contexts: int
+    questions: int  # a context with what the rule for the head says
+    right: int  # questions whose right answer leads by MARGIN or more, whatever else the program has
+    scores: int  # that were compared: contexts by tokens that a program may have by heads
+    margin: float  # the least lead of a right answer when its rule, or `<`, is all that is fetched
+    leak: float  # the most that other tokens of a program can take off a lead, in logits
+    lead: float  # the least lead, leaks taken off
+    gap: float  # the least lead of a score over those of which it must be the largest
+    rounding: float  # the greatest difference of a logit from the same model in double precision
+    worst: int  # the question with the least lead
+    rival: int  # the token of a program that takes most from it
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model is proved right."""
+        return self.right == self.questions and SAFETY * self.rounding < self.lead
+
+    def __str__(self) -> str:
+        return (
+            f"{self.right:,} of {self.questions:,} questions right by {MARGIN:g} or more in {self.contexts:,} contexts "
+            f"({self.scores:,} scores), least margin {self.margin:.2f}, scores apart by {self.gap:.2f} or more, "
+            f"largest leak {self.leak:.1g}, rounding {self.rounding:.1g}"
+        )
+
+    def found(self) -> dict[str, Any]:
+        """What a certificate says and what must be found again, to the digit."""
+        return {"questions": {"right": self.right, "all": self.questions}, "contexts": self.contexts, "scores": self.scores}
+
+    def measured(self) -> dict[str, float]:
+        """What may differ a little on another computer."""
+        return {"least_margin": self.margin, "least_lead": self.lead, "least_gap": self.gap}
+
+
+class _Context(NamedTuple):
+    """What is known of n contexts before the rule of the head is: all of (n, H)."""
+
+    begin_nH: Tensor  # the score of `<`
+    others_nH: Tensor  # the logarithm of the most that all other tokens of a program can weigh
+    rival_nH: Tensor  # the heaviest of them
+    best_nH: Tensor  # its score
+    own_nHA: Tensor  # the score of each action of the head's key
+    slack_nH: Tensor  # by how much a score may be wrong
+
+
+class InterpreterChecker:
+    """Checks models of interpreters of `rule`."""
+
+    def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
+        self.rules, self.questions = Rules(rule, tokenizer), questions(rule, tokenizer)
+        context_NX = self.questions.context_NX
+        new_N = np.append(True, (context_NX[1:] != context_NX[:-1]).any(1))  # questions of a context stand together
+        self.first_n = np.append(np.flatnonzero(new_N), len(new_N))
+
+    def __call__(self, model: Transformer) -> InterpreterCheck:
+        with torch.inference_mode():
+            precisions = _Precisions(copy.deepcopy(model).cpu().eval(), self.rules)
+            pieces = [self._piece(precisions, n) for n in range(0, len(self.first_n) - 1, _AT_ONCE)]
+        lead_N, margin_N, leak_N, gap_N, rival_N, rounding_N = (torch.cat(part) for part in zip(*pieces, strict=True))
+        worst, contexts = int(lead_N.argmin()), len(self.first_n) - 1
+        return InterpreterCheck(
+            contexts=contexts,
+            questions=len(lead_N),
+            right=int((lead_N >= MARGIN).sum()),
+            scores=contexts * precisions.key_MHD.shape[:2].numel(),
+            margin=float(margin_N.min()),
+            leak=float(leak_N.max()),
+            lead=float(lead_N[worst]),
+            gap=float(gap_N.min()),
+            rounding=float(rounding_N.max()),
+            worst=worst,
+            rival=int(rival_N[worst]),
+        )
+
+    def _piece(self, precisions: "_Precisions", n: int) -> tuple[Tensor, ...]:
+        """Questions of some contexts: leads, margins, leaks, gaps of scores, rivals, rounding."""
+        single, double = precisions.single, precisions.double
+        first_n = self.first_n[n : n + _AT_ONCE + 1]
+        asked = Questions(*(part[first_n[0] : first_n[-1]] for part in self.questions))
+        context_N = torch.from_numpy(np.repeat(np.arange(len(first_n) - 1), np.diff(first_n)))
+        at_n = first_n[:-1] - first_n[0]
+        tokens = [torch.from_numpy(part[at_n]) for part in (asked.previous_N, asked.newest_N, asked.window_NK)]
+        x32_nC, x64_nC = single.place(*tokens), double.place(*tokens)
+        context = precisions.context(x32_nC, x64_nC, torch.from_numpy(asked.key_N[at_n]))
+        begin_NH, others_NH, rival_NH, best_NH, own_NHA, slack_NH = (part[context_N] for part in context)
+        # The one token of the program that each head is to fetch: the action of the rule, or `<`.
+        key_N, action_N, answer_N = (torch.from_numpy(x) for x in (asked.key_N, asked.action_N, asked.answer_N))
+        acts_N1 = (action_N >= 0)[:, None]
+        fetched_N = torch.where(action_N >= 0, key_N * own_NHA.shape[2] + action_N, len(precisions.key_MHD) - 1)
+        own_NH = own_NHA.gather(2, action_N.clamp_min(0)[:, None, None].expand(-1, double.H, 1))[..., 0]
+        wrong_NH = torch.where(acts_N1, torch.logaddexp(others_NH, begin_NH) - own_NH, others_NH - begin_NH)
+        weight_NH = (wrong_NH + 2 * slack_NH).exp().clamp_max(1.0)  # of all that is not to be fetched
+        gap_NH = torch.where(acts_N1, own_NH - begin_NH, torch.inf).minimum(begin_NH - best_NH)
+        y32_NC, y64_NC = (
+            x[context_N] + added[fetched_N] for x, added in zip((x32_nC, x64_nC), precisions.added_MC, strict=True)
+        )
+        z64_NC = double.think(y64_NC)
+        logits_NV = double.model.score(z64_NC)
+        rounding_N = (single.model.score(single.think(y32_NC)) - logits_NV).abs().amax(1)
+        right_N1 = answer_N[:, None]
+        margin_N = logits_NV.gather(1, right_N1)[:, 0] - logits_NV.scatter(1, right_N1, -torch.inf).amax(1)
+        change_N = weight_NH @ precisions.far_H + precisions.mixing
+        leak_N = precisions.sensitivity(y64_NC, z64_NC, answer_N, change_N)
+        rival_N = rival_NH.gather(1, weight_NH.argmax(1, keepdim=True))[:, 0]
+        return margin_N - leak_N, margin_N, leak_N, gap_NH.amin(1), rival_N, rounding_N
+
+
+class _Precisions:
+    """A model in float32 and in float64, with all that a program may offer it."""
+
+    def __init__(self, model: Transformer, rules: Rules) -> None:
+        self.rules, begin = rules, rules.tokenizer.begin
+        self.single, self.double = (ProgramFunction(m, begin) for m in (model, copy.deepcopy(model).double()))
+        tokens = torch.from_numpy(program_tokens(rules))
+        self.key_MHD, value32_MHD = self.single.keys_values(self.single.program_place(*tokens))
+        key_MHD, value_MHD = self.double.keys_values(self.double.program_place(*tokens))
+        values = ((self.single, value32_MHD), (self.double, value_MHD))
+        #: what layer 2 adds where all its heads fetch one token
+        self.added_MC = [function.last.attention.out(value.flatten(-2)) for function, value in values]
+        self.longest_H, self.moved_H = key_MHD.norm(dim=-1).amax(0), (self.key_MHD - key_MHD).norm(dim=-1).amax(0)
+        self.sensitivity = Sensitivity(self.double)
+        # What is added changes by so much where a head fetches something else: two values are apart by the sum of
+        # their distances from that of `<` at most. The weighted sum over the program is rounded.
+        self.far_H = self.sensitivity.out_H * 2 * (value_MHD - value_MHD[-1]).norm(dim=-1).amax(0)
+        terms = 2 * len(rules.keys) + 1
+        self.mixing = float((self.sensitivity.out_H * value_MHD.norm(dim=-1).amax(0)).sum() * (terms + 8) * _UNIT)
+
+    def context(self, x32_nC: Tensor, x64_nC: Tensor, key_n: Tensor) -> _Context:
+        """Scores of all tokens that a program may have: in float32, with a bound on how wrong that may be."""
+        q32_nHD, q64_nHD = self.single.queries(x32_nC), self.double.queries(x64_nC)
+        n, H, D = q32_nHD.shape
+        K, A = len(self.rules.keys), len(self.rules.actions)
+        parts: list[tuple[Tensor, ...]] = []
+        key_K, own_n = torch.arange(K), key_n.clamp_min(0)
+        for h in range(H):
+            score_nM = q32_nHD[:, h] @ self.key_MHD[:, h].T
+            acts_nKA, names_nBK = score_nM[:, : K * A].view(n, K, A), score_nM[:, K * A : -1].view(n, -1, K)
+            act_nK, action_nK = acts_nKA.max(2)
+            act_nK = act_nK.masked_fill(key_K == key_n[:, None], -torch.inf)  # a program has one rule for a key
+            name_nK, before_nK = names_nBK.max(1)
+            score_nX = torch.cat([act_nK, name_nK], 1)
+            token_nX = torch.cat([key_K * A + action_nK, K * A + before_nK * K + key_K], 1)
+            best_n, at_n = score_nX.max(1)
+            rival_n = token_nX.gather(1, at_n[:, None])[:, 0]
+            own_nA = acts_nKA[torch.arange(n), own_n]
+            parts.append((score_nM[:, -1].double(), score_nX.double().logsumexp(1), rival_n, best_n.double(), own_nA.double()))
+        # Errors of q and k as measured, many times over, and the most that float32 can lose in a product.
+        length_nH = q64_nHD.norm(dim=-1)
+        slack_nH = SAFETY * ((q32_nHD - q64_nHD).norm(dim=-1) * self.longest_H + length_nH * self.moved_H)
+        slack_nH += 2 * (D + 1) * _UNIT * length_nH * self.longest_H
+        begin, others, rival, best, own = (torch.stack(part, 1) for part in zip(*parts, strict=True))
+        return _Context(begin, others, rival, best, own, slack_nH)
+
+
+def program_tokens(rules: Rules) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """All tokens that a program may have, each with the one before it: (2, M).
+
+    First the actions after their keys, then the keys after an action or `<`, at last `<` itself, where heads look when
+    no rule fits.
+    """
+    keys, actions, begin = rules.keys, rules.actions, rules.tokenizer.begin
+    pairs = [
+        np.stack([np.repeat(keys, len(actions)), np.tile(actions, len(keys))]),
+        np.stack([np.repeat(np.append(actions, begin), len(keys)), np.tile(keys, len(actions) + 1)]),
+        np.array([[NOTHING], [begin]]),
+    ]
+    return np.concatenate(pairs, 1)
