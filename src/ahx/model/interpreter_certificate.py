@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.machine_contexts import NOTHING, Questions, Rules, questions
+from ahx.data.programs.turing_contexts import NOTHING, Questions, Rules, questions
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.program_function import ProgramFunction, Sensitivity
 from ahx.model.transformer import Transformer
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
-#: A certificate asks for this lead, in logits, of the right token over the best other one, once all losses are taken off.
+#: A certificate asks for this lead, in logits, of the right token over the best other one, leaks taken off.
 MARGIN = 3.0
 #: Errors of float32 so many times as large as the ones that were measured must change nothing.
 SAFETY = 100.0
@@ -59,7 +59,11 @@ class InterpreterCheck:
 
     def found(self) -> dict[str, Any]:
         """What a certificate says and what must be found again, to the digit."""
-        return {"questions": {"right": self.right, "all": self.questions}, "contexts": self.contexts, "scores": self.scores}
+        return {
+            "questions": {"right": self.right, "all": self.questions},
+            "contexts": self.contexts,
+            "scores": self.scores,
+        }
 
     def measured(self) -> dict[str, float]:
         """What may differ a little on another computer."""
@@ -177,7 +181,9 @@ class _Precisions:
             best_n, at_n = score_nX.max(1)
             rival_n = token_nX.gather(1, at_n[:, None])[:, 0]
             own_nA = acts_nKA[torch.arange(n), own_n]
-            parts.append((score_nM[:, -1].double(), score_nX.double().logsumexp(1), rival_n, best_n.double(), own_nA.double()))
+            parts.append(
+                (score_nM[:, -1].double(), score_nX.double().logsumexp(1), rival_n, best_n.double(), own_nA.double())
+            )
         # Errors of q and k as measured, many times over, and the most that float32 can lose in a product.
         length_nH = q64_nHD.norm(dim=-1)
         slack_nH = SAFETY * ((q32_nHD - q64_nHD).norm(dim=-1) * self.longest_H + length_nH * self.moved_H)

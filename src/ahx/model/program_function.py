@@ -1,7 +1,7 @@
 """A model whose last layer looks rules up and does nothing else, as what it is: a function of a few tokens.
 
-What leaves layer 1 at a place depends on the two newest tokens and the tokens in the window (`place`). Layer 2 adds what
-its heads fetch from the program (`keys_values`), whose tokens depend on themselves and the token before them. So
+What leaves layer 1 at a place depends on the two newest tokens and the tokens in the window (`place`). Layer 2 adds
+what its heads fetch from the program (`keys_values`), whose tokens depend on themselves and the token before them. So
 "places" are numbers of tokens, as in windows.py: the code of training answers any number of questions at once.
 
 Shapes as in transformer.py: C = H * D channels; M tokens that a program may have; N questions.
@@ -51,7 +51,8 @@ class ProgramFunction:
         memory, y = Vocabulary(), self.first.norm_attention(self.model.embed(every_1V, every_1V))
         qkv_1V3HD = self.first.attention.qkv(y).view(1, -1, 3, self.H, self.D)
         memory.extend(qkv_1V3HD[:, :, 1], qkv_1V3HD[:, :, 2])
-        pattern = Pattern(torch.stack([newest_N, previous_N], 1)[None], window_NK[None])
+        sequence_NK = torch.stack([newest_N, previous_N], 1)
+        pattern = Pattern(sequence_BTK=sequence_NK[None], coupled_BTK=window_NK[None])
         x_NC: Tensor = self.first(self.model.embed(newest_N[None], newest_N[None]), pattern, False, memory)[0]
         return x_NC
 
@@ -69,11 +70,13 @@ class ProgramFunction:
     def queries(self, x_NC: Tensor) -> Tensor:
         """What layer 2 asks for, scaled: the product with a key is a score. (N, C) -> (N, H, D)."""
         q_NHD, _, _ = self._projected(x_NC)
-        return q_NHD * self.last.attention.bias["p0"].exp() / math.sqrt(self.D)
+        scaled_NHD: Tensor = q_NHD * self.last.attention.bias["p0"].exp() / math.sqrt(self.D)
+        return scaled_NHD
 
     def finish(self, x_NC: Tensor, mixed_NHD: Tensor) -> Tensor:
         """Logits when the heads of layer 2 have fetched these values: -> (N, V)."""
-        return self.model.score(self.think(x_NC + self.last.attention.out(mixed_NHD.flatten(-2))))
+        y_NC: Tensor = x_NC + self.last.attention.out(mixed_NHD.flatten(-2))
+        return self.model.score(self.think(y_NC))
 
     def think(self, y_NC: Tensor) -> Tensor:
         """What the feed-forward network makes of that; scores are made from it."""
@@ -99,10 +102,10 @@ class Sensitivity:
     def __init__(self, function: ProgramFunction) -> None:
         model, last = function.model, function.last
         self.function, self.root = function, math.sqrt(model.config.n_embd)
-        out_HCD = last.attention.out.weight.unflatten(1, (function.H, function.D)).transpose(0, 1)
-        self.out_H = torch.linalg.matrix_norm(out_HCD, 2)
+        out_HCD = last.attention.out.weight.view(-1, function.H, function.D).transpose(0, 1)
+        self.out_H = _norm(out_HCD)
         widen = last.feed_forward.widen.weight * last.norm_feed_forward.weight
-        self.inner = float(torch.linalg.matrix_norm(widen, 2) * torch.linalg.matrix_norm(last.feed_forward.narrow.weight, 2))
+        self.inner = float(_norm(widen) * _norm(last.feed_forward.narrow.weight))
         head_VC = model.head.table() * model.norm.weight
         self.apart_V = torch.cdist(head_VC, head_VC, compute_mode="donot_use_mm_for_euclid_dist").amax(1)
 
@@ -116,8 +119,13 @@ class Sensitivity:
         return self.apart_V[answer_N] * _slope(z_NC, change_N, self.root) * change_N
 
 
+def _norm(x: Tensor) -> Tensor:
+    """The largest singular value."""
+    norm: Tensor = torch.linalg.matrix_norm(x, 2)
+    return norm
+
+
 def _slope(x_NC: Tensor, e_N: Tensor, root: float) -> Tensor:
     """The largest slope of LayerNorm (weight apart) within a distance e of x."""
     deviation_N = (x_NC.var(-1, unbiased=False) + 1e-5).sqrt() - e_N / root
     return torch.where(deviation_N > 0, 1 / deviation_N, torch.inf)
-

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.machine_writer import MachineWriter
+from ahx.data.programs.turing_writer import MachineWriter
 from ahx.data.spans import Ints
 from ahx.data.tokenizer import Tokenizer
-from ahx.rules.interpreter import TuringInterpreter
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
 NO_RULE = -1  # no rule fits the head, or no head is near
 NOTHING = -1  # in a window: beyond the end of the configuration
@@ -86,7 +86,8 @@ class Rules:
         answer = np.where(come, self.heads[target, symbol[at]], answer)
         begins = (state[at] >= 0) & (symbol[before] < 0)  # the head is the first cell
         grows = left & begins | right & ended & (state[before] >= 0)
-        return np.where(grows & ~self.is_grown[newest], self.grown[target], answer)
+        answer_N: Ints = np.where(grows & ~self.is_grown[newest], self.grown[target], answer)
+        return answer_N
 
 
 def questions(rule: TuringInterpreter, tokenizer: Tokenizer) -> Questions:
@@ -126,7 +127,7 @@ def _beginnings(rules: Rules) -> Ints:
             (heads, [right], None),  # a tape of one cell
             (np.concatenate([heads, grown]), symbols, symbols),
             (symbols, heads, np.append(symbols, NOTHING)),  # NOTHING: there are two cells, the last is it
-            (symbols, grown, None),
+            (symbols, grown if left == tokenizer.separator else grown[:0], None),  # it was of one cell, so it was given
             (symbols, symbols, np.concatenate([symbols, heads, grown])),
         ]
         for at, after, last in pairs:
@@ -137,7 +138,10 @@ def _beginnings(rules: Rules) -> Ints:
             place[:, _PREVIOUS], place[:, _NEWEST], place[:, _BEFORE] = last, right, left
             place[:, _AT], place[:, _AFTER], place[:, _ACTION], place[:, _FIRST] = at, after, NO_RULE, first
             parts.append(_met_head(rules, place, np.maximum(rules.state[at], rules.state[after]) >= 0))
-    return np.concatenate(parts)
+    places = np.concatenate(parts)
+    single = (places[:, _AFTER] == tokenizer.stop) & (places[:, _ACTION] != NO_RULE)
+    possible: Ints = places[~single]  # a step of a rule makes a tape of two cells at least: one of one cell has halted
+    return possible
 
 
 def _met_head(rules: Rules, place: Ints, met: Ints) -> Ints:

@@ -1,0 +1,112 @@
+"""What makes a trained interpreter certifiable: its look-ups are trained on the questions of the certificate.
+
+Training on rows gets answers right, whatever the heads of layer 2 fetch for it. Here each head learns to fetch one
+token of the program and nothing else: the action of the rule that fits, or `<` where none does. Answers are trained
+with just that fetched, so no program is needed; and the score of what is to be fetched is pushed above that of any
+other token that a program may have.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ahx.data.programs.turing_contexts import Questions
+from ahx.model.interpreter_certificate import InterpreterChecker, program_tokens
+from ahx.model.program_function import ProgramFunction
+from ahx.model.transformer import Transformer
+from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
+from ahx.training.progress import Reporter
+from ahx.training.schedule import scale
+from ahx.training.signals import StopRequest
+
+#: Steps for each step of training on rows.
+SHARE = 0.4
+#: By how many logits the action that fits must lead `<`, and `<` all others. Training ends with more, checked at all.
+APART = 12.0
+_QUESTIONS, _ACTIONS, _KEYS = 1024, 384, 128  # of a step: questions, and tokens of programs
+_WARMUP = 50
+_STREAM = tuple(b"lookups")  # of random numbers
+
+
+class Lookups:
+    """Trains a model on questions of `checker`; `step` is a function of the weights, the seed and its number."""
+
+    def __init__(self, checker: InterpreterChecker, model: Transformer, hp: Hyperparameters) -> None:
+        self.questions, self.rules, self.seed = checker.questions, checker.rules, hp.seed
+        self.function = ProgramFunction(model, checker.rules.tokenizer.begin)
+        self.flat, self.grad_clip = FlatParameters(model), hp.grad_clip
+        # Less than in training, of which much is to be kept.
+        rates = hp.learning_rate * 2 / 3, hp.muon_learning_rate * 2 / 5
+        self.optimizer = Optimizer(self.flat, OptimizerSettings(*rates, hp.weight_decay, hp.optimizer == "muon"))
+        self.tokens_2M = program_tokens(self.rules)
+        self.device = self.flat.values.device
+
+    def step(self, number: int, scale: float) -> float:
+        """One update; the loss before it."""
+        rng = np.random.default_rng((self.seed, *_STREAM, number))
+        chosen_N = rng.integers(0, len(self.questions.answer_N), _QUESTIONS)
+        asked = Questions(*(part[chosen_N] for part in self.questions))
+        self.flat.gradients.zero_()
+        loss = self.loss(asked, rng)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        self.flat.clip(self.grad_clip)
+        self.optimizer.step(scale)
+        return float(loss.detach())
+
+    def loss(self, asked: Questions, rng: np.random.Generator) -> Tensor:
+        """Cross-entropy of the answers in nats, and how far scores are from being apart, squared."""
+        function, begin = self.function, self.rules.tokenizer.begin
+        pairs = len(self.rules.keys) * len(self.rules.actions)
+        others = [rng.integers(0, pairs, _ACTIONS), rng.integers(pairs, self.tokens_2M.shape[1] - 1, _KEYS)]
+        acts_N = asked.action_N >= 0
+        pair_N = asked.key_N * len(self.rules.actions) + asked.action_N
+        fetched_N = np.where(acts_N, pair_N, self.tokens_2M.shape[1] - 1)
+        token_M = np.concatenate([fetched_N, *others, [self.tokens_2M.shape[1] - 1]])
+        window_MK = np.full((len(token_M), asked.window_NK.shape[1]), -1)
+        window_MK[:, 0] = begin
+        tokens = [
+            self._tensor(np.concatenate(parts))
+            for parts in (
+                (asked.previous_N, self.tokens_2M[0, token_M]),
+                (asked.newest_N, self.tokens_2M[1, token_M]),
+                (asked.window_NK, window_MK),
+            )
+        ]
+        x_XC = function.place(*tokens)
+        x_NC, x_MC = x_XC[: len(fetched_N)], x_XC[len(fetched_N) :]
+        (key_MHD, value_MHD), q_NHD = function.keys_values(x_MC), function.queries(x_NC)
+        logits_NV = function.finish(x_NC, value_MHD[: len(fetched_N)])
+        score_NHM = torch.einsum("nhd,mhd->nhm", q_NHD, key_MHD[len(fetched_N) :])
+        score_NHM, begin_NH1 = score_NHM[..., :-1], score_NHM[..., -1:]
+        # Actions of the head's own key are above `<`, all other tokens below: a program has one rule for a key.
+        key_M = np.concatenate([others[0] // len(self.rules.actions), np.full(_KEYS, -2)])
+        own_N1M = self._tensor(asked.key_N[:, None] == key_M)[:, None]
+        apart_NHM = torch.where(own_N1M, score_NHM - begin_NH1, begin_NH1 - score_NHM)
+        short_NHM = F.relu(APART - apart_NHM).div(APART).square()
+        answers = F.cross_entropy(logits_NV, self._tensor(asked.answer_N))
+        return answers + short_NHM.amax(2).mean() + 20 * short_NHM.mean()
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def train_lookups(
+    checker: InterpreterChecker,
+    model: Transformer,
+    hp: Hyperparameters,
+    steps: int,
+    report: Reporter,
+    stop: StopRequest,
+) -> bool:
+    """Train the look-ups of `model` for `steps` steps. False when training was asked to stop before the end."""
+    lookups = Lookups(checker, model.train(), hp)
+    for number in range(steps):
+        if stop.signal is not None:
+            return False
+        loss = lookups.step(number, scale(number, steps, min(_WARMUP, steps // 2), "cosine"))
+        if (number + 1) % max(1, steps // 10) == 0:
+            report.say(f"look-ups: step {number + 1:,} of {steps:,}, loss {loss:.2g}")
+    model.eval()
+    return True
