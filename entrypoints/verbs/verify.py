@@ -1,15 +1,15 @@
 """Check the certificate of a machine from the weights alone.
 
-Runs the model on every window again and compares the result with the run's certificate.json: the hash of the weights,
-the number of windows, and the least margin (the smallest lead of a right token over the next best, in logits). The exit
-code is 0 if all windows are right and the certificate agrees, else 1.
+Asks the model every question again and compares the result with the run's certificate.json: the hash of the weights,
+the number of questions, and the least margin (the smallest lead of a right token over the next best, in logits). The
+exit code is 0 if all answers are right and the certificate agrees, else 1.
 """
 
 import argparse
 
 from entrypoints.shared.arguments import add_trust
 
-EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/bb4 --device cpu"]
+EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/turing-interpreter"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,18 +1,22 @@
-"""Verifies a certificate: checks the model on disk at every window again."""
+"""Verifies a certificate: asks the model on disk every question again."""
 
 from typing import NamedTuple
 
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
+from ahx.evaluation.interpreting import interpreter_of
 from ahx.evaluation.trained import Trained
 from ahx.files.untrusted import sha256
-from ahx.model.certificate import Check, Checker, machine_entry, machine_of, read_certificate
+from ahx.model.certificate import Check, checker_of, machine_of, read_certificate
 from ahx.model.checkpoint import WEIGHTS
+from ahx.model.interpreter_certificate import InterpreterCheck
+from ahx.rules import Rule
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.rules.queue_machine import QueueMachine
 
 
 class Verdict(NamedTuple):
-    check: Check
+    check: Check | InterpreterCheck
     complaints: tuple[str, ...]  # differences from the certificate
 
     @property
@@ -39,16 +43,16 @@ def is_certified(trained: Trained) -> bool:
 
 
 def verify(trained: Trained) -> Verdict:
-    """Check all windows, and the certificate beside the weights. Raises CheckpointError when there is none."""
-    machine = machine_learnt(trained)
-    check = Checker(machine, trained.tokenizer)(trained.model)
+    """Check the model, and the certificate beside its weights. Raises CheckpointError when there is none."""
+    rule = _certified_rule(trained)
+    checker = checker_of(rule, trained.tokenizer)
+    check = checker(trained.model)
     certificate = read_certificate(trained.folder)
     found = {
         "weights_sha256": sha256(trained.folder / WEIGHTS),
-        "rule": trained.rule.spec if trained.rule else None,
-        "machine": machine_entry(machine),
-        "windows": {"checked": check.right, "all": check.windows},
-        "contexts": check.contexts,
+        "rule": rule.spec,
+        "machine": checker.machine,
+        **check.found(),
         "certified": check.complete,
     }
     complaints = [
@@ -56,8 +60,18 @@ def verify(trained: Trained) -> Verdict:
         for name, value in found.items()
         if certificate.get(name) != value
     ]
-    margin = certificate.get("least_margin")
-    # Another processor may round differently; a margin that differs by more was not measured on these weights.
-    if not isinstance(margin, float) or not abs(margin - check.margin) <= 0.01:  # NaN is no margin either
-        complaints.append(f"least_margin: the certificate says {margin!r:.200}, found {check.margin:.4f}")
+    for name, value in check.measured().items():
+        said = certificate.get(name)
+        # Another processor may round differently; what differs by more was not measured on these weights.
+        if not isinstance(said, float) or not abs(said - value) <= 0.01:  # NaN is no margin either
+            complaints.append(f"{name}: the certificate says {said!r:.200}, found {value:.4f}")
     return Verdict(check, tuple(complaints))
+
+
+def _certified_rule(trained: Trained) -> Rule:
+    """The rule that a certificate is about. Raises InputError for a model of which there is none."""
+    if isinstance(trained.rule, TuringInterpreter):
+        return interpreter_of(trained)
+    machine_learnt(trained)
+    assert trained.rule is not None
+    return trained.rule

@@ -2,7 +2,7 @@
 
 docs/turing.md explains why that covers runs of any length: the model is a function of the newest token and of the
 tokens in its window (`WindowFunction`), there are finitely many of these (`contexts`), and its answer determines the
-next ones.
+next ones. interpreter_certificate.py has the same for a model that follows every machine.
 """
 
 import copy
@@ -23,9 +23,11 @@ from ahx.files.atomic import atomic_files
 from ahx.files.untrusted import json_object, sha256
 from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
 from ahx.model.config_file import reason
+from ahx.model.interpreter_certificate import InterpreterCheck, InterpreterChecker
 from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules import Rule
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.rules.queue_machine import QueueMachine
 
 FORMAT = "ahx-certificate 1"
@@ -51,6 +53,18 @@ class Check(NamedTuple):
         """Whether the model is proved right: at all windows, with rounding far too small to change an answer."""
         return self.right == self.windows and self.rounding < self.margin / 100
 
+    def found(self) -> dict[str, Any]:
+        """What a certificate says, and what must be found again."""
+        return {"windows": {"checked": self.right, "all": self.windows}, "contexts": self.contexts}
+
+    def measured(self) -> dict[str, float]:
+        """What may differ a little on another computer."""
+        return {"least_margin": self.margin}
+
+    def described(self) -> dict[str, Any]:
+        """What a certificate says besides."""
+        return {"least_margin_at": self.closest, "rounding": self.rounding}
+
     def __str__(self) -> str:
         return (
             f"{self.right:,} of {self.windows:,} windows right by {MARGIN:g} or more ({self.contexts:,} contexts), "
@@ -62,6 +76,7 @@ class Checker:
     """Checks models of one machine."""
 
     def __init__(self, machine: QueueMachine, tokenizer: Tokenizer) -> None:
+        self.machine = {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)}
         self.views = list(machine.steps_of)
         self.contexts = contexts(machine, tokenizer)
 
@@ -91,20 +106,18 @@ def _logits(model: Transformer, tensors: Contexts) -> Tensor:
     return WindowFunction(model).logits(torch.as_tensor(tensors.last_N), torch.as_tensor(tensors.window_NK))
 
 
-def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) -> Check:
+def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) -> Check | InterpreterCheck:
     """Check the model that was saved in `folder`, and write its certificate into that folder."""
-    check = Checker(machine_of(rule), tokenizer)(model)
-    machine = machine_of(rule)
+    checker = checker_of(rule, tokenizer)
+    check = checker(model)
     certificate = {
         "format": FORMAT,
         "rule": rule.spec,
-        "machine": machine_entry(machine),
+        "machine": checker.machine,
         "certified": check.complete,
-        "windows": {"checked": check.right, "all": check.windows},
-        "contexts": check.contexts,
-        "least_margin": check.margin,
-        "least_margin_at": check.closest,
-        "rounding": check.rounding,
+        **check.found(),
+        **check.measured(),
+        **check.described(),
         "arithmetic": f"float32, torch {torch.__version__} on {model.norm.weight.device.type}, {platform.machine()}",
         "weights_sha256": sha256(folder / WEIGHTS),
     }
@@ -129,9 +142,11 @@ def read_certificate(folder: Path) -> dict[str, Any]:
     return certificate
 
 
-def machine_entry(machine: QueueMachine) -> dict[str, Any]:
-    """The machine as a certificate describes it."""
-    return {"window": machine.window, "deleted": machine.deleted, "cells": list(machine.cells)}
+def checker_of(rule: Rule, tokenizer: Tokenizer) -> Checker | InterpreterChecker:
+    """What checks models of a rule. Raises InputError where there is nothing that does."""
+    if isinstance(rule, TuringInterpreter):
+        return InterpreterChecker(rule, tokenizer)
+    return Checker(machine_of(rule), tokenizer)
 
 
 def machine_of(rule: Rule) -> QueueMachine:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ahx.data.programs.turing_contexts import NOTHING, Questions, Rules, questions
+from ahx.data.programs.turing_examples import example
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.program_function import ProgramFunction, Sensitivity
 from ahx.model.transformer import Transformer
@@ -42,8 +43,7 @@ class InterpreterCheck:
     lead: float  # the least lead, leaks taken off
     gap: float  # the least lead of a score over those of which it must be the largest
     rounding: float  # the greatest difference of a logit from the same model in double precision
-    worst: int  # the question with the least lead
-    rival: int  # the token of a program that takes most from it
+    at: str  # the question with the least lead, as options of `ahx interpret`; "" where no run can be shown
 
     @property
     def complete(self) -> bool:
@@ -55,6 +55,11 @@ class InterpreterCheck:
             f"{self.right:,} of {self.questions:,} questions right by {MARGIN:g} or more in {self.contexts:,} contexts "
             f"({self.scores:,} scores), least margin {self.margin:.2f}, scores apart by {self.gap:.2f} or more, "
             f"largest leak {self.leak:.1g}, rounding {self.rounding:.1g}"
+            + (
+                ""
+                if self.complete or not self.at
+                else f"; the worst question comes up with: ahx interpret RUN {self.at}"
+            )
         )
 
     def found(self) -> dict[str, Any]:
@@ -68,6 +73,10 @@ class InterpreterCheck:
     def measured(self) -> dict[str, float]:
         """What may differ a little on another computer."""
         return {"least_margin": self.margin, "least_lead": self.lead, "least_gap": self.gap}
+
+    def described(self) -> dict[str, Any]:
+        """What a certificate says besides."""
+        return {"least_lead_at": self.at, "largest_leak": self.leak, "rounding": self.rounding}
 
 
 class _Context(NamedTuple):
@@ -86,6 +95,7 @@ class InterpreterChecker:
 
     def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
         self.rules, self.questions = Rules(rule, tokenizer), questions(rule, tokenizer)
+        self.machine = {"states": len(rule.states), "symbols": len(rule.symbols)}
         context_NX = self.questions.context_NX
         new_N = np.append(True, (context_NX[1:] != context_NX[:-1]).any(1))  # questions of a context stand together
         self.first_n = np.append(np.flatnonzero(new_N), len(new_N))
@@ -96,6 +106,7 @@ class InterpreterChecker:
             pieces = [self._piece(precisions, n) for n in range(0, len(self.first_n) - 1, _AT_ONCE)]
         lead_N, margin_N, leak_N, gap_N, rival_N, rounding_N = (torch.cat(part) for part in zip(*pieces, strict=True))
         worst, contexts = int(lead_N.argmin()), len(self.first_n) - 1
+        shown = example(self.rules, self.questions, worst, int(rival_N[worst]))
         return InterpreterCheck(
             contexts=contexts,
             questions=len(lead_N),
@@ -106,8 +117,7 @@ class InterpreterChecker:
             lead=float(lead_N[worst]),
             gap=float(gap_N.min()),
             rounding=float(rounding_N.max()),
-            worst=worst,
-            rival=int(rival_N[worst]),
+            at=str(shown or ""),
         )
 
     def _piece(self, precisions: "_Precisions", n: int) -> tuple[Tensor, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.files.atomic import atomic_files
+from ahx.rules.parse import interpreter_kind
 from ahx.text.plural import counted
 from ahx.text.printing import one_line
 from ahx.training.hyperparameters import Hyperparameters
@@ -65,7 +66,10 @@ def _code(text: object) -> str:
 
 def _commands(about: Mapping[str, Any], hp: Hyperparameters) -> list[str]:
     if hp.certify:
-        return ["ahx verify .", "ahx exec . --steps 1000"]
+        run = (
+            "interpret . --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA" if interpreter_kind(hp.rule) else "exec . --steps 1000"
+        )
+        return ["ahx verify .", f"ahx {run}"]
     by_length = about["rule"] and not hp.infile
     return [
         "ahx interactive --model .",

@@ -49,7 +49,7 @@ def prepare(
     """
     rule = parse_rule(hp.rule) if hp.rule else None
     epoch = -(-hp.epoch_size // hp.batch_size)
-    if hp.certify:
+    if hp.certify and not isinstance(rule, Interpreter):
         assert rule is not None  # Hyperparameters requires it
         machine = machine_of(rule)
         windows = WindowSource(rule, machine, hp.seed)

@@ -73,6 +73,13 @@ def _with(name: str, given: int, otherwise: Callable[[dict[str, Any]], int]) -> 
     return lambda earlier: given if earlier.get(name) else otherwise(earlier)
 
 
+def _certified(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
+    """A default that is another one for a machine that is certified with its rule in the weights."""
+    return lambda earlier: (
+        given if earlier.get("certify") and not interpreter_kind(earlier.get("rule")) else otherwise(earlier)
+    )
+
+
 def _usual_warmup(earlier: dict[str, Any]) -> int:
     return min(30, (earlier.get("max_steps") or 60) // 2)
 
@@ -107,7 +114,8 @@ class Hyperparameters(BaseModel):
     infile: Annotated[Location | None, Facts(is_channel=True)] = None
     """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
     certify: bool = False
-    """Learn the rule as a machine that can run without end, and check the model on every window (docs/turing.md)."""
+    """Prove that the model follows the rule for any number of steps: a machine, or turing-interpreter with every
+    machine (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """Symbols that inputs are drawn from; without it, those of the rule."""
     min_len: Length = Field(default_factory=_usual(1, 2, 1, 1))
@@ -121,23 +129,24 @@ class Hyperparameters(BaseModel):
     s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
     follows from pos."""
     n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(
-        default_factory=_with("certify", 1, lambda _: 2)
+        default_factory=_certified(1, lambda _: 2)
     )
-    """Layers of the transformer. Default: 2, or 1 with certify."""
+    """Layers of the transformer. Default: 2, or 1 with certify, except for an interpreter."""
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
     """Attention heads of each layer."""
     n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(
-        default_factory=_with("certify", 32, _usual(48, 64, 64, 64))
+        default_factory=_certified(32, _usual(48, 64, 64, 64))
     )
-    """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 32 with certify; 64 for an
-    interpreter."""
+    """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 64 for an interpreter; else 32
+    with certify."""
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability."""
 
-    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_with("certify", 16, lambda _: 10))
-    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right."""
+    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_certified(16, lambda _: 10))
+    """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right, except for an
+    interpreter."""
     epoch_size: Count = Field(default_factory=_with("infile", 0, _usual(1600, 4000, 1600, 9600)))
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
@@ -241,6 +250,18 @@ class Hyperparameters(BaseModel):
         wrong = []
         if not self.rule or self.infile:
             wrong.append("certify: only a rule has windows to prove; give a rule, and no infile")
+        if (kind := interpreter_kind(self.rule)) is not None:
+            if kind != "turing":
+                wrong.append(f"certify: of interpreters only turing-interpreter can be certified (got {self.rule!r})")
+            if self.n_layer != 2:
+                wrong.append(f"certify: an interpreter has two layers (got n_layer {self.n_layer}); leave it out")
+            words = (self.heads or "c/p").split("/")
+            if len(words) == 2 and not (set(words[0]) <= set("sc") and set(words[1]) == {"p"}):
+                wrong.append(
+                    f"certify: the heads of an interpreter must be s and c, then p (got heads {self.heads!r}); "
+                    "leave them out"
+                )
+            return wrong + self._inexact()
         if self.n_layer != 1:
             wrong.append(
                 f"certify: a model of one layer is a function of its window (got n_layer {self.n_layer}); leave it out"
@@ -249,6 +270,11 @@ class Hyperparameters(BaseModel):
             wrong.append(
                 f"certify: all heads must be coupled (c), to see nothing but the window (got heads {self.heads!r})"
             )
+        return wrong + self._inexact()
+
+    def _inexact(self) -> list[str]:
+        """What no certificate can be made of, whatever the rule."""
+        wrong = []
         if self.pos not in ("auto", "coupled"):
             wrong.append(f"certify: positions must be coupled (got pos {self.pos})")
         if self.precision == "bfloat16":

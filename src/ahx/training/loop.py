@@ -186,9 +186,7 @@ class Loop:
             "step": self.step,
             "epoch": self.step / self.data.steps_per_epoch,
             "train_loss": measured["train_loss"],
-            "val_loss": scores.loss,
-            "val_exact": scores.exact,
-            "val_margin": scores.margin,
+            **_validation(scores),
             "tokens_per_second": measured["tokens_per_second"],
             "seconds": self.seconds,
         }
@@ -221,6 +219,11 @@ class Loop:
             if check.complete:
                 return f"all {check.windows:,} windows are certified"
         return ""
+
+    def validate(self) -> dict[str, float]:
+        """The metrics of validation for the model as it is; none when training was asked to stop meanwhile."""
+        scores = self._score(self.validation_rows)
+        return {} if scores is None else _validation(scores)
 
     def _score(self, rows: Sequence[Row]) -> Scores | None:
         """The scores of `rows`; None when training was asked to stop before they were complete."""
@@ -271,3 +274,7 @@ class Loop:
             checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
         checkpoint.prune(run, self.hp.keep_checkpoints)
         self.kept = True
+
+
+def _validation(scores: Scores) -> dict[str, float]:
+    return {"val_loss": scores.loss, "val_exact": scores.exact, "val_margin": scores.margin}

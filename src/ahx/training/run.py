@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,13 +17,16 @@ from ahx.files.atomic import sync_folder
 from ahx.model import checkpoint
 from ahx.model.certificate import certify
 from ahx.model.device import choose_device, keep_memory, usual_threads
+from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.transformer import Transformer
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.text.plural import counted
 from ahx.training import card
 from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
 from ahx.training.hyperparameters import Hyperparameters, default_of, facts
 from ahx.training.lock import FolderLock
+from ahx.training.lookups import SHARE, train_lookups
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.progress import ReadingNotes, Reporter, reporter
@@ -76,6 +80,8 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
             _restore(hp, loop, resumed)
             _introduce(report, hp, data, model, device, loop, resumed)
             outcome = loop()
+            if rank == 0 and hp.certify and isinstance(data.rule, TuringInterpreter) and outcome.signal is None:
+                outcome = _lookups(hp, data, model, loop, outcome)
             if rank == 0:
                 _conclude(report, hp, data, model, paths, outcome)
         finally:
@@ -203,6 +209,18 @@ def _introduce(
         report.say(f"going on from step {loop.step:,} ({resumed.folder})")
     if hp.compile:
         report.say("compiling the first step; this takes from seconds to minutes")
+
+
+def _lookups(hp: Hyperparameters, data: TrainingData, model: Transformer, loop: Loop, outcome: Outcome) -> Outcome:
+    """Train the look-ups of an interpreter, so that it can be certified. They are no part of its checkpoints."""
+    assert isinstance(data.rule, TuringInterpreter)
+    checker = InterpreterChecker(data.rule, data.tokenizer)
+    steps = max(1, round(SHARE * loop.total))
+    asked = f"{len(checker.questions.answer_N):,} questions in {len(checker.first_n) - 1:,} contexts"
+    loop.reporter.say(f"training look-ups for {counted(steps, 'step')}: {asked}")
+    if not train_lookups(checker, model, hp, steps, loop.reporter, loop.stop):
+        return replace(outcome, signal=loop.stop.signal)
+    return replace(outcome, metrics={**outcome.metrics, **loop.validate()})
 
 
 def _conclude(

@@ -7,6 +7,7 @@ from ahx.errors import CheckpointError, InputError
 from ahx.model import checkpoint
 from ahx.model.build import configure
 from ahx.model.transformer import Transformer
+from ahx.rules.parse import interpreter_kind
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
 
@@ -57,4 +58,8 @@ def _heads(hp: Hyperparameters) -> tuple[str, ...]:
     """The kinds that hp.heads gives; () leaves them to the position scheme."""
     if hp.heads:
         return tuple(hp.heads.split("/"))
-    return ("c" * hp.n_head,) if hp.certify else ()
+    if not hp.certify:
+        return ()
+    if interpreter_kind(hp.rule) is None:
+        return ("c" * hp.n_head,)
+    return "s" + "c" * (hp.n_head - 1), "p" * hp.n_head
