@@ -51,15 +51,11 @@ class InterpreterCheck:
         return self.right == self.questions and SAFETY * self.rounding < self.lead
 
     def __str__(self) -> str:
+        shown = f"; to see the worst question: ahx interpret RUN {self.at}" if self.at and not self.complete else ""
         return (
             f"{self.right:,} of {self.questions:,} questions right by {MARGIN:g} or more in {self.contexts:,} contexts "
             f"({self.scores:,} scores), least margin {self.margin:.2f}, scores apart by {self.gap:.2f} or more, "
-            f"largest leak {self.leak:.1g}, rounding {self.rounding:.1g}"
-            + (
-                ""
-                if self.complete or not self.at
-                else f"; the worst question comes up with: ahx interpret RUN {self.at}"
-            )
+            f"largest leak {self.leak:.1g}, rounding {self.rounding:.1g}{shown}"
         )
 
     def found(self) -> dict[str, Any]:

@@ -66,10 +66,8 @@ def _code(text: object) -> str:
 
 def _commands(about: Mapping[str, Any], hp: Hyperparameters) -> list[str]:
     if hp.certify:
-        run = (
-            "interpret . --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA" if interpreter_kind(hp.rule) else "exec . --steps 1000"
-        )
-        return ["ahx verify .", f"ahx {run}"]
+        of_machines = interpreter_kind(hp.rule) is not None
+        return ["ahx verify .", "ahx interpret . --machine 1RB1LB_1LA1RZ" if of_machines else "ahx exec . --steps 1000"]
     by_length = about["rule"] and not hp.infile
     return [
         "ahx interactive --model .",

@@ -21,8 +21,8 @@ from ahx.training.progress import Reporter
 from ahx.training.schedule import scale
 from ahx.training.signals import StopRequest
 
-#: Steps for each step of training on rows.
-SHARE = 0.4
+#: Steps for each step of training on rows, and how many at least.
+SHARE, LEAST = 0.4, 240
 #: By how many logits the action that fits must lead `<`, and `<` all others. Training ends with more, checked at all.
 APART = 12.0
 _QUESTIONS, _ACTIONS, _KEYS = 1024, 384, 128  # of a step: questions, and tokens of programs

@@ -26,7 +26,7 @@ from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
 from ahx.training.hyperparameters import Hyperparameters, default_of, facts
 from ahx.training.lock import FolderLock
-from ahx.training.lookups import SHARE, train_lookups
+from ahx.training.lookups import LEAST, SHARE, train_lookups
 from ahx.training.loop import Loop, Outcome
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.progress import ReadingNotes, Reporter, reporter
@@ -215,7 +215,7 @@ def _lookups(hp: Hyperparameters, data: TrainingData, model: Transformer, loop: 
     """Train the look-ups of an interpreter, so that it can be certified. They are no part of its checkpoints."""
     assert isinstance(data.rule, TuringInterpreter)
     checker = InterpreterChecker(data.rule, data.tokenizer)
-    steps = max(1, round(SHARE * loop.total))
+    steps = max(LEAST, round(SHARE * loop.total))
     asked = f"{len(checker.questions.answer_N):,} questions in {len(checker.first_n) - 1:,} contexts"
     loop.reporter.say(f"training look-ups for {counted(steps, 'step')}: {asked}")
     if not train_lookups(checker, model, hp, steps, loop.reporter, loop.stop):
