@@ -1,7 +1,8 @@
 """Run an interpreter: a model that follows the rules in its prompt, token by token.
 
 The model (of `ahx train --rule turing-interpreter`, substitution-interpreter or markov-interpreter) gets the rules and
-a tape or a string in its prompt, and writes one configuration after the other. Each is compared with the rules'; the
+a tape or a string in its prompt, and writes one configuration after the other. Without RUN it is an interpreter of
+Turing machines that is part of the package; `ahx verify` proves it. Each configuration is compared with the rules'; the
 run ends at the first difference. The exit code is 0 for any result; with --require-exact it is 1 unless all
 configurations are right.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ahx.rules.interpreters.interpreter import Interpreter
 
 EXAMPLES = [
-    "ahx interpret runs/ti --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA",
+    "ahx interpret --machine 1RB1LB_1LA0LC_1RZ1LD_1RD0RA",
     "ahx interpret runs/ti --machine 1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA --tape 0110 --steps 30 --picture bb5.svg",
     "ahx interpret runs/ti --program 'B0:1LA,A0:1RB,B1:1RZ,A1:1LB,' --tape 1B1",
     "ahx interpret runs/mi --program 'BA->AB,CA->AC,CB->BC,' --tape CABBAC",
@@ -32,9 +33,10 @@ _WIDTH = 120
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The run, the machine, where it starts, how far it goes."""
-    parser.usage = "%(prog)s RUN (--machine TABLE | --program RULES) [options]"
+    parser.usage = "%(prog)s [RUN] (--machine TABLE | --program RULES) [options]"
     add = parser.add_argument
-    add("run", metavar="RUN", help="Folder of a run of `ahx train` with an interpreter.")
+    about = "Folder of a run of `ahx train` with an interpreter. Default: the one that is part of the package."
+    add("run", metavar="RUN", nargs="?", help=about)
     add_trust(add)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--machine", metavar="TABLE", help="A Turing machine in the standard format: 1RB1LB_1LA1RZ.")

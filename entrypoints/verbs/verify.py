@@ -1,4 +1,4 @@
-"""Check the certificate of a machine from the weights alone.
+"""Check the certificate of a machine, or of an interpreter of all machines, from the weights alone.
 
 Asks the model every question again and compares the result with the run's certificate.json: the hash of the weights,
 the number of questions, and the least margin (the smallest lead of a right token over the next best, in logits). The
@@ -9,12 +9,13 @@ import argparse
 
 from entrypoints.shared.arguments import add_trust
 
-EXAMPLES = ["ahx verify runs/bb4", "ahx verify runs/turing-interpreter"]
+EXAMPLES = ["ahx verify", "ahx verify runs/bb4", "ahx verify runs/turing-interpreter"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Which run."""
-    parser.add_argument("run", metavar="RUN", help="Folder of a run of `ahx train --certify`.")
+    about = "Folder of a run of `ahx train --certify`. Default: the interpreter that is part of the package."
+    parser.add_argument("run", metavar="RUN", nargs="?", help=about)
     parser.add_argument("--device", default="cpu", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add_trust(parser.add_argument)
 

@@ -96,7 +96,7 @@ def test_no_damaged_model_that_errs_is_certified(learnt: Trained, checker: Inter
                 damaged.get_parameter(name).add_(direction * strength)
             check, lead = checker(damaged), least_lead(learnt, damaged, 60)
             assert lead > 0 or not check.complete
-            assert lead > check.lead - 0.01
+            assert not lead < check.lead - 0.01  # either may be NaN
             if lead <= 0:
                 refused += 1
                 break
@@ -113,9 +113,7 @@ def test_verify_notices_what_was_edited(folder: Path, tmp_path: Path) -> None:
     assert [complaint.partition(":")[0] for complaint in complaints] == ["contexts", "least_gap"]
 
 
-def test_a_model_that_fails_is_shown_with_a_machine_and_a_tape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_fails_is_shown_with_a_machine_and_a_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ahx.training.run.LEAST", 1)
     with pytest.raises(AhxError, match=r"not certified: .* of .* questions right") as failed:
         run(Hyperparameters.model_validate({**SMALL, "max_steps": 20, "model_out": str(tmp_path)}))

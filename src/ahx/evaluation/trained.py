@@ -19,6 +19,9 @@ from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.transformer import Transformer
 from ahx.rules import Rule, rule_of_a_model
 
+#: A certified interpreter of Turing machines, of up to 8 states and 4 symbols, which is part of the package.
+SHIPPED = Path(__file__).parents[1] / "certified" / "turing-interpreter"
+
 _NEEDS_RULE = ("machine", "queue", "program")  # kinds of teachers
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -69,8 +72,8 @@ class Trained:
         return int(self.hyperparameters["min_len"]), int(self.hyperparameters["max_len"])
 
 
-def load_trained(path: str | Path, device: str = "cpu", *, trusted: str | None) -> Trained:
-    """Read the model in the run folder `path` onto a device: auto, cpu, mps, cuda or cuda:N.
+def load_trained(path: str | Path | None, device: str = "cpu", *, trusted: str | None) -> Trained:
+    """Read the model in the run folder `path` onto a device: auto, cpu, mps, cuda or cuda:N. None is `SHIPPED`.
 
     Nothing that the folder holds or names is executed, except a Python function that `trusted`, a rule that the user
     typed, names as well. A rule that cannot be read is an error only where it is needed. Raises CheckpointError, and
@@ -78,7 +81,7 @@ def load_trained(path: str | Path, device: str = "cpu", *, trusted: str | None) 
     """
     if not _DEVICE.fullmatch(device):
         raise InputError(f"--device: must be auto, cpu, mps, cuda or cuda:N (got {device!r})")
-    saved = checkpoint.load(path, choose_device(device))
+    saved = checkpoint.load(path or SHIPPED, choose_device(device))
     keep_memory()
     torch.set_num_threads(usual_threads(TOKENS_PER_BATCH, saved.model.config.n_embd))
     description = saved.config.get("teacher") or {}
