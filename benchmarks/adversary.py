@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ahx.data.programs.programs import RowMaker, Runs, Tokens
-from ahx.data.programs.turing_contexts import Questions
+from ahx.data.programs.program_writer import Runs, Tokens
 from ahx.data.programs.turing_machines import Machines, Sizes, draw_machines
+from ahx.data.programs.writers import writer_of
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.scoring import score
@@ -38,7 +38,7 @@ class Attacker:
     def __init__(self, trained: Trained, seed: int) -> None:
         assert isinstance(trained.rule, TuringInterpreter)
         self.rule, self.tokenizer, self.rng = trained.rule, trained.tokenizer, np.random.default_rng(seed)
-        self.maker = RowMaker(trained.rule, trained.tokenizer)
+        self.writer = writer_of(trained.rule, trained.tokenizer)
         self.Q, self.S = trained.rule.n_states, trained.rule.n_symbols
 
     def random(self, n: int, missing: float = 0.6) -> Machines:
@@ -76,7 +76,7 @@ class Attacker:
         )
 
     def rows(self, machines: Machines, lengths: tuple[int, int]) -> list[Tokens]:
-        return self.maker.rows(self.rng, machines, Runs(2 if lengths[1] > 20 else 4, 6, lengths))
+        return self.writer.rows(self.rng, machines, Runs(2 if lengths[1] > 20 else 4, 6, lengths))
 
     def margins(self, model: Transformer, rows: list[Tokens]) -> Any:
         return score(model, rows, self.tokenizer.separator, self.tokenizer.configuration).margin_N
@@ -152,7 +152,7 @@ def some_contexts(checker: InterpreterChecker, rng: np.random.Generator, n: int)
     sizes = np.diff(checker.first_n)[chosen]
     which = np.concatenate([np.arange(checker.first_n[c], checker.first_n[c + 1]) for c in chosen])
     part = copy.copy(checker)
-    part.questions = Questions(*(column[which] for column in checker.questions))
+    part.questions = checker.questions.select(which)
     part.first_n = np.append(0, sizes.cumsum())
     return part
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ahx.data.programs.program_writer import Runs
-from ahx.data.programs.programs import RowMaker
 from ahx.data.programs.turing_machines import Sizes
+from ahx.data.programs.writers import writer_of
 from ahx.errors import AhxError, InputError
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.evaluation.verification import verify
@@ -55,11 +55,11 @@ def checker(learnt: Trained) -> InterpreterChecker:
 def least_lead(learnt: Trained, model: Transformer, n: int = 300) -> float:
     """Of the right tokens in runs of random machines, on tapes of one to twenty cells."""
     assert isinstance(learnt.rule, TuringInterpreter)
-    maker, rng, marks = RowMaker(learnt.rule, learnt.tokenizer), np.random.default_rng(7), learnt.tokenizer
+    writer, rng, marks = writer_of(learnt.rule, learnt.tokenizer), np.random.default_rng(7), learnt.tokenizer
     rows = []
     for lengths in ((1, 6), (20, 20)):
-        machines = maker.writer.draw(rng, n, Sizes((2, 2), (2, 2), (0.0, 0.6)), testing=False)
-        rows += maker.rows(rng, machines, Runs(2, 6, lengths))
+        machines = writer.draw(rng, n, Sizes((2, 2), (2, 2), (0.0, 0.6)), testing=False)
+        rows += writer.rows(rng, machines, Runs(2, 6, lengths))
     return score(model, rows, marks.separator, marks.configuration).margin
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.programs.turing_contexts import NOTHING, Questions, Rules, questions
+from ahx.data.programs.turing_contexts import NOTHING, Rules, questions
 from ahx.data.programs.turing_examples import example
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.program_function import ProgramFunction, Sensitivity
@@ -120,7 +120,7 @@ class InterpreterChecker:
         """Questions of some contexts: leads, margins, leaks, gaps of scores, rivals, rounding."""
         single, double = precisions.single, precisions.double
         first_n = self.first_n[n : n + _AT_ONCE + 1]
-        asked = Questions(*(part[first_n[0] : first_n[-1]] for part in self.questions))
+        asked = self.questions.select(slice(first_n[0], first_n[-1]))
         context_N = torch.from_numpy(np.repeat(np.arange(len(first_n) - 1), np.diff(first_n)))
         at_n = first_n[:-1] - first_n[0]
         tokens = [torch.from_numpy(part[at_n]) for part in (asked.previous_N, asked.newest_N, asked.window_NK)]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ahx.errors import InputError
-from ahx.model.positions import Pattern
+from ahx.model import fast_path
+from ahx.model.positions.pattern import Pattern
 from ahx.model.transformer import Block, Transformer
 from ahx.model.windows import Vocabulary
 
@@ -36,7 +37,7 @@ class ProgramFunction:
         config = model.config
         kinds = [set(word) for word in config.heads]
         fits = len(kinds) == 2 and kinds[0] <= set("sc") and kinds[1] == {"p"}
-        if not fits or config.pos != "coupled" or config.offsets != OFFSETS or config.window != 2:
+        if not fits or not config.scheme.coupled or config.offsets != OFFSETS or config.window != 2:
             raise InputError(
                 f"a model with heads {'/'.join(config.heads)} cannot be certified as an interpreter: the first layer "
                 "must have s and c heads, and the second p heads; train with --certify"
@@ -52,9 +53,9 @@ class ProgramFunction:
         qkv_1V3HD = self.first.attention.qkv(y).view(1, -1, 3, self.H, self.D)
         memory.extend(qkv_1V3HD[:, :, 1], qkv_1V3HD[:, :, 2])
         sequence_NK = torch.stack([newest_N, previous_N], 1)
-        pattern = Pattern(sequence_BTK=sequence_NK[None], coupled_BTK=window_NK[None])
-        x_NC: Tensor = self.first(self.model.embed(newest_N[None], newest_N[None]), pattern, False, memory)[0]
-        return x_NC
+        pattern = Pattern({"s": sequence_NK[None], "c": window_NK[None]})
+        x_1NC = self.model.embed(newest_N[None], newest_N[None])
+        return fast_path.block(self.first, x_1NC, pattern, memory=memory)[0]
 
     def program_place(self, previous_M: Tensor, token_M: Tensor) -> Tensor:
         """The same for tokens of a program, from which the cursor is where the row begins: -> (M, C)."""

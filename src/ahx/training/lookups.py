@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.data.programs.turing_contexts import Questions
 from ahx.model.interpreter_certificate import InterpreterChecker, program_tokens
 from ahx.model.program_function import ProgramFunction
 from ahx.model.transformer import Transformer
@@ -47,17 +46,17 @@ class Lookups:
         """One update; the loss before it."""
         rng = np.random.default_rng((self.seed, *_STREAM, number))
         chosen_N = rng.integers(0, len(self.questions.answer_N), _QUESTIONS)
-        asked = Questions(*(part[chosen_N] for part in self.questions))
         self.flat.gradients.zero_()
-        loss = self.loss(asked, rng)
+        loss = self.loss(chosen_N, rng)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         self.flat.clip(self.grad_clip)
         self.optimizer.step(scale)
         return float(loss.detach())
 
-    def loss(self, asked: Questions, rng: np.random.Generator) -> Tensor:
+    def loss(self, chosen_N: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Cross-entropy of the answers in nats, and how far scores are from being apart, squared."""
         function, begin = self.function, self.rules.tokenizer.begin
+        asked = self.questions.select(chosen_N)
         pairs = len(self.rules.keys) * len(self.rules.actions)
         others = [rng.integers(0, pairs, _ACTIONS), rng.integers(pairs, self.tokens_2M.shape[1] - 1, _KEYS)]
         acts_N = asked.action_N >= 0

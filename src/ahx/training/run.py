@@ -214,7 +214,7 @@ def _introduce(
 def _lookups(hp: Hyperparameters, data: TrainingData, model: Transformer, loop: Loop, outcome: Outcome) -> Outcome:
     """Train the look-ups of an interpreter, so that it can be certified. They are no part of its checkpoints."""
     assert isinstance(data.rule, TuringInterpreter)
-    checker = InterpreterChecker(data.rule, data.tokenizer)
+    checker = InterpreterChecker(data.rule, data.source.tokenizer)
     steps = max(LEAST, round(SHARE * loop.total))
     asked = f"{len(checker.questions.answer_N):,} questions in {len(checker.first_n) - 1:,} contexts"
     loop.reporter.say(f"training look-ups for {counted(steps, 'step')}: {asked}")

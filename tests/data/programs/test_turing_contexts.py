@@ -8,10 +8,10 @@ from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_contexts import Questions, Rules, questions
 from ahx.data.programs.turing_examples import example
 from ahx.data.programs.turing_machines import Sizes
-from ahx.data.programs.turing_writer import MachineWriter, machine_vocabulary
+from ahx.data.programs.turing_writer import TuringWriter
 from ahx.data.tokenizer import Tokenizer
 from ahx.model.build import token_table, window_offsets
-from ahx.model.positions import Coupling
+from ahx.model.positions.coupling import Coupling
 from ahx.rules import parse_rule
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
@@ -22,7 +22,7 @@ class Small:
     def __init__(self) -> None:
         rule = parse_rule("turing-interpreter; states=3; symbols=2")
         assert isinstance(rule, TuringInterpreter)
-        self.rule, self.tokenizer = rule, machine_vocabulary(rule)
+        self.rule, self.tokenizer = rule, TuringWriter.vocabulary(rule)
         self.rules, self.questions = Rules(rule, self.tokenizer), questions(rule, self.tokenizer)
         self.coupling = Coupling(token_table(self.tokenizer), window_offsets(rule.reads))
         self.known = set(map(tuple, rows(self.questions).tolist()))
@@ -56,7 +56,7 @@ def asked_in(small: Small, row: list[int]) -> list[Asked]:
 
 
 def test_every_question_of_a_run_is_among_them(small: Small) -> None:
-    writer, rng = MachineWriter(small.rule, small.tokenizer), np.random.default_rng(3)
+    writer, rng = TuringWriter(small.rule, small.tokenizer), np.random.default_rng(3)
     for lengths in ((1, 3), (2, 6), (20, 20)):
         machines = writer.draw(rng, 300, Sizes((2, 3), (2, 2), (0.0, 0.6)), testing=False)
         programs, runs = writer.rules(rng, machines), writer.runs(rng, machines, Runs(1, 6, lengths))

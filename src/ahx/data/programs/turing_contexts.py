@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.programs.turing_writer import MachineWriter
-from ahx.data.spans import Ints
+from ahx.data.programs.turing_writer import TuringWriter
+from ahx.data.ragged import Ints
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
@@ -31,6 +31,10 @@ class Questions(NamedTuple):
     action_N: Ints  # the number of the rule's action in `Rules.actions`, or NO_RULE
     answer_N: Ints
 
+    def select(self, which: Ints | slice) -> "Questions":
+        """Some of the questions."""
+        return Questions(*(part[which] for part in self))
+
     @property
     def context_NX(self) -> Ints:
         """What a question is about, its action apart."""
@@ -41,7 +45,7 @@ class Rules:
     """The tokens of programs and configurations as tables, and the step that a rule demands."""
 
     def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
-        writer = MachineWriter(rule, tokenizer)
+        writer = TuringWriter(rule, tokenizer)
         self.tokenizer, V = tokenizer, len(tokenizer)
         self.keys, self.actions = writer.key_QS.reshape(-1), writer.action_SMQ.reshape(-1)
         self.cells, self.heads, self.grown = writer.cell_S, writer.head_QS, writer.grown_Q
@@ -70,7 +74,7 @@ class Rules:
         return found
 
     def answer(self, newest: Ints, before: Ints, at: Ints, after: Ints, action: Ints) -> Ints:
-        """The next token. `ahx.rules.interpreter.steps` writes a configuration at once; a test holds the two together.
+        """The next token. `turing_interpreter.steps` writes a configuration at once; a test holds the two together.
 
         A head that leaves the tape is written before the last cell that it leaves (left) or behind it (right); that
         it has been written is seen from the newest token.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ahx.data.programs.turing_contexts import NOTHING, Questions, Rules
-from ahx.data.spans import Ints
+from ahx.data.ragged import Ints
 
 _CELLS = 4  # tapes with so many cells show every context (a test compares)
 
