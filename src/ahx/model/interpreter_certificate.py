@@ -97,13 +97,17 @@ class InterpreterChecker:
         self.first_n = np.append(np.flatnonzero(new_N), len(new_N))
 
     def __call__(self, model: Transformer) -> InterpreterCheck:
+        return self.examine(model)[0]
+
+    def examine(self, model: Transformer) -> tuple[InterpreterCheck, Tensor]:
+        """The verdict, and the lead of each answer: (N), NaN where it is not known."""
         with torch.inference_mode():
             precisions = _Precisions(copy.deepcopy(model).cpu().eval(), self.rules)
             pieces = [self._piece(precisions, n) for n in range(0, len(self.first_n) - 1, _AT_ONCE)]
         lead_N, margin_N, leak_N, gap_N, rival_N, rounding_N = (torch.cat(part) for part in zip(*pieces, strict=True))
         worst, contexts = int(lead_N.argmin()), len(self.first_n) - 1
         shown = example(self.rules, self.questions, worst, int(rival_N[worst]))
-        return InterpreterCheck(
+        check = InterpreterCheck(
             contexts=contexts,
             questions=len(lead_N),
             right=int((lead_N >= MARGIN).sum()),
@@ -115,6 +119,7 @@ class InterpreterChecker:
             rounding=float(rounding_N.max()),
             at=str(shown or ""),
         )
+        return check, lead_N
 
     def _piece(self, precisions: "_Precisions", n: int) -> tuple[Tensor, ...]:
         """Questions of some contexts: leads, margins, leaks, gaps of scores, rivals, rounding."""

@@ -24,6 +24,9 @@ from ahx.training.signals import StopRequest
 SHARE, LEAST = 0.4, 240
 #: By how many logits the action that fits must lead `<`, and `<` all others. Training ends with more, checked at all.
 APART = 12.0
+#: If that does not suffice: so many rounds of this share of the steps, from this share of the learning rate on, in
+#: which half of the questions are among those with the least lead.
+ROUNDS, _ROUND, _PEAK, _WORST = 6, 0.2, 0.3, 4000
 _QUESTIONS, _ACTIONS, _KEYS = 1024, 384, 128  # of a step: questions, and tokens of programs
 _WARMUP = 50
 _STREAM = tuple(b"lookups")  # of random numbers
@@ -42,10 +45,12 @@ class Lookups:
         self.tokens_2M = program_tokens(self.rules)
         self.device = self.flat.values.device
 
-    def step(self, number: int, scale: float) -> float:
-        """One update; the loss before it."""
+    def step(self, number: int, scale: float, worst_N: np.ndarray | None = None) -> float:
+        """One update; the loss before it. Half of the questions are from `worst_N`, if that is given."""
         rng = np.random.default_rng((self.seed, *_STREAM, number))
         chosen_N = rng.integers(0, len(self.questions.answer_N), _QUESTIONS)
+        if worst_N is not None:
+            chosen_N[::2] = rng.choice(worst_N, len(chosen_N[::2]))
         self.flat.gradients.zero_()
         loss = self.loss(chosen_N, rng)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
@@ -100,12 +105,21 @@ def train_lookups(
     stop: StopRequest,
 ) -> bool:
     """Train the look-ups of `model` for `steps` steps. False when training was asked to stop before the end."""
-    lookups = Lookups(checker, model.train(), hp)
-    for number in range(steps):
-        if stop.signal is not None:
-            return False
-        loss = lookups.step(number, scale(number, steps, min(_WARMUP, steps // 2), "cosine"))
-        if (number + 1) % max(1, steps // 10) == 0:
-            report.say(f"look-ups: step {number + 1:,} of {steps:,}, loss {loss:.2g}")
-    model.eval()
+    lookups, done, worst_N = Lookups(checker, model, hp), 0, None
+    for number in range(1 + ROUNDS):
+        total, peak = (steps, 1.0) if number == 0 else (max(1, round(_ROUND * steps)), _PEAK)
+        model.train()
+        for step in range(total):
+            if stop.signal is not None:
+                return False
+            rate = peak * scale(step, total, min(_WARMUP, total // 2), "cosine")
+            loss = lookups.step(done + step, rate, worst_N)
+            if (step + 1) % max(1, steps // 10) == 0:
+                report.say(f"look-ups: step {done + step + 1:,}, loss {loss:.2g}")
+        done += total
+        check, lead_N = checker.examine(model.eval())
+        report.say(str(check))
+        if check.complete:
+            break
+        worst_N = lead_N.nan_to_num(-torch.inf).argsort()[:_WORST].numpy()
     return True
