@@ -1,0 +1,49 @@
+"""The interpreter of Turing machines that is part of the package: it loads, runs, and is the one that is certified."""
+
+import json
+import re
+
+import pytest
+
+from ahx.evaluation.trained import SHIPPED, Trained, load_trained
+from ahx.evaluation.verification import is_certified
+from ahx.model import checkpoint
+from ahx.model.scoring import score
+from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from entrypoints.main import main
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Trained:
+    return load_trained(None, trusted=None)
+
+
+def test_it_is_small_and_certified(shipped: Trained) -> None:
+    assert is_certified(shipped)
+    assert sum(parameter.numel() for parameter in shipped.model.parameters()) <= 110_000
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 500_000
+
+
+def test_it_runs_a_machine_without_any_training(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["interpret", "--machine", "1RB1LB_1LA0LC_1RZ1LD_1RD0RA", "--show", "0", "--require-exact"]
+    assert main(words) == 0
+    assert "halted after 107 steps: nothing changes 1Z0111111111111; 13 ones" in capsys.readouterr().out
+
+
+def test_the_worst_question_is_as_hard_as_the_certificate_says(shipped: Trained) -> None:
+    certificate = json.loads((SHIPPED / checkpoint.CERTIFICATE).read_text())
+    found = re.fullmatch(r"--program '(.+)' --tape (\S+) --steps 1", certificate["least_lead_at"])
+    assert found is not None
+    program, tape = found.groups()
+    rule, tokenizer = shipped.rule, shipped.tokenizer
+    assert isinstance(rule, TuringInterpreter)
+    text = f"{program}|{tape}"
+    row = tokenizer.encode_input(rule.prompt(text)) + tokenizer.encode_steps(rule.steps(text))
+    margin = score(shipped.model, [row], tokenizer.separator).margin
+    assert margin == pytest.approx(certificate["least_margin"], abs=0.05)
+
+
+@pytest.mark.slow
+def test_it_is_proved_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out.endswith("\ncertified\n")
