@@ -9,7 +9,7 @@ import argparse
 
 from entrypoints.shared.arguments import add_trust
 
-EXAMPLES = ["ahx verify", "ahx verify runs/bb4", "ahx verify runs/turing-interpreter"]
+EXAMPLES = ["ahx verify", "ahx verify runs/bb4"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
