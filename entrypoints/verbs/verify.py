@@ -20,6 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_trust(parser.add_argument)
 
 
+def runs_without_options() -> bool:
+    """The interpreter of the package is checked."""
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     """Verify and print. Returns the exit code."""
     from ahx.evaluation.trained import load_trained
