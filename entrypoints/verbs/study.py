@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ahx.errors import InputError
+from ahx.model.positions.schemes import SCHEMES
 from entrypoints.shared import launching
 from entrypoints.shared.arguments import add_hyperparameters
 
@@ -23,7 +24,7 @@ EXAMPLES = [
     "ahx study --data data/da --on process --seeds 1 --max-steps 50 --n-layer 1 --n-embd 16 --n-head 2",
 ]
 LOGGED = True
-_POS = ("auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi")
+_POS = ("auto", *SCHEMES)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, test the models, and say what was found. Returns the exit code."""
     from ahx.study.session import Budget
-    from entrypoints.shared.studying import Study
+    from entrypoints.shared.study_run import Study
 
     budget = Budget.parse(args.budget) if args.budget else Budget()
     multiples = _numbers("lengths", args.lengths)

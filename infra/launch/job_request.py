@@ -18,7 +18,7 @@ from infra.provision.role import Role
 from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import name_prefix
 from opt_ml.paths import OptMl
-from opt_ml.trials import CHANNEL
+from opt_ml.trials_channel import CHANNEL
 
 _KEY_DIGITS = 10
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from ahx.errors import InputError
 from infra.launch import prices
 
+BACKENDS = ("process", "docker", "local-mode", "embedded", "sagemaker")  # the values of --on
 INSTANCE_TYPE = "ml.m5.large"
 
 

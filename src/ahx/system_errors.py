@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import FrameType
 
-OWN = ("ahx", "entrypoints", "infra", "container")
+OWN = ("ahx", "opt_ml", "run_logs", "container", "infra", "entrypoints")
 
 # Failures of the machine, each with the next step.
 _STORAGE_FAILURES = {

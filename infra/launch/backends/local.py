@@ -27,7 +27,7 @@ from typing import Any
 
 import ahx
 from ahx.errors import ServiceError, StorageError
-from ahx.training.trials import NAME
+from ahx.training.trial_states import NAME
 from infra.launch.backends.backend import (
     FAILED,
     IN_PROGRESS,
@@ -46,7 +46,7 @@ from infra.run_local.job import log_file
 from infra.run_local.local_mode_runner import check_installed
 from infra.run_local.runner import IMAGE
 from opt_ml.paths import OptMl
-from opt_ml.trials import CHANNEL, FILE
+from opt_ml.trials_channel import CHANNEL, FILE
 
 FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ahx.training import trials as record
-from ahx.training.trials import TrialState
+from ahx.training import trial_states
+from ahx.training.trial_states import TrialState
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
 from infra.launch.job_request import address_of, batch_job, batch_name, training_job
 from infra.launch.sweep import Config, as_strings
 from infra.launch.trial import Trial
-from opt_ml.trials import CHANNEL, FILE, Trials
+from opt_ml.trials_channel import CHANNEL, FILE, Trials
 
 MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
 UNLISTED_SECONDS = 30.0  # after which a job that is not listed is submitted again; lists may lag behind
@@ -80,7 +80,7 @@ class Batches:
             batch.keys = tuple(trial.key for trial in listed.trials)
         if not batch.final:
             batch.final = batch.job.over
-            batch.states = record.parse(self.backend.states(batch.job))
+            batch.states = trial_states.parse(self.backend.states(batch.job))
 
     def _take(self, trial: Trial, batch: Batch, is_retried: Callable[[Trial, str], bool]) -> None:
         """Let `trial` have the state that `batch` gives it, or wait to be trained again."""
