@@ -1,4 +1,4 @@
-"""One call of `ahx study`: search, measure, tell."""
+"""One call of `ahx study`: search, measure, report."""
 
 import argparse
 import hashlib
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """What is asked, what an earlier call has found out, and where trials are trained."""
+    """The question, the results of earlier calls, and where trials are trained."""
 
     def __init__(
         self, args: argparse.Namespace, hp: Hyperparameters, start: Config, schemes: Sequence[str], name: str,

@@ -1,7 +1,7 @@
 """Find out what it takes to learn a rule: the smallest model, the fewest samples, the least time.
 
 A study trains small models one after the other, each with several seeds, and makes them smaller until they fail. It may
-be stopped at any time: the same command goes on with it, and trains nothing twice.
+be stopped at any time: the same command continues it, and trains nothing twice.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
     add("--json", action="store_true", help="Print one JSON object.")
     launching.job_options(parser.add_argument_group("Jobs"))
-    parser.set_defaults(halving=None)  # the search itself stops what is hopeless
+    parser.set_defaults(halving=None)  # the search itself stops hopeless trials
     add_hyperparameters(parser, of_a_sweep=True, without=("rule", "infile", "pos", "seed", "threads"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search, test the models, and say what was found. Returns the exit code."""
+    """Search, test the models, and print the answer. Returns the exit code."""
     from ahx.study.session import Budget
     from entrypoints.shared.study_run import Study
 

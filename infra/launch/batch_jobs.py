@@ -1,7 +1,7 @@
 """Batches: jobs that train several trials, so that their start-up is paid once.
 
 The jobs themselves are the record: a batch's channel `trials` says which trials it has, and trials.jsonl among its
-checkpoints what has become of them. So trials may be packed otherwise at any time, and none is trained twice.
+checkpoints holds their states. So trials may be packed differently at any time, and none is trained twice.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Batch:
 
     @property
     def interrupted(self) -> bool:
-        """Whether its process has died: submitted again, it goes on."""
+        """Whether its process has died; submitted again, it continues."""
         return self.job.phase == INTERRUPTED
 
 
@@ -99,7 +99,7 @@ class Batches:
         return {batch.job.name for batch in self._batches.values() if not batch.job.over}
 
     def pack(self, waiting: Sequence[Trial], room: int) -> list[list[Trial]]:
-        """The trials of the next jobs, at most `room` jobs. A batch that was interrupted goes on as it was."""
+        """The trials of the next jobs, at most `room` jobs. An interrupted batch continues unchanged."""
         again = [self._trials(batch) for batch in self._batches.values() if batch.interrupted]
         again = [
             trials

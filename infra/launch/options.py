@@ -1,4 +1,4 @@
-"""What is chosen for a sweep besides hyperparameters.
+"""Options of a sweep other than hyperparameters.
 
 Each field is an option of the command line and a key of sweep files; those of JobOptions are kept with the sweep, and
 job_request.py turns them into members of the request.
@@ -15,7 +15,7 @@ INSTANCE_TYPE = "ml.m5.large"
 
 
 def _option(default: Any, help: str = "", metavar: str | None = None) -> Any:
-    """A field; without `help` it is no option of every command."""
+    """A field; without `help` not every command has it as an option."""
     return field(default=default, metadata={"help": help, "metavar": metavar})
 
 

@@ -34,7 +34,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 
 def mishap(error: BaseException) -> str | None:
-    """What happened and what to do, in one sentence; None if `error` can only be a bug of this program."""
+    """The cause and the next step, in one sentence; None if `error` can only be a bug of this program."""
     if is_out_of_memory(error):
         return "memory ran out; use a smaller model, smaller batches or shorter strings"
     if _in_chain(error, errno.EMFILE, "Too many open files"):

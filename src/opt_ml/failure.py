@@ -17,7 +17,7 @@ def read(tree: OptMl) -> str:
     try:
         with open(tree.failure, "rb", opener=_no_link) as file:
             return (file.read(_MOST_BYTES) or b"").decode(errors="replace").strip()
-    except OSError:  # there is none, or something else has its name
+    except OSError:  # missing, or not a regular file
         return ""
 
 

@@ -6,7 +6,7 @@
     a pickle: moto's state
 
 Loading a pickle can run any code that it names. The signing key therefore lies outside the folder, with the user's own
-state: a folder from somebody else, say in an archive, is signed with another key or not signed.
+state: a folder from another user, say in an archive, is signed with another key or not signed.
 """
 
 import hashlib

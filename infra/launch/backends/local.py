@@ -1,7 +1,7 @@
 """This machine as a backend: each job is a process or a container, with a watcher (local_watcher.py) of its own.
 
 FOLDER/s1/manifest.json
-FOLDER/s1/ahx-s1-0123456789/request.json   what was asked for
+FOLDER/s1/ahx-s1-0123456789/request.json   the CreateTrainingJob request
                             lock           held by the watcher while it runs
                             stop           created to stop the job
                             status.json    its progress, or how it ended

@@ -41,7 +41,7 @@ _THREADS = 8
 _OVERLAP_SECONDS = 15  # lists may lag a little behind changes
 _WHOLE_SECONDS = 30.0  # between lists of all jobs
 _PAGES = 20  # of a log, at most, in one call
-_UNKNOWN = 10_000  # slots, where quotas may not be read; SageMaker then refuses what is too much
+_UNKNOWN = 10_000  # slots, where quotas may not be read; SageMaker then refuses jobs above the quota
 
 
 class SageMakerBackend:

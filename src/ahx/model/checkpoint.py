@@ -58,7 +58,7 @@ def save(
     about: Mapping[str, Any],
     training_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model to `folder`, completely or not at all. `about` is added to config.json.
+    """Write a model to `folder` atomically. `about` is added to config.json.
 
     Raises StorageError if the disk is full or not writable.
     """
