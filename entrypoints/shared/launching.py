@@ -149,7 +149,7 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
     console().print(table)
 
 
-def options(args: argparse.Namespace) -> "Options":
+def options(args: argparse.Namespace) -> Options:
     """The options as typed. Raises InputError."""
     given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
     return Options(**given)
