@@ -91,7 +91,7 @@ CASES = {
     "SIGTERM": Case(on_start=stop_after_fifty_lines),
     "os._exit": Case(after="os._exit(7)"),
     "forked workers": Case(before=FORKS),
-    "nobody listens": Case(url="http://127.0.0.1:1"),
+    "no server": Case(url="http://127.0.0.1:1"),
     "may not make the group": Case(at("CreateLogGroup", refusal(400, "AccessDeniedException"))),
     "never answers": Case(lambda operation, before, body: float("inf")),
     "answers after 3 s": Case(lambda operation, before, body: 3.0),

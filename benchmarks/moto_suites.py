@@ -5,7 +5,7 @@
 FOLDER is a checkout of https://github.com/getmoto/moto, of the version that pyproject.toml names. What its tests import
 besides must be there: pip install freezegun flask flask-cors py-partiql-parser PyYAML. Each server is a process of its
 own, and jobs run nothing. Printed are the tests that pass against one server only, with the error of the other; why
-ours differs stands in docs/embedded-aws.md.
+ours differs is in docs/embedded-aws.md.
 """
 
 import argparse

@@ -109,7 +109,7 @@ def share(n: int, at_once: int, evaluate: bool) -> None:
 
 def speed(n: int, at_once: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: jobs that nobody else waits for are ours
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphaned jobs become our children
     with tempfile.TemporaryDirectory() as folder:
         wall, total, _ = pool(job(Path(folder), trials(n), at_once))
         grid = {"n_layer": "1,2", "n_embd": "16,32,48", "muon_learning_rate": "0.01,0.02"}

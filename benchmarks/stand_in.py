@@ -43,7 +43,7 @@ class StandIns(Runners):
 
 
 def interrupt_some(aws: EmbeddedAws, done: threading.Event) -> None:
-    """Half a second into its training. From in here: two seconds are too short to hear of it over the network."""
+    """Half a second into its training. From in here: two seconds are too short to poll over the network."""
     numbers = count()
     chosen: set[str] = set()
     seen: set[str] = set()

@@ -101,7 +101,7 @@ def data_files(
 
 
 def model_folder(channel: Channel, scratch: Path) -> Path:
-    """A folder with the model of channel `model`: its files, or what is packed in its model.tar.gz."""
+    """A folder with the model of channel `model`: its files, or those of its model.tar.gz."""
     files = channel.files()
     packed = [path for path in files if path.name.endswith(".tar.gz")]
     if packed:

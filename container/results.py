@@ -44,7 +44,7 @@ def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) ->
     try:
         report = evaluate(trained, _until_asked(stop, samples))
     except AhxError as error:  # the job succeeds without it: the model is written
-        print(f"ahx: note: the model is not evaluated once more: {error}", file=sys.stderr)
+        print(f"ahx: note: the model is not evaluated again: {error}", file=sys.stderr)
         return
     if stop.signal is None:
         text = json.dumps(as_json(about, report, by_length(report), False, None), indent=1)

@@ -18,7 +18,7 @@ def train(with_toolkit: bool = True) -> int:
     # Signals are handled from here on. Everything else is imported later: torch alone takes seconds.
     with StopRequest(patience=30.0) as stop:
         from ahx.text.printing import guarded
-        from container import batch, hosts, job, outcome, parent
+        from container import batch_job, hosts, job, outcome, parent
         from container.toolkit import within_toolkit
         from opt_ml.paths import OptMl
         from run_logs.run_log import open_log
@@ -27,7 +27,7 @@ def train(with_toolkit: bool = True) -> int:
         parent.watch(os.environ)
 
         def work() -> None:
-            ready = batch.read(tree) if batch.is_batch(tree) else job.read(tree, os.environ)
+            ready = batch_job.read(tree) if batch_job.is_batch(tree) else job.read(tree, os.environ)
             if with_toolkit:
                 within_toolkit(lambda: ready.train(stop))
             else:

@@ -73,7 +73,7 @@ def _sentences(action: Callable[[], int]) -> int:
     """The exit code of `action`; where it fails, after one sentence that says why."""
     try:
         code = action()
-        sys.stdout.flush()  # so that a reader that has gone away, or a full disk, is noticed here
+        sys.stdout.flush()  # so that a closed pipe or a full disk is noticed here
         return code
     except AhxError as error:
         return _fail(str(error), error.exit_code)
@@ -173,7 +173,7 @@ def _standard_streams() -> None:
 
 
 def _fail(sentence: str, code: int) -> int:
-    with suppress(OSError):  # nobody reads it
+    with suppress(OSError):  # standard error may be closed
         print(f"ahx: error: {sentence}", file=sys.stderr, flush=True)
     _drop_output()
     return code

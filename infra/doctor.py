@@ -195,7 +195,7 @@ def _finding(check: str, level: Level, error: ServiceError) -> Finding:
 
 
 def _stacks(stack_id: StackId) -> list[str | None]:
-    """The regions with a bucket of ours: first stack_id.region or None, then the others or None each.
+    """The regions with a bucket of this stack: first stack_id.region or None, then the others or None each.
 
     S3 answers 404 for a bucket that does not exist, whatever the caller may do.
     """

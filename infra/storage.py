@@ -1,4 +1,4 @@
-"""Files to and from S3, many at once, with a progress line. A transfer that is cut short leaves nothing half done.
+"""Files to and from S3, many at once, with a progress line. A transfer that is cut short leaves no partial file.
 
 A download is written beside its target and renamed when it is complete. An upload may name a file that goes last: a
 reader that looks for it first sees no partial upload.

@@ -77,7 +77,7 @@ def aws(embedded_aws: "EmbeddedAws") -> "Iterator[EmbeddedAws]":
 
 @pytest.fixture
 def unique() -> Callable[[str], str]:
-    """A name that nobody else uses."""
+    """A unique name."""
     return lambda stem: f"{stem}-{secrets.token_hex(4)}"
 
 

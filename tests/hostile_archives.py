@@ -1,8 +1,8 @@
-"""Archives that nobody who means well makes, and what is said about each. Needs nothing but Python and `src`:
+"""Hostile archives, and the message for each. Needs nothing but Python and `src`:
 
     PYTHONPATH=src python tests/hostile_archives.py
 
-prints the table, within 150 MB of memory, and fails where one is accepted or told with a traceback.
+prints the table, within 150 MB of memory, and fails where one is accepted or rejected with a traceback.
 """
 
 import gzip

@@ -1,9 +1,9 @@
-"""Model folders that nobody who means well makes, and what is said about each:
+"""Hostile model folders, and the message for each:
 
     PYTHONPATH=src python tests/hostile_models.py
 
 prints the table, within 300 MB more memory than torch takes by itself, and fails where one is accepted, runs something,
-or is told with a traceback. Every hash in these folders is right: whoever makes a model writes those too.
+or is rejected with a traceback. Every hash in these folders is right: an attacker writes those too.
 """
 
 import json

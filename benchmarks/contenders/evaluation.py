@@ -2,7 +2,7 @@
 
 A unit of work is one sample: encode the input, find out whether the model's greedy output is the right one. The next
 samples of the file are taken in turn. All models have the same shape and are trained for the purpose, briefly; what
-counts is that their outputs have the lengths of real ones. The share that was exact is told after the run.
+counts is that their outputs have the lengths of real ones. The share that was exact is reported after the run.
 """
 
 import random

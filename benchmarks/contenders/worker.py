@@ -1,4 +1,4 @@
-"""A process for each contender, which is told "run n" in turn with the others.
+"""A process for each contender, which is sent "run n" in turn with the others.
 
 Contenders take turns, so that whatever else the machine does hits all alike; and they live apart, so that nothing one
 sets (the allocator, a patched module, warm caches of torch) helps or hurts another.
@@ -62,7 +62,7 @@ def interleave(
     `at_least` is how many units some contenders do in a turn, however long they take.
     """
     least = at_least or {}
-    for contender in contenders:  # one after the other: building and compiling are not measured and disturb nobody
+    for contender in contenders:  # one after the other, before any is measured
         contender.wait()
     alive = [contender for contender in contenders if not contender.failed]
     # One turn of the least size shows how many units fill the time.

@@ -115,14 +115,14 @@ class Parser(argparse.ArgumentParser):
             )
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        print(message, end="", file=file)  # argparse's own ignores a full disk and a reader that has gone away
+        print(message, end="", file=file)  # argparse's own ignores a full disk and a closed pipe
 
     def _help(self) -> str:
         return f"`{self.prog} --help`"
 
 
 def add_trust(add: Callable[..., object]) -> None:
-    """The option of each verb that loads a model somebody else may have made."""
+    """The option of each verb that loads a model from an untrusted source."""
     text = "Run this Python function, module:function, if it is the rule that the model names. Nothing else is run."
     add("--trust-rule", metavar="NAME", help=text)
 

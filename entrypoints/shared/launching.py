@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 from ahx.errors import InputError
 from ahx.text.plural import counted
 from ahx.text.printing import data
+from infra.launch.options import BACKENDS, Options, type_of
 
 if TYPE_CHECKING:
     from infra.launch.backends.backend import Backend, Manifest
-    from infra.launch.options import Options
     from infra.launch.plan import Planned
     from infra.launch.sweep import Sweep
     from infra.launch.trial import SweepState
-
-ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 
 
 def backend_options(parser: argparse._ActionsContainer) -> None:
@@ -31,11 +29,9 @@ def backend_options(parser: argparse._ActionsContainer) -> None:
 
 def job_options(parser: argparse._ActionsContainer) -> None:
     """What jobs run on. None has a default here, so that a value in the sweep's file counts."""
-    from infra.launch.options import Options, type_of
-
     add = parser.add_argument
-    add("--on", choices=ON, help="Backend: a process of this machine, docker, SageMaker's local-mode, an embedded AWS"
-        " (`ahx aws`) or sagemaker (default: process; embedded if AWS_ENDPOINT_URL is set).")  # fmt: skip
+    add("--on", choices=BACKENDS, help="Backend: a process of this machine, docker, SageMaker's local-mode, an embedded"
+        " AWS (`ahx aws`) or sagemaker (default: process; embedded if AWS_ENDPOINT_URL is set).")  # fmt: skip
     for one in (one for one in fields(Options) if one.metadata["help"]):
         name, kind = f"--{one.name.replace('_', '-')}", type_of(one)
         if kind is bool:
@@ -153,10 +149,8 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
     console().print(table)
 
 
-def options(args: argparse.Namespace) -> "Options":
+def options(args: argparse.Namespace) -> Options:
     """The options as typed. Raises InputError."""
-    from infra.launch.options import Options
-
     given = {name: value for name in Options.__dataclass_fields__ if (value := getattr(args, name)) is not None}
     return Options(**given)
 

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write both files and say what is in them. Returns the exit code."""
+    """Write both files and print a summary. Returns the exit code."""
     from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
     from ahx.data.generate import generate
     from ahx.data.samples.sampler import Sampler

@@ -14,6 +14,7 @@ from ahx.errors import InputError
 from ahx.text.plural import counted
 from ahx.text.printing import data
 from entrypoints.shared import launching
+from infra.launch.options import BACKENDS
 
 if TYPE_CHECKING:
     from infra.launch.backends.backend import Backend, Manifest
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         one = actions.add_parser(name, help=text, description=text)
         one.add_argument("what", metavar=what, nargs=None if needed else "?", help=f"Name of the {what.lower()}.")
         one.add_argument("--json", action="store_true", help="Print one JSON object.")
-        one.add_argument("--on", choices=launching.ON, help="Backend to search (default: this machine, then AWS).")
+        one.add_argument("--on", choices=BACKENDS, help="Backend to search (default: this machine, then AWS).")
         launching.backend_options(one)
         return one
 

@@ -1,7 +1,7 @@
 """Find out what it takes to learn a rule: the smallest model, the fewest samples, the least time.
 
 A study trains small models one after the other, each with several seeds, and makes them smaller until they fail. It may
-be stopped at any time: the same command goes on with it, and trains nothing twice.
+be stopped at any time: the same command continues it, and trains nothing twice.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ahx.errors import InputError
+from ahx.model.positions.schemes import SCHEMES
 from entrypoints.shared import launching
 from entrypoints.shared.arguments import add_hyperparameters
 
@@ -23,7 +24,7 @@ EXAMPLES = [
     "ahx study --data data/da --on process --seeds 1 --max-steps 50 --n-layer 1 --n-embd 16 --n-head 2",
 ]
 LOGGED = True
-_POS = ("auto", "coupled", "learned", "none", "rope", "alibi", "hard-alibi")
+_POS = ("auto", *SCHEMES)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,14 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
     add("--json", action="store_true", help="Print one JSON object.")
     launching.job_options(parser.add_argument_group("Jobs"))
-    parser.set_defaults(halving=None)  # the search itself stops what is hopeless
+    parser.set_defaults(halving=None)  # the search itself stops hopeless trials
     add_hyperparameters(parser, of_a_sweep=True, without=("rule", "infile", "pos", "seed", "threads"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search, test the models, and say what was found. Returns the exit code."""
+    """Search, test the models, and print the answer. Returns the exit code."""
     from ahx.study.session import Budget
-    from entrypoints.shared.studying import Study
+    from entrypoints.shared.study_run import Study
 
     budget = Budget.parse(args.budget) if args.budget else Budget()
     multiples = _numbers("lengths", args.lengths)

@@ -24,7 +24,7 @@ from infra.launch.backends.backend import (
     RoleNotReadyError,
     ServiceBusyError,
 )
-from infra.launch.batches import MOST_ATTEMPTS, UNLISTED, UNLISTED_SECONDS, Batches
+from infra.launch.batch_jobs import MOST_ATTEMPTS, UNLISTED, UNLISTED_SECONDS, Batches
 from infra.launch.job_request import JobTemplate, job_name, job_pattern
 from infra.launch.trial import SweepState, Trial
 

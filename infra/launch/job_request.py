@@ -18,7 +18,7 @@ from infra.provision.role import Role
 from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import name_prefix
 from opt_ml.paths import OptMl
-from opt_ml.trials import CHANNEL
+from opt_ml.trials_channel import CHANNEL
 
 _KEY_DIGITS = 10
 
@@ -64,7 +64,7 @@ def job_name(template: JobTemplate, config: Config, attempt: int = 1) -> str:
 
 
 def batch_name(template: JobTemplate, keys: Iterable[str], attempt: int = 1) -> str:
-    """The name of a job of several trials: ahx-<sweep>-t<9 hex>, which is no name of a trial."""
+    """The name of a job of several trials: ahx-<sweep>-t<9 hex>, which is never the name of a trial."""
     digest = hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[: _KEY_DIGITS - 1]
     name = f"{name_prefix(template.stack_id)}{template.sweep}-t{digest}"
     return name if attempt == 1 else f"{name}-r{attempt}"
@@ -78,7 +78,7 @@ def job_pattern(stack_id: StackId, sweep: str) -> re.Pattern[str]:
 
 
 def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
-    """The request of a job of one trial. An interrupted spot job goes on from its checkpoints; a retry has none."""
+    """The request of a job of one trial. An interrupted spot job continues from its checkpoints; a retry has none."""
     return _request(template, job_name(template, config, attempt), as_strings(config), template.channels)
 
 

@@ -81,7 +81,7 @@ def leaderboard(state: SweepState, costs: bool) -> Table:
 
 
 def table(state: SweepState, costs: bool) -> Group:
-    """All jobs, those under way first where there are too many."""
+    """All jobs, the running ones first if there are too many."""
     names, now = varied([trial.config for trial in state.trials]), time.time()
     made = Table("trial", *names, "status", "step", "loss", "exact", "elapsed", *(["$"] if costs else []), box=None)
     trials = state.trials
@@ -104,7 +104,7 @@ def table(state: SweepState, costs: bool) -> Group:
 
 
 def summary(state: SweepState, costs: bool) -> str:
-    """One line: the number of jobs in each status, the cost so far, and what is waited for."""
+    """One line: the number of jobs in each status, the cost so far, and what the launcher waits for."""
     counts: dict[str, int] = {}
     for trial in state.trials:
         counts[status(trial)] = counts.get(status(trial), 0) + 1
@@ -115,7 +115,7 @@ def summary(state: SweepState, costs: bool) -> str:
 
 
 class View:
-    """Shows a sweep while it goes on: a live table on a terminal, a line for each change elsewhere."""
+    """Shows a running sweep: a live table on a terminal, a line for each change elsewhere."""
 
     def __init__(self, costs: bool, quiet: bool = False) -> None:
         self.costs, self.quiet = costs, quiet

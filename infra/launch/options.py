@@ -1,4 +1,4 @@
-"""What is chosen for a sweep besides hyperparameters.
+"""Options of a sweep other than hyperparameters.
 
 Each field is an option of the command line and a key of sweep files; those of JobOptions are kept with the sweep, and
 job_request.py turns them into members of the request.
@@ -10,11 +10,12 @@ from typing import Any, get_args
 from ahx.errors import InputError
 from infra.launch import prices
 
+BACKENDS = ("process", "docker", "local-mode", "embedded", "sagemaker")  # the values of --on
 INSTANCE_TYPE = "ml.m5.large"
 
 
 def _option(default: Any, help: str = "", metavar: str | None = None) -> Any:
-    """A field; without `help` it is no option of every command."""
+    """A field; without `help` not every command has it as an option."""
     return field(default=default, metadata={"help": help, "metavar": metavar})
 
 

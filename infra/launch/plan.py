@@ -104,7 +104,7 @@ class Estimate:
 
 
 def estimate(backend: Backend, planned: Planned, submitted: int = 0) -> Estimate:
-    """The time and cost of what is still to run, at most."""
+    """Upper bounds on the time and cost of the remaining jobs."""
     template, n = planned.template, len(planned.configs) - submitted
     quota = backend.slots(template)
     parallel = max(1, min(int(planned.manifest.limits["max_parallel"]), quota))

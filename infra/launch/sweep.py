@@ -116,7 +116,7 @@ def check_name(name: str) -> str:
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, Values]:
-    """What was typed as --grid NAME=VALUES, by the hyperparameter's own name. Raises InputError.
+    """The values of --grid NAME=VALUES, by the hyperparameter's own name. Raises InputError.
 
     >>> parse_grid(["num_layers=1,2", "learning_rate=1e-4:1e-2:log"])
     {'n_layer': ('1', '2'), 'learning_rate': Range(low=0.0001, high=0.01, log=True)}

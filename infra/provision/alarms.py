@@ -1,6 +1,7 @@
 """Alarms when jobs fail or money is spent: a rule that counts failures, and two alarms."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,24 @@ DEFAULT_SPEND = 50.0  # USD
 _GONE = ("ResourceNotFoundException",)
 
 
-class FailedJobsRule(Resource):
+class _Replaced(Resource):
+    """A resource that one call, `put`, writes as a whole; only tags are written by another."""
+
+    @abstractmethod
+    def put(self, values: Attributes, **more: Any) -> None: ...
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self.put(wanted, Tags=tag_list(wanted["tags"]))
+        return list(wanted)
+
+    def write(self, attribute: str, value: Any) -> None:
+        if attribute == "tags":
+            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
+        else:
+            self.put({**(self.read() or {}), attribute: value})
+
+
+class FailedJobsRule(_Replaced):
     """An EventBridge rule that our failed jobs match. AWS counts its matches; it has no other count of failures.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
@@ -48,16 +66,6 @@ class FailedJobsRule(Resource):
             "state": rule["State"],
         }
 
-    def create(self, wanted: Attributes) -> Iterable[str]:
-        self._put(wanted, Tags=tag_list(wanted["tags"]))
-        return list(wanted)
-
-    def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
-        else:
-            self._put({**(self.read() or {}), attribute: value})
-
     def delete(self) -> None:
         """AWS deletes a rule only without targets, which others may have added."""
         targets = unless(_GONE, self.api.list_targets_by_rule, Rule=self.name)
@@ -70,13 +78,13 @@ class FailedJobsRule(Resource):
     def _rule(self) -> dict[str, str]:
         return {"Name": self.name}
 
-    def _put(self, values: Attributes, **more: Any) -> None:
+    def put(self, values: Attributes, **more: Any) -> None:
         """EventBridge takes lists only; `document` made those of one string plain."""
         pattern = _lists(values["pattern"])
         self.api.put_rule(**self._rule, EventPattern=json.dumps(pattern), State=values["state"], **more)
 
 
-class Alarm(Resource):
+class Alarm(_Replaced):
     """A CloudWatch alarm on one metric, which sends mail to the topic if there is one."""
 
     kind = "alarm"
@@ -114,20 +122,10 @@ class Alarm(Resource):
             "actions enabled": alarm["ActionsEnabled"],
         }
 
-    def create(self, wanted: Attributes) -> Iterable[str]:
-        self._put(wanted, Tags=tag_list(wanted["tags"]))
-        return list(wanted)
-
-    def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
-        else:
-            self._put({**(self.read() or {}), attribute: value})  # the call replaces all but the tags
-
     def delete(self) -> None:
         unless(["ResourceNotFound", *_GONE], self.api.delete_alarms, AlarmNames=[self.name])
 
-    def _put(self, values: Attributes, **more: Any) -> None:
+    def put(self, values: Attributes, **more: Any) -> None:
         namespace, metric = values["metric"].rsplit(" ", 1)
         statistic, _, periods, _, seconds, _ = values["when"].split(" ")
         self.api.put_metric_alarm(

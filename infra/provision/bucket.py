@@ -204,7 +204,7 @@ class Bucket(Resource):
 
 
 def only_with_tls(stack_id: StackId) -> Policy:
-    """The bucket's own policy: nobody reaches it without TLS, whatever else they are allowed."""
+    """The bucket's own policy: denies all requests without TLS."""
     arn = Bucket(stack_id).arn
     return policy(
         {

@@ -64,7 +64,7 @@ def simulate(policy: dict[str, Any], of: str, region: str) -> list[Permission] |
 
 
 def probe(stack_id: StackId) -> Iterator[Permission]:
-    """What calls that only read can tell; a resource that does not exist counts as readable."""
+    """What read-only calls show; a resource that does not exist counts as readable."""
     for action, resource, call in _probes(stack_id):
         try:
             call()

@@ -1,4 +1,4 @@
-"""Who may do what, as IAM policies: each resource says what is needed for it, and this puts it together.
+"""Who may do what, as IAM policies: each resource lists its permissions, and this module combines them.
 
 Nothing here asks AWS. The policies of the role (`role.py`) and of the bucket (`bucket.py`) stand with their resources.
 """

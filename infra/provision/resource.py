@@ -1,4 +1,4 @@
-"""What all resources share: each knows its name, its ARN and the permissions it takes, and is read, compared with what
+"""What all resources share: each has a name, an ARN and the permissions it needs, and is read, compared with what
 is wanted, written one attribute at a time, and deleted. Until `api` is used, nothing here imports boto3."""
 
 import json
@@ -19,11 +19,11 @@ LIMIT_TAG, EMAIL_TAG = "ahx:limit", "ahx:email"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user may choose. None keeps what was chosen before or, where nothing was, takes the default."""
+    """What the user may choose. None keeps the earlier choice, or else the default."""
 
     spend: float | None = None  # USD of the month at which the alarm goes off
     budget: float | None = None  # USD a month
-    email: str | None = None  # who is mailed by alarms and by the budget
+    email: str | None = None  # recipient of mail from alarms and the budget
 
 
 class Resource(ABC):
@@ -66,7 +66,7 @@ class Resource(ABC):
 
     @abstractmethod
     def wanted(self, live: Attributes | None) -> Attributes | None:
-        """What they should be, "tags" among them; None when the resource neither exists nor is asked for."""
+        """What they should be, "tags" among them; None when the resource neither exists nor is wanted."""
 
     @abstractmethod
     def create(self, wanted: Attributes) -> Iterable[str]:

@@ -138,7 +138,7 @@ def trust(stack_id: StackId) -> Policy:
 
 
 def permissions(stack_id: StackId) -> Policy:
-    """What a training job may do, which is what SageMaker does with the role: no more than its documentation asks for.
+    """What a training job may do: what SageMaker does with the role, and no more than its documentation requires.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
     names the actions; here they are limited to this project's bucket, image, log groups and metrics.

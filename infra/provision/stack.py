@@ -68,7 +68,7 @@ def resources(stack_id: StackId, choices: Choices) -> list[Resource]:
 
 
 def plan(resource: Resource, adopt: bool = False) -> Plan | None:
-    """Compare one resource with what is wanted. None: it neither exists nor is asked for.
+    """Compare one resource with what is wanted. None: it neither exists nor is wanted.
 
     Raises ServiceError for one of that name which does not carry our tag, unless it is to be adopted.
     """
@@ -109,7 +109,7 @@ def apply(planned: Plan, on_step: Callable[[str], None]) -> int:
 
 
 def present(found: Iterable[Resource]) -> Iterator[tuple[Resource, bool]]:
-    """The resources that exist, and whether they are ours."""
+    """The resources that exist, and whether they carry our tag."""
     for resource in found:
         with aws_clients.sentences(f"read the {resource.title}"):
             live = resource.read()

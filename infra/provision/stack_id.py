@@ -10,7 +10,7 @@ from ahx.errors import InputError
 
 DEFAULT_PREFIX = "ahx"
 
-# A resource with this tag, its value the prefix, is ours; one without it belongs to somebody else.
+# A resource with this tag, its value the prefix, is ours; one without it belongs to another owner.
 OWNER_TAG = "ahx:stack"
 
 # The one region with metrics of what an account spends (partition "aws" only).

@@ -1,6 +1,6 @@
-"""SageMaker's training jobs: how they are called, where SageMaker logs, and the permissions that this takes.
+"""SageMaker's training jobs: their names, SageMaker's log group, and the permissions that they need.
 
-Jobs are no resources of the stack: `ahx sweep` starts them. Pure: nothing here asks AWS.
+Jobs are not resources of the stack: `ahx sweep` starts them. Pure: nothing here calls AWS.
 """
 
 from infra.provision.stack_id import StackId

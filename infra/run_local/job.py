@@ -120,7 +120,7 @@ class ContainerJob(StartedJob):
         self.name = name
 
     def containers(self) -> list[str]:
-        """By name or id, those that may exist by now."""
+        """The names or ids of those that may exist."""
         return [self.name]
 
     def _terminate(self, grace_seconds: float) -> None:
@@ -154,8 +154,8 @@ def spawn(
 ) -> "subprocess.Popen[bytes]":
     """Start a job's program under a supervisor, which ends it when this process dies; its output goes to the log file.
 
-    The command `end` ends what is no child of the program, such as a container. A program that `listens` to the end of
-    its standard input gets no SIGTERM from the supervisor. `variables` come in a file, which the command names as
+    The command `end` ends what is not a child of the program, such as a container. A program that `listens` to the end
+    of its standard input gets no SIGTERM from the supervisor. `variables` come in a file, which the command names as
     `supervisor.VARIABLES`. Raises ServiceError where the program cannot be started.
     """
     order = {

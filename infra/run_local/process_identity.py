@@ -1,4 +1,4 @@
-"""Names a process in the label of what can outlive it, such as a container, and tells whether it has ended."""
+"""Identifies a process, also in the labels of its containers, and finds out whether it has ended."""
 
 import os
 import socket

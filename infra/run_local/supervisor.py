@@ -4,8 +4,8 @@
 
 The first line of standard input is the order, as JSON (see `job.spawn`). Standard input stays open as long as the
 starter lives. At its end the program gets SIGTERM and, after a grace period, SIGKILL, with all processes that it has
-started; a command of the order then ends what is no child of this process, such as a container. SIGTERM is passed on;
-SIGQUIT kills at once. If the program cannot be started, the reason is written to FD.
+started; a command of the order then ends what is not a child of this process, such as a container. SIGTERM is passed
+on; SIGQUIT kills at once. If the program cannot be started, the reason is written to FD.
 
 One of these runs beside every job, so it imports nothing but Python's own library.
 """
@@ -72,7 +72,7 @@ def _watch(child: "subprocess.Popen[bytes]", awake: int, grace: float, listens: 
         if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 4096):
             waits.remove(sys.stdin.fileno())
             timeout = grace
-            child.stdin.close()  # programs of ours take that for SIGTERM
+            child.stdin.close()  # our programs treat that as SIGTERM
             got += b"" if listens else bytes([signal.SIGTERM])
         if signal.SIGQUIT in got or (timeout is not None and not ready):
             _end_all(child)

@@ -3,7 +3,7 @@
 AhxError            anything below; the command line prints it without a traceback
 ├── InputError      a flag, a rule, a hyperparameter or a data line is wrong          exit 2
 ├── StorageError    a file or folder cannot be read or written                        exit 1
-├── CheckpointError a checkpoint or model folder is missing, truncated or foreign     exit 1
+├── CheckpointError a checkpoint or model folder is missing, truncated or not ours     exit 1
 ├── ServiceError    Docker or AWS cannot be reached, or refuses                       exit 1
 └── PeerError       another process of a run in several processes was lost            exit 1
 """

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from types import FrameType
 
-OWN = ("ahx", "entrypoints", "infra", "container")
+OWN = ("ahx", "opt_ml", "run_logs", "container", "infra", "entrypoints")
 
 # Failures of the machine, each with the next step.
 _STORAGE_FAILURES = {
@@ -34,7 +34,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 
 def mishap(error: BaseException) -> str | None:
-    """What happened and what to do, in one sentence; None if `error` can only be a bug of this program."""
+    """The cause and the next step, in one sentence; None if `error` can only be a bug of this program."""
     if is_out_of_memory(error):
         return "memory ran out; use a smaller model, smaller batches or shorter strings"
     if _in_chain(error, errno.EMFILE, "Too many open files"):

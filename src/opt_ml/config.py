@@ -96,6 +96,6 @@ def resources_json(groups: Sequence[Group], current_host: str) -> dict[str, Any]
 
 
 def channel_json(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What inputdataconfig.json says of a channel: the usual, but for what is `given`."""
+    """A channel in inputdataconfig.json: the usual members, overridden by `given`."""
     usual = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
     return usual | dict(given)

@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from ahx.files.untrusted import no_link
 from opt_ml.paths import OptMl
 
 #: So many characters are shown.
@@ -15,9 +16,9 @@ def read(tree: OptMl) -> str:
     """What the failure file says; "" where there is none. It counts only once the job has failed: while a job runs, the
     file says what a sudden end would mean."""
     try:
-        with open(tree.failure, "rb", opener=_no_link) as file:
+        with open(tree.failure, "rb", opener=no_link) as file:
             return (file.read(_MOST_BYTES) or b"").decode(errors="replace").strip()
-    except OSError:  # there is none, or something else has its name
+    except OSError:  # missing, or not a regular file
         return ""
 
 
@@ -36,8 +37,3 @@ def write(file: Path, sentence: str, details: str = "") -> None:
                 handle.flush()
                 os.fsync(handle.fileno())
                 return
-
-
-def _no_link(name: str, flags: int) -> int:
-    """A job's program must not have us read what it may not read itself, nor wait for a pipe."""
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -26,7 +26,7 @@ def build(
     current_host: str = HOST,
     files: Mapping[str, Any] | None = None,
 ) -> OptMl:
-    """Make the tree that a training container finds at its start. What is there already stays: checkpoints, for one.
+    """Make the tree that a training container finds at its start. Existing files, such as checkpoints, are kept.
 
     `channels` maps each name to a folder of this machine, or to one or several files; they are linked into the tree, or
     copied. `channel_configs` has members of inputdataconfig.json that differ from the usual, by channel; `files` are

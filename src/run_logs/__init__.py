@@ -1,0 +1,1 @@
+"""Logs of long commands: a file on disk, copied to CloudWatch Logs."""

@@ -20,8 +20,5 @@ class DeliveryStatus:
         self.deadline = time.monotonic() + seconds
         self.closing.set()
 
-    def seconds_left(self) -> float:
-        return max(0.0, self.deadline - time.monotonic())
-
     def given_up(self) -> bool:
         return time.monotonic() >= self.deadline

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class LogSender:
-    """Sends lines to the stream `name` of the log group `group`, and counts in `status` those that were taken."""
+    """Sends lines to the stream `name` of the log group `group`, and counts in `status` those that were accepted."""
 
     def __init__(self, group: str, name: str, status: DeliveryStatus) -> None:
         self._group, self._name, self._status = group, name, status
@@ -36,7 +36,7 @@ class LogSender:
         )
 
     def connect(self) -> bool:
-        """Make the stream, however often it takes. False when time is up before it exists."""
+        """Make the stream, with as many attempts as needed. False when time is up before it exists."""
 
         def make() -> Stream:
             stream = Stream(self._group, self._name)
@@ -101,7 +101,7 @@ class _Handler(watchtower.CloudWatchLogHandler):  # type: ignore[misc]  # its ty
         return record.msg
 
     def send_all(self) -> None:
-        """Send what is queued, whatever the wall clock says of the batch's age."""
+        """Send the queue, regardless of the batch's age by the wall clock."""
         super().flush()
 
     def flush(self) -> None:

@@ -16,8 +16,8 @@ from ahx.errors import InputError
 from ahx.model import checkpoint
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
-from ahx.training.trials import COMPLETED, FAILED, STOPPED, read
-from container import batch
+from ahx.training.trial_states import COMPLETED, FAILED, STOPPED, read
+from container import batch_job
 from opt_ml import failure
 from opt_ml import tree as trees
 from opt_ml.paths import OptMl
@@ -107,7 +107,7 @@ def test_a_file_of_trials_that_cannot_be_meant(tmp_path: Path, text: str, senten
     tree = tree_of(tmp_path, {"x": {}})
     (tmp_path / "channel" / "trials.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        batch.read(tree)
+        batch_job.read(tree)
 
 
 def test_a_batch_is_for_one_host(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_a_batch_is_for_one_host(tmp_path: Path) -> None:
     resources = json.loads(tree.resource_config.read_text()) | {"hosts": ["algo-1", "algo-2"]}
     tree.resource_config.write_text(json.dumps(resources))
     with pytest.raises(InputError, match="trains on one host, and this one has 2"):
-        batch.read(tree)
+        batch_job.read(tree)

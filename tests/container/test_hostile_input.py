@@ -1,4 +1,4 @@
-"""Archives and models that nobody who means well makes, on the Python of the image, which is older than others."""
+"""Hostile archives and models, on the Python of the image, which is older than others."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def image():
     if shutil.which("docker") is None or docker("version").returncode != 0:
         unavailable("no Docker engine answers")
     name = f"ahx-push-test:{uuid.uuid4().hex[:8]}"
-    build(name, name.encode())  # nobody else's: what runs beside this removes its own
+    build(name, name.encode())  # a name of its own, as parallel tests remove theirs
     yield name
     found = docker("image", "inspect", name, "--format", "{{.Id}}").stdout.decode().strip()
     docker("image", "rm", "--force", found)

@@ -36,7 +36,7 @@ def test_the_fast_path_is_the_reference_path(scheme, dtype, tolerance, make_mode
 
 @pytest.mark.parametrize("T", [2, 7, 8, 15, 16, 17, 31, 32, 40])
 def test_global_attention_of_rows_of_any_length(T):
-    """Keys that fill the processor's vectors are added where it pays; nobody sees them."""
+    """Keys that fill the processor's vectors are added where it pays; no query sees them."""
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, T, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3))
     answers = [global_attention(q, k, v, None), attend(q, k, v, causal(q, k))]

@@ -17,7 +17,7 @@ from ahx.errors import StorageError
 from ahx.training.metrics import metric_line
 from ahx.training.pool import Pool, PoolOptions
 from ahx.training.signals import StopRequest
-from ahx.training.trials import COMPLETED, FAILED, NAME, STOPPED, TrialState, read
+from ahx.training.trial_states import COMPLETED, FAILED, NAME, STOPPED, TrialState, read
 
 
 def evaluation(epoch: int, exact: float) -> str:

@@ -1,0 +1,1 @@
+"""Whether a request is accepted: host and origin, access key, signature, checksums. Permissions are in `iam`."""

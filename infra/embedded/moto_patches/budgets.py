@@ -1,4 +1,4 @@
-"""Tags, updates and subscribers of budgets (API_budgets_UpdateBudget and its neighbours)."""
+"""Tags, updates and subscribers of budgets (API_budgets_UpdateBudget and others)."""
 
 import json
 from typing import Any

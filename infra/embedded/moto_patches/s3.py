@@ -58,7 +58,7 @@ def _post_without_version(self: Any, *args: Any, **named: Any) -> Any:
 def _permission(held: Any, action: str, resource: str) -> PermissionResult:
     """Evaluates conditions, which moto ignores: a policy that denies requests without TLS would deny all.
 
-    Every request counts as one over TLS: plain HTTP on this machine stands in for HTTPS.
+    Every request counts as one over TLS: plain HTTP on this machine replaces HTTPS.
     """
     if held.policy is None:
         return PermissionResult.NEUTRAL

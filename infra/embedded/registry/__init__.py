@@ -1,0 +1,1 @@
+"""The registry of ECR: `docker push` and `docker pull`, and the images that jobs run."""

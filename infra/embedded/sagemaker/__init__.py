@@ -1,0 +1,1 @@
+"""SageMaker: training jobs and tuning jobs, which run on this machine."""

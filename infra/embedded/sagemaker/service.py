@@ -5,9 +5,9 @@ from typing import Any
 
 from infra.embedded.sagemaker.api.defaults import with_defaults
 from infra.embedded.sagemaker.execution.runners import JobHost
+from infra.embedded.sagemaker.jobs.job_table import TrainingJobs
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
-from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.tags_and_search import TagsAndSearch
 from infra.embedded.sagemaker.training.operations import TrainingOperations

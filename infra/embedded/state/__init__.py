@@ -1,0 +1,1 @@
+"""State that survives a restart: snapshots, a journal of changes, and the lock under which they are saved."""

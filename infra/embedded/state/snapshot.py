@@ -6,7 +6,7 @@
     a pickle: moto's state
 
 Loading a pickle can run any code that it names. The signing key therefore lies outside the folder, with the user's own
-state: a folder from somebody else, say in an archive, is signed with another key or not signed.
+state: a folder from another user, say in an archive, is signed with another key or not signed.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import StorageError
+from ahx.files.atomic import sync
 from infra.embedded.state.pickles import StatePickler, StateUnpickler, moto_state, private_file, restore_moto
 
 _MAGIC = b"ahx-aws snapshot 1\n"
@@ -145,12 +146,3 @@ def restore(path: Path, moto: bytes) -> None:
         restore_moto(StateUnpickler(io.BytesIO(moto), path.parent / "objects").load())
     except (OSError, *_ERRORS) as error:
         raise StorageError(f"{path} holds no state that can be read ({error}); choose another folder") from error
-
-
-def sync(path: Path) -> None:
-    """fsync a file, or the entries of a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import StorageError
+from ahx.files.atomic import reason, sync
 from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse
 from infra.embedded.http.recorded_request import Request
 from infra.embedded.moto_patches import deterministic
@@ -155,7 +156,7 @@ class Store:
 
     def sync_file(self, path: Path) -> None:
         if self._durable:
-            snapshot.sync(path)
+            sync(path)
 
     def _sync(self, journal: Journal) -> None:
         if self._durable:
@@ -170,7 +171,7 @@ class Store:
             if only is not None and getattr(error, "errno", None) not in only:
                 raise
             remedy = "free some space and try again" if not self._journal.is_broken else "restart the server"
-            how = f"({_reason(error)}); {remedy}" if isinstance(error, OSError) else f"({error})"
+            how = f"({reason(error)}); {remedy}" if isinstance(error, OSError) else f"({error})"
             message = f"We encountered an internal error: the change cannot be kept in {self.folder} {how}."
             raise AwsError("InternalFailure", message, 500) from error
 
@@ -207,7 +208,7 @@ class Store:
             self._take_snapshot()
         except (OSError, snapshot.Impossible) as error:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
-            why = _reason(error) if isinstance(error, OSError) else error
+            why = reason(error) if isinstance(error, OSError) else error
             print(f"# the journal of {self.folder} grows: no snapshot can be made ({why})", file=sys.stderr)
 
     def _snapshot_for(self, journal: Journal, where: int) -> None:
@@ -238,7 +239,7 @@ class Store:
             if self._number:
                 self._sync(self._journal)
             self._journal = Journal(self._path("journal", number))
-            snapshot.sync(self.folder)
+            sync(self.folder)
         except OSError:
             taken.forget()
             raise
@@ -277,9 +278,7 @@ class Store:
         try:
             self._take_snapshot()
         except OSError as error:
-            raise StorageError(
-                f"cannot keep state in {self.folder}: {_reason(error)}; choose another folder"
-            ) from error
+            raise StorageError(f"cannot keep state in {self.folder}: {reason(error)}; choose another folder") from error
 
     def _path(self, what: str, number: int) -> Path:
         return self.folder / f"{what}-{number:08}"
@@ -287,10 +286,6 @@ class Store:
     def _numbers(self, what: str) -> list[int]:
         found = map(_NUMBERED.fullmatch, os.listdir(self.folder))
         return sorted(int(match[2]) for match in found if match and match[1] == what)
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def _merge(held: dict[str, Any], change: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ from infra.launch.backends.backend import Backend
 from infra.launch.backends.local import FOLDER, LocalBackend
 from infra.provision.stack_id import DEFAULT_PREFIX
 
-ON = ("process", "docker", "local-mode", "embedded", "sagemaker")
 _EMBEDDED = "http://127.0.0.1:4566"
 
 

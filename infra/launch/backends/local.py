@@ -1,7 +1,7 @@
 """This machine as a backend: each job is a process or a container, with a watcher (local_watcher.py) of its own.
 
 FOLDER/s1/manifest.json
-FOLDER/s1/ahx-s1-0123456789/request.json   what was asked for
+FOLDER/s1/ahx-s1-0123456789/request.json   the CreateTrainingJob request
                             lock           held by the watcher while it runs
                             stop           created to stop the job
                             status.json    its progress, or how it ended
@@ -27,7 +27,7 @@ from typing import Any
 
 import ahx
 from ahx.errors import ServiceError, StorageError
-from ahx.training.trials import NAME
+from ahx.training.trial_states import NAME
 from infra.launch.backends.backend import (
     FAILED,
     IN_PROGRESS,
@@ -46,7 +46,7 @@ from infra.run_local.job import log_file
 from infra.run_local.local_mode_runner import check_installed
 from infra.run_local.runner import IMAGE
 from opt_ml.paths import OptMl
-from opt_ml.trials import CHANNEL, FILE
+from opt_ml.trials_channel import CHANNEL, FILE
 
 FOLDER = Path("runs", "sweeps")
 MANIFEST, REQUEST, LOCK, STOP, STATUS, TREE = "manifest.json", "request.json", "lock", "stop", "status.json", "tree"

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from ahx.errors import ServiceError
 from ahx.files import archive
-from ahx.training.trials import NAME
+from ahx.training.trial_states import NAME
 from infra import aws_clients, storage
 from infra.launch.backends.backend import (
     Image,
@@ -34,14 +34,14 @@ from infra.provision.repository import Repository
 from infra.provision.stack_id import StackId
 from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP, name_prefix
 from infra.storage import Location
-from opt_ml.trials import CHANNEL, FILE
+from opt_ml.trials_channel import CHANNEL, FILE
 
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
 _THREADS = 8
 _OVERLAP_SECONDS = 15  # lists may lag a little behind changes
 _WHOLE_SECONDS = 30.0  # between lists of all jobs
 _PAGES = 20  # of a log, at most, in one call
-_UNKNOWN = 10_000  # slots, where quotas may not be read; SageMaker then refuses what is too much
+_UNKNOWN = 10_000  # slots, where quotas may not be read; SageMaker then refuses jobs above the quota
 
 
 class SageMakerBackend:

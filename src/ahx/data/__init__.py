@@ -1,0 +1,1 @@
+"""Training data, as rows of tokens. Each source (`samples`, `files`, `programs`, `windows`) is a folder."""

@@ -136,7 +136,7 @@ def _plan(sampler: Sampler, train_lines: int, val_lines: int, seed: int, fractio
     if not distinct:
         note = "; training lines may repeat" + note
     if note:
-        note = f"there are only {_described(sampler)}, and more than half of them were asked for{note}"
+        note = f"there are only {_described(sampler)}, and more than half of them were requested{note}"
     return _drawn(sampler, (train_rng, val_rng), (train_lines, val_lines), distinct, fraction), note
 
 

@@ -39,7 +39,7 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
             os.chmod(name, 0o666 & ~_umask())  # mkstemp gives 0600
             os.replace(name, path)
         for folder in {path.parent for path in paths}:
-            sync_folder(folder)
+            sync(folder)
     except OSError as error:
         raise StorageError(
             f"cannot write {paths[0]}: {reason(error)}; free some space or choose another place"
@@ -50,10 +50,10 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
                 os.unlink(name)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power failure, where the system supports it."""
+def sync(path: Path) -> None:
+    """fsync a file, or the entries of a folder, where the system supports it."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

@@ -21,6 +21,11 @@ def open_file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def no_link(name: str, flags: int) -> int:
+    """An `opener` for files that a job's program may have replaced: it follows no link and waits for no pipe."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file. Raises OSError."""
     with open_file(path) as file:

@@ -1,0 +1,1 @@
+"""The transformer, its position schemes, decoding, scoring and checkpoints."""

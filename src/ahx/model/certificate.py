@@ -138,7 +138,7 @@ def read_certificate(folder: Path) -> dict[str, Any]:
         why = reason(error)
         raise CheckpointError(f"{folder / CERTIFICATE} cannot be read ({why}); train again with --certify") from error
     if certificate.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / CERTIFICATE} is no certificate of this project; train again with --certify")
+        raise CheckpointError(f"{folder / CERTIFICATE} is not a certificate of ours; train again with --certify")
     return certificate
 
 

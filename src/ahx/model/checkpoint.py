@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
-from ahx.files.atomic import atomic_files
+from ahx.files.atomic import atomic_files, sync
 from ahx.files.untrusted import json_object, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
@@ -58,7 +58,7 @@ def save(
     about: Mapping[str, Any],
     training_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model to `folder`, completely or not at all. `about` is added to config.json.
+    """Write a model to `folder` atomically. `about` is added to config.json.
 
     Raises StorageError if the disk is full or not writable.
     """
@@ -77,7 +77,7 @@ def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Map
         for name in (WEIGHTS, CONFIG):
             os.replace(partial / name, folder / name)
         partial.rmdir()
-        _flush(folder)
+        sync(folder)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Saved:
@@ -183,7 +183,7 @@ def set_aside(run: Path) -> Path | None:
     for path in left:
         os.rename(path, aside / path.name)
     for folder in (aside, run):
-        _flush(folder)
+        sync(folder)
     return aside
 
 
@@ -248,8 +248,8 @@ def _write(
     config["sha256"][CONFIG] = digest(config)
     (folder / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for name in [*written, CONFIG]:
-        _flush(folder / name)
-    _flush(folder)
+        sync(folder / name)
+    sync(folder)
 
 
 def _packed(state: Mapping[str, Any]) -> bytes:
@@ -272,14 +272,5 @@ def _replace(partial: Path, folder: Path) -> None:
     if folder.exists():
         os.rename(folder, old)
     os.rename(partial, folder)
-    _flush(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk (fsync)."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

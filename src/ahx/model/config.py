@@ -1,4 +1,4 @@
-"""The numbers that make a model: its size, its position scheme, and what it is told about its tokens."""
+"""The numbers that make a model: its size, its position scheme, and the given features and moves of its tokens."""
 
 from dataclasses import dataclass, field
 

@@ -121,12 +121,12 @@ def _unfit(config: Mapping[str, Any]) -> str:
     kinds = set("".join(heads))
     if n_embd % n_head or (SCHEMES[pos].angle and n_embd // n_head % 2):
         even = f", for pos {pos} an even one" if SCHEMES[pos].angle else ""
-        return f"n_embd ({n_embd}) is no multiple of n_head ({n_head}){even}"
+        return f"n_embd ({n_embd}) is not a multiple of n_head ({n_head}){even}"
     if len(heads) != n_layer or any(len(word) != n_head for word in heads):
         return f"heads are not {n_layer} words (n_layer) of {n_head} letters (n_head)"
     if not SCHEMES[pos].coupled and {"c", "p"} & kinds:
         return f"heads of the kinds c and p need pos coupled (got {pos})"
-    if "c" not in kinds and len(of["offsets"]) > 1000:  # else the weights tell how many there are
+    if "c" not in kinds and len(of["offsets"]) > 1000:  # otherwise the weights determine their number
         return f"there are {len(of['offsets']):,} offsets and no heads of the kind c"
     if len(set(tokens)) < len(tokens):
         return "a token of the tokenizer stands there twice"

@@ -36,7 +36,7 @@ class QueueMachine(ABC):
 
     @abstractmethod
     def word(self, view: Cells) -> Cells | None:
-        """What is appended for the `window` cells in front; None halts."""
+        """The word that is appended for the `window` cells in front; None halts."""
 
     @abstractmethod
     def windows(self) -> Iterator[Cells]:

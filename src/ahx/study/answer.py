@@ -17,7 +17,7 @@ COLUMNS = ("positions", "model", "parameters", "batch", "exact", "samples", "sec
 
 @dataclass
 class Answer:
-    """All findings of a study, with what was measured on its models."""
+    """All findings of a study, with the measurements of its models."""
 
     subject: str  # the rule, or the data file
     findings: Sequence[Findings]
@@ -46,7 +46,7 @@ class Answer:
                 f"--retry-failed trains them again. The first: {failures[0]}"
             )
         if not self.complete:
-            told.append("The budget was spent before the search had ended; the same command goes on with it.")
+            told.append("The budget was spent before the search had ended; the same command continues it.")
         return told
 
     def _scheme(self, found: Findings) -> str:

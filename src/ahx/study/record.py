@@ -33,11 +33,11 @@ class Record:
             raise InputError(f"{path} is not the record of a study; choose another folder with --to") from None
 
     def known(self, retry_failed: bool) -> dict[str, Result]:
-        """The results by key, without those that broke off with an error where these are to be tried again."""
+        """The results by key, without those that broke off with an error if these are to be retried."""
         return {key: one for key, (_, one) in self.trials.items() if not (retry_failed and one.failure)}
 
     def write(self, answer: Mapping[str, Any]) -> None:
-        """Write both files, whole or not at all. Raises StorageError."""
+        """Write both files, atomically. Raises StorageError."""
         trials = {key: {"config": dict(config), "result": one.to_json()} for key, (config, one) in self.trials.items()}
         whole = {**answer, "lengths": self.lengths, "trials": trials}
         with atomic_files([self.folder / name for name in FILES]) as [as_json, as_csv]:

@@ -1,4 +1,4 @@
-"""The search itself, as generators: each yields the trials that it wants to know next and is sent their results.
+"""The search itself, as generators: each yields the trials that it needs next and is sent their results.
 
 It is plain bisection. A configuration is enough when every seed learns the rule exactly, so one seed that fails
 settles a size, and the others are not trained. Layers, width and heads are made smaller one after the other.
@@ -19,7 +19,7 @@ Trying = Generator[list[Config], list[Result], Attempt]
 
 @dataclass
 class Findings:
-    """What is known so far of one position scheme. A search fills it in as it goes on."""
+    """The results so far for one position scheme. A search fills it in as it proceeds."""
 
     pos: str
     attempts: list[Attempt] = field(default_factory=list)  # all of them, in order
@@ -52,7 +52,7 @@ def study(start: Config, seeds: Sequence[int], found: Findings, fresh: int = 0, 
         return
     found.smallest = found.usual
     yield from _smallest(trials, start, found, fixed)
-    if start.get("until_exact") or start.get("certify"):  # others train to their limit, whatever they have learnt
+    if start.get("until_exact") or start.get("certify"):  # others train to their limit, whatever their results
         yield from _fastest(trials, found, fixed)
     if fresh:
         new = tuple(range(max(seeds) + 1, max(seeds) + 1 + fresh))
@@ -151,7 +151,7 @@ def _learning_rates(best: Attempt, fixed: Sequence[str]) -> list[Config]:
 
 
 def together(searches: Sequence[Search]) -> Search:
-    """Several searches at once: each batch holds what all of them want to know next."""
+    """Several searches at once: each batch holds the trials that any of them needs next."""
     waiting = {search: batch for search in searches if (batch := next(search, _NO_TRIALS))}
     while waiting:
         results = yield [config for batch in waiting.values() for config in batch]

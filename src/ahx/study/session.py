@@ -1,4 +1,4 @@
-"""Ask and tell: what a search wants to know next, what is known already, and what it may cost."""
+"""The ask-and-tell loop: the trials that a search needs next, known results, and the budget."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""A trial: one configuration, and what training it has shown."""
+"""A trial: one configuration, and what its training showed."""
 
 import hashlib
 import json

@@ -1,0 +1,1 @@
+"""Text for people, for all packages: safe printing, plurals, suggestions."""

@@ -37,7 +37,7 @@ def one_line(text: str) -> str:
 
 
 def masked(text: str) -> str:
-    """`one_line` with one replacement character for each escape, for lines that have carets under them."""
+    """`one_line` with one replacement character for each escape, for lines with carets below them."""
     return "".join(c if c.isprintable() and not _UNSEEN.match(c) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -87,12 +87,12 @@ def _position_scheme(hp: Hyperparameters, source: Source) -> str:
     pos = hp.pos if hp.pos != "auto" else "coupled" if follows_cursor else _WITHOUT_CURSOR
     if pos == "coupled" and not follows_cursor:
         raise InputError(
-            f"pos coupled needs to know which input symbol each output symbol comes from, and nothing tells for "
+            f"pos coupled needs to know which input symbol each output symbol comes from, which is unknown for "
             f"{hp.rule or hp.infile!r}; take --pos {_WITHOUT_CURSOR}"
         )
     if "c" in (hp.heads or "") and pos != "coupled":
         raise InputError(
-            f"heads {hp.heads!r} has coupled heads (c), and nothing tells which input symbol each output symbol of "
+            f"heads {hp.heads!r} has coupled heads (c), and it is unknown which input symbol each output symbol of "
             f"{hp.rule or hp.infile!r} comes from; use the letters s and g"
         )
     if pos == "learned" and 0 < hp.block_size < source.longest_row:

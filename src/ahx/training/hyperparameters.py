@@ -1,4 +1,4 @@
-"""All hyperparameters of a training run: names, defaults, ranges, help texts, and what other code must know of them.
+"""All hyperparameters of a training run: names, defaults, ranges, help texts, and facts for other code.
 
 The command line, run.toml, SM_HP_* variables and hyperparameters.json are all read through this model (settings.py),
 `ahx train --help` and docs/hyperparameters.md are made from it, and a run writes it into its config.json.
@@ -314,7 +314,7 @@ def spellings() -> dict[str, str]:
 
 
 def facts(name: str) -> Facts:
-    """What is known of the hyperparameter `name`."""
+    """The facts of the hyperparameter `name`."""
     return next((one for one in Hyperparameters.model_fields[name].metadata if isinstance(one, Facts)), Facts())
 
 

@@ -3,7 +3,7 @@
 The parent has imported torch but runs no operation, so that a child starts within milliseconds and computes what a
 new process would. An error, a crash or a lack of memory ends the child only.
 
-FOLDER/trials.jsonl    the state of all trials (trials.py)
+FOLDER/trials.jsonl    the state of all trials (trial_states.py)
        KEY/log         what the trial printed; the parent prints the same lines as `KEY: line`
        KEY/failure     why it failed: the first line is one sentence
        KEY/...         what its work writes
@@ -29,7 +29,7 @@ from ahx.training.halving import hopeless
 from ahx.training.lock import FolderLock
 from ahx.training.metrics import Evaluation, evaluations
 from ahx.training.signals import StopRequest
-from ahx.training.trials import COMPLETED, FAILED, IN_PROGRESS, NAME, STOPPED, Record, TrialState
+from ahx.training.trial_states import COMPLETED, FAILED, IN_PROGRESS, NAME, STOPPED, Record, TrialState
 
 #: Trains the trial KEY in its folder. It returns 0, 128 + n when signal n stopped it, or another exit code after it has
 #: written FOLDER/KEY/failure.

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 import ahx
 from ahx.errors import AhxError, InputError, StorageError
-from ahx.files.atomic import sync_folder
+from ahx.files.atomic import sync
 from ahx.model import checkpoint
 from ahx.model.certificate import certify
 from ahx.model.device import choose_device, keep_memory, usual_threads
@@ -97,7 +97,7 @@ def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
         for folder in (paths.run / checkpoint.CHECKPOINTS, paths.model, paths.metrics.parent):
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # one that may not be listed
-                sync_folder(folder.parent)
+                sync(folder.parent)
     except OSError as error:
         reason = f"cannot make the folder {error.filename or paths.run}: {error.strerror}; choose another place"
         raise StorageError(reason) from error

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ahx.training.trials import TrialState
+from ahx.training.trial_states import TrialState
 from entrypoints.main import main
-from infra.launch import batches
+from infra.launch import batch_jobs
 from infra.launch.backends.backend import Job
 from infra.launch.backends.local import LocalBackend
 from infra.launch.engine import Engine
@@ -41,7 +41,7 @@ def statuses(state: SweepState) -> list[str]:
 
 
 def test_the_examples_of_the_docstrings() -> None:
-    assert doctest.testmod(batches).failed == 0
+    assert doctest.testmod(batch_jobs).failed == 0
 
 
 def test_only_trials_without_a_result_are_trained_however_they_are_packed(tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_a_trial_bears_its_share_of_its_job() -> None:
         "a": TrialState("a", "Completed", True, "", {"val_exact": 1.0}, 20, 30, 10.0),
         "b": TrialState("b", "Failed", True, "it failed", {}, 20, 50, 30.0),
     }
-    batch = batches.Batch(job, ("a", "b"), states)
-    a, b = (batches._job_of(key, batch, 200.0) for key in "ab")
+    batch = batch_jobs.Batch(job, ("a", "b"), states)
+    a, b = (batch_jobs._job_of(key, batch, 200.0) for key in "ab")
     assert a
     assert b
     assert (a.status, a.billed_seconds, a.model) == ("Completed", 25.0, "m")
     assert (b.status, b.billed_seconds, b.model, b.reason) == ("Failed", 75.0, "", "it failed")
-    assert batches._measure(batch) == batches.Measured(20.0, 15.0)
+    assert batch_jobs._measure(batch) == batch_jobs.Measured(20.0, 15.0)

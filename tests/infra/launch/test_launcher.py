@@ -234,7 +234,7 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
         ):
             break
         time.sleep(0.05)
-    # A watcher dies: its job keeps a checkpoint and ends, and is gone until somebody submits it again.
+    # A watcher dies: its job keeps a checkpoint and ends, and is gone until it is submitted again.
     victim = engine.state.trials[0].name
     pids = watchers(here / "runs/sweeps/here" / victim)
     assert len(pids) == 1

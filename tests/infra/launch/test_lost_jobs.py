@@ -12,7 +12,7 @@ from aws_process import AwsProcess, until
 
 from infra.launch import engine as engines
 from infra.launch.backends.backend import Backend, Job, Manifest
-from infra.launch.batches import MOST_ATTEMPTS
+from infra.launch.batch_jobs import MOST_ATTEMPTS
 from infra.launch.engine import Engine
 from infra.launch.job_request import JobTemplate
 from infra.launch.leaderboard import View, as_json

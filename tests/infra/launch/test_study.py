@@ -7,7 +7,7 @@ from ahx.study.trial import Config
 from infra.launch.backends.local import LocalBackend
 from infra.launch.engine import Engine
 from infra.launch.options import Options
-from infra.launch.study import SweepRunner
+from infra.launch.study_runner import SweepRunner
 from infra.launch.trial import SweepState
 
 BASE: Config = {

@@ -112,7 +112,7 @@ def test_every_call_is_allowed_and_no_action_is_granted_in_vain(user, tmp_path, 
     needed = {one for one in recorder.needed(STACK_ID.account) if one.resource not in elsewhere} - TRIED
     policy = json.loads(json.dumps(policies.user(STACK_ID)).replace("${aws:username}", "ann"))
     assert [one for one in needed if not allows(policy, one)] == []
-    docker = {*IMAGE_PULL, *IMAGE_PUSH}  # calls that Docker makes, and nobody here can record
+    docker = {*IMAGE_PULL, *IMAGE_PUSH}  # calls that Docker makes, which cannot be recorded here
     assert granted(policy) - {one.action for one in needed} - docker == set()
 
 

@@ -1,0 +1,1 @@
+"""What all operations share: constraints, supported members, defaults, pages and Search."""

@@ -1,0 +1,1 @@
+"""Running one training job: channels, hosts, the program, logs, metrics, artifacts."""

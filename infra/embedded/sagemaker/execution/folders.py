@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ahx.files.untrusted import no_link
+
 _MOST_HOPS = 40  # Linux's limit
 
 
@@ -111,15 +113,10 @@ class Folder:
 def opened(file: Path) -> BinaryIO:
     """A file to read. SageMaker runs as root, and so reads files whatever their mode."""
     try:
-        return open(file, "rb", opener=_open)
+        return open(file, "rb", opener=no_link)
     except PermissionError:
         file.chmod(file.stat().st_mode | stat.S_IRUSR)
-        return open(file, "rb", opener=_open)
-
-
-def _open(name: str, flags: int) -> int:
-    """Opens a file, but follows no link and waits for no pipe that has replaced it meanwhile."""
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return open(file, "rb", opener=no_link)
 
 
 def _kind(entry: Path) -> int:

@@ -22,8 +22,8 @@ from infra.embedded.sagemaker.execution.cluster import Cluster, Ended
 from infra.embedded.sagemaker.execution.folders import UploadError
 from infra.embedded.sagemaker.execution.log_shipping import Shipper
 from infra.embedded.sagemaker.execution.runners import JobHost
+from infra.embedded.sagemaker.jobs.job_table import TrainingJobs
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
-from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.s3_uris import joined
 from opt_ml.paths import OptMl

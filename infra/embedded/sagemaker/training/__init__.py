@@ -1,0 +1,1 @@
+"""The operations on training jobs, and the checks of their requests."""

@@ -11,8 +11,8 @@ from infra.embedded.sagemaker.api.listing import page, within
 from infra.embedded.sagemaker.execution.lifecycle import Execution
 from infra.embedded.sagemaker.execution.runners import JobHost
 from infra.embedded.sagemaker.jobs import warm_pools
+from infra.embedded.sagemaker.jobs.job_table import TrainingJobs
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
-from infra.embedded.sagemaker.jobs.training_jobs import TrainingJobs
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.training.checks import check_training_job, check_warm_pool
 from infra.embedded.sagemaker.training.members import TRAINING_JOB, TRAINING_UPDATE

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning jobs: operations, checks, search strategies, and the thread that runs one."""

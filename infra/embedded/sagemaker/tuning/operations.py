@@ -13,8 +13,8 @@ from infra.embedded.sagemaker.tuning.checks import check_tuning_job, check_warm_
 from infra.embedded.sagemaker.tuning.job import TuningJob, definitions, static, value_of
 from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 from infra.embedded.sagemaker.tuning.run import INTERNAL, TuningRun
-from infra.embedded.sagemaker.tuning.search import Tried, search
 from infra.embedded.sagemaker.tuning.space import Space
+from infra.embedded.sagemaker.tuning.strategies import Tried, search
 
 Request = dict[str, Any]
 

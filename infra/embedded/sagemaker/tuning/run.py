@@ -14,8 +14,8 @@ from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.embedded.sagemaker.training.operations import TrainingOperations
 from infra.embedded.sagemaker.tuning.checks import child_name, training_request
 from infra.embedded.sagemaker.tuning.job import ALL_FAILED, TuningJob, resources
-from infra.embedded.sagemaker.tuning.search import Search, Tried
 from infra.embedded.sagemaker.tuning.space import Point
+from infra.embedded.sagemaker.tuning.strategies import Search, Tried
 
 INTERNAL = "InternalServerError: We encountered an internal error. Please try again."
 _POLL_SECONDS = 0.5  # while a quota is used up

@@ -1,0 +1,1 @@
+"""Training on files of examples: read, checked, encoded into a cache, shuffled."""

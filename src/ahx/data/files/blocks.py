@@ -223,7 +223,7 @@ def _split(codes: Codes, first_line: int) -> Block | None:
 
 
 def _fault(line: bytes) -> str | None:
-    """What is wrong with one line, if anything."""
+    """The error of one line, if any."""
     if b"\0" in line:
         return "a NUL byte; is this a text file?"
     try:

@@ -33,7 +33,7 @@ from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
-from ahx.files.atomic import atomic_files, reason, sync_folder
+from ahx.files.atomic import atomic_files, reason, sync
 
 Part = Literal["all", "train", "validation"]
 
@@ -261,6 +261,6 @@ def _move_into_place(folder: Path, entry: Path) -> None:
                 os.rename(entry, Path(aside) / entry.name)
                 shutil.rmtree(aside, ignore_errors=True)
         else:
-            sync_folder(entry.parent)
+            sync(entry.parent)
             return
     raise StorageError(f"cannot replace the damaged cache {entry}; delete it")

@@ -111,7 +111,7 @@ class MarkovWriter(StringWriter):
 
 
 class _Found(NamedTuple):
-    """Which rule of each program applies, and where. Rules are numbered from 1; 0 is none."""
+    """Which rule of each program applies, and where. Rules are numbered from 1; 0 means none."""
 
     best_MW: Ints  # the first rule that fits at a position or to the right of it
     rule_M: Ints

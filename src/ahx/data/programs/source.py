@@ -1,4 +1,4 @@
-"""Training an interpreter: programs that stand in the prompt, each with a few short runs.
+"""Training an interpreter: programs in the prompt, each with a few short runs.
 
 A row is `<` program, and then for each run `|` configuration `>` configuration NEXT configuration NEXT ...
 """

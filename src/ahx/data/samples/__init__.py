@@ -1,0 +1,1 @@
+"""Training on fresh random strings and what a rule makes of them."""

@@ -1,0 +1,1 @@
+"""Training a queue machine on every window that it can read."""

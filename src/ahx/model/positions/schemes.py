@@ -1,4 +1,4 @@
-"""The position schemes: how a model knows where a token stands in its row. A new scheme is one entry in this file.
+"""The position schemes: how a model knows the position of a token in its row. A new scheme is one entry in this file.
 
 A scheme is a set of formulas over positions. Training evaluates them for whole rows, decoding for one token at a time.
 The settings are read from this file before torch is imported, so it uses methods of tensors and does not import torch.
@@ -15,7 +15,7 @@ Tensor = Any  # torch.Tensor
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a scheme adds to the model. None stands for nothing."""
+    """What a scheme adds to the model. None adds nothing."""
 
     about: str  # for the help of --pos
 

@@ -27,7 +27,7 @@ def symbols_of(table: Table) -> str:
 
 
 def action(table: Table, state: str, symbol: str) -> Action | None:
-    """What is done in `state` on `symbol`; None when the machine has halted."""
+    """The action in `state` on `symbol`; None when the machine has halted."""
     row = LETTERS.index(state)
     return table[row][int(symbol)] if row < len(table) else None
 

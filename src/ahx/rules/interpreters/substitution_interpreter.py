@@ -2,7 +2,7 @@
 
     interpreter: substitution      A->BC,B->,|ABA  ->  BCBC
 
-The rules may stand in any order. A state names the letter of the right side that comes next: "" the first, "b" the
+The rules may be in any order. A state names the letter of the right side that comes next: "" the first, "b" the
 second, "c" the third.
 """
 

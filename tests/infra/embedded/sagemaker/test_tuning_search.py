@@ -7,8 +7,8 @@ import pytest
 
 from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.tuning.run import is_behind
-from infra.embedded.sagemaker.tuning.search import Tried, search
 from infra.embedded.sagemaker.tuning.space import Point, Space
+from infra.embedded.sagemaker.tuning.strategies import Tried, search
 
 RANGES = {
     "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}],

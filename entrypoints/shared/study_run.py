@@ -1,4 +1,4 @@
-"""One call of `ahx study`: search, measure, tell."""
+"""One call of `ahx study`: search, measure, report."""
 
 import argparse
 import hashlib
@@ -24,11 +24,11 @@ from entrypoints.shared import launching
 from infra import locations
 
 if TYPE_CHECKING:
-    from entrypoints.shared.study_runners import Runner
+    from entrypoints.shared.study_pool import Runner
 
 
 class Study:
-    """What is asked, what an earlier call has found out, and where trials are trained."""
+    """The question, the results of earlier calls, and where trials are trained."""
 
     def __init__(
         self, args: argparse.Namespace, hp: Hyperparameters, start: Config, schemes: Sequence[str], name: str,
@@ -70,7 +70,7 @@ class Study:
 
     def conclude(self, multiples: Sequence[int]) -> int:
         """Measure the models that were found, write everything, and print the answer. 1 where all trials failed."""
-        from entrypoints.shared.study_models import parameters
+        from entrypoints.shared.study_measurements import parameters
 
         answer = Answer(
             self.args.rule or self.args.data, self.findings, self.runner.seconds_are,
@@ -91,10 +91,10 @@ class Study:
 
         folder, on = self.folder / "trials", self.args.on or default_backend()
         if on == "process":
-            from entrypoints.shared.study_runners import PoolRunner
+            from entrypoints.shared.study_pool import PoolRunner
 
             return PoolRunner(folder, self.digest, self.args.retry_failed)
-        from infra.launch.study import SweepRunner
+        from infra.launch.study_runner import SweepRunner
 
         launching.set_region(self.args.region)
         backend = open_backend(on, Path(self.args.folder), self.args.prefix)
@@ -107,7 +107,7 @@ class Study:
 
     def _lengths(self, multiples: Sequence[int]) -> dict[str, list[dict[str, float]]]:
         """Exact match by length of the smallest model of each scheme, for each seed. Measured once."""
-        from entrypoints.shared.study_models import exact_by_length
+        from entrypoints.shared.study_measurements import exact_by_length
 
         found: dict[str, list[dict[str, float]]] = {}
         if self.args.data or self.hp.certify or interpreter_kind(self.args.rule):

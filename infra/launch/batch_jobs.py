@@ -1,7 +1,7 @@
 """Batches: jobs that train several trials, so that their start-up is paid once.
 
 The jobs themselves are the record: a batch's channel `trials` says which trials it has, and trials.jsonl among its
-checkpoints what has become of them. So trials may be packed otherwise at any time, and none is trained twice.
+checkpoints holds their states. So trials may be packed differently at any time, and none is trained twice.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ahx.training import trials as record
-from ahx.training.trials import TrialState
+from ahx.training import trial_states
+from ahx.training.trial_states import TrialState
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
 from infra.launch.job_request import address_of, batch_job, batch_name, training_job
 from infra.launch.sweep import Config, as_strings
 from infra.launch.trial import Trial
-from opt_ml.trials import CHANNEL, FILE, Trials
+from opt_ml.trials_channel import CHANNEL, FILE, Trials
 
 MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
 UNLISTED_SECONDS = 30.0  # after which a job that is not listed is submitted again; lists may lag behind
@@ -46,7 +46,7 @@ class Batch:
 
     @property
     def interrupted(self) -> bool:
-        """Whether its process has died: submitted again, it goes on."""
+        """Whether its process has died; submitted again, it continues."""
         return self.job.phase == INTERRUPTED
 
 
@@ -80,7 +80,7 @@ class Batches:
             batch.keys = tuple(trial.key for trial in listed.trials)
         if not batch.final:
             batch.final = batch.job.over
-            batch.states = record.parse(self.backend.states(batch.job))
+            batch.states = trial_states.parse(self.backend.states(batch.job))
 
     def _take(self, trial: Trial, batch: Batch, is_retried: Callable[[Trial, str], bool]) -> None:
         """Let `trial` have the state that `batch` gives it, or wait to be trained again."""
@@ -99,7 +99,7 @@ class Batches:
         return {batch.job.name for batch in self._batches.values() if not batch.job.over}
 
     def pack(self, waiting: Sequence[Trial], room: int) -> list[list[Trial]]:
-        """The trials of the next jobs, at most `room` jobs. A batch that was interrupted goes on as it was."""
+        """The trials of the next jobs, at most `room` jobs. An interrupted batch continues unchanged."""
         again = [self._trials(batch) for batch in self._batches.values() if batch.interrupted]
         again = [
             trials

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ahx.study.trial import Config, Result, key
 from ahx.training.signals import StoppedEarly, StopRequest
-from ahx.training.trials import FAILED, TrialState
+from ahx.training.trial_states import FAILED, TrialState
 from container import outcome
 
 _CPU_SECONDS = "cpu_seconds"

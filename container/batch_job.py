@@ -2,7 +2,7 @@
 
 Trials live in the folder of checkpoints, as SageMaker keeps nothing else of a job that it interrupts:
 
-/opt/ml/checkpoints/trials.jsonl   the state of all trials (ahx.training.trials)
+/opt/ml/checkpoints/trials.jsonl   the state of all trials (ahx.training.trial_states)
                     KEY/           metrics.jsonl, evaluation.json, log, failure; checkpoints/, model/,
                                    hyperparameters.json
 /opt/ml/model/KEY/                 at the end: the model
@@ -26,14 +26,14 @@ from ahx.training.lock import FolderLock
 from ahx.training.pool import Pool, PoolOptions, processors
 from ahx.training.run_paths import RunPaths
 from ahx.training.signals import StoppedEarly, StopRequest
-from ahx.training.trials import COMPLETED, FAILED, NAME, STOPPED, TrialState
+from ahx.training.trial_states import COMPLETED, FAILED, NAME, STOPPED, TrialState
 from container import outcome
 from container.channels import Channel, channels, data_files, model_folder
 from container.job import check_writable, configured, make_scratch, train_and_evaluate
 from opt_ml import config
 from opt_ml.paths import OptMl
 from opt_ml.tree import link_or_copy
-from opt_ml.trials import CHANNEL, FILE, Trials
+from opt_ml.trials_channel import CHANNEL, FILE, Trials
 
 _GPU_MEGABYTES = 4_000  # for each trial; a small model and its CUDA context take about a quarter of that
 _RESULTS = ("metrics.jsonl", "evaluation.json", "log", "failure")
