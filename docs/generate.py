@@ -17,7 +17,7 @@ from infra.embedded.sagemaker.training.members import TRAINING_JOB
 from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 
 HERE = Path(__file__).resolve().parent
-NOTE = "<!-- Generated from the code by docs/generate.py; `make docs` writes it anew. -->"
+NOTE = "<!-- Generated from the code by docs/generate.py; `make docs` regenerates it. -->"
 
 
 def hyperparameters_page() -> str:
@@ -69,7 +69,7 @@ def _help(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def embedded_aws_page() -> str:
-    """The page with the tables of members made anew."""
+    """The page with the tables of members regenerated."""
     page = _read("embedded-aws.md")
     for members in (TRAINING_JOB, TUNING_JOB):
         page = _filled(page, members.operation, ["", *members.rows(), ""])

@@ -37,7 +37,7 @@ def size_name(config: Config) -> tuple[Any, ...]:
 
 
 def exact_by_length(model: Path, rule: str, n_first: int, multiples: Sequence[int]) -> dict[str, float]:
-    """The share of fresh samples that are exact, at so many times the training length. Raises AhxError."""
+    """The share of fresh samples that are exact, at these multiples of the training length. Raises AhxError."""
     from ahx.evaluation.evaluate import evaluate
     from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, draw
     from ahx.evaluation.trained import load_trained

@@ -72,7 +72,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     job = LocalModeRunner(planned.template.image).start(ready, request["Environment"])
     with JobOutput() as show:
         code = foreground.watch(job, planned.template.max_runtime, show)
-    print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command goes on from its checkpoints.")
+    print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command resumes from its checkpoints.")
     return code
 
 

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--pos", default="auto", metavar="SCHEMES", help="Position schemes, as in coupled,rope (auto).")
     add("--seeds", type=int, default=3, metavar="N", help="Train each configuration with N seeds (3).")
     add("--confirm", type=int, default=0, metavar="N", help="Train the smallest model with N fresh seeds as well.")
-    add("--lengths", default="2,5,10,20", metavar="LIST", help="Test at so many times the length (2,5,10,20).")
+    add("--lengths", default="2,5,10,20", metavar="LIST", help="Test at these multiples of the length (2,5,10,20).")
     add("--budget", metavar="BUDGET", help="What this call may spend: '200 trials', 10m or '$5' (no limit).")
     add("--name", help="The study's name (made from the rule).")
     add("--to", metavar="FOLDER", help="Where study.json, study.csv and figures go (runs/studies/NAME).")

@@ -78,7 +78,7 @@ class Engine:
                     changed, self.state.note = False, str(error)
                     if time.monotonic() - trouble > PATIENCE_SECONDS:
                         raise ServiceError(
-                            f"{error}; the jobs go on; to watch them again: `ahx jobs attach {self.state.sweep}`"
+                            f"{error}; the jobs continue; to watch them again: `ahx jobs attach {self.state.sweep}`"
                         ) from error
                 self.on_change(self.state)
                 if self.state.ended:

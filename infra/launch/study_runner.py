@@ -47,7 +47,7 @@ class SweepRunner:
             publish(self.backend, planned)
             state = self.follow(self.name, planned.manifest)
             if left := sum(trial.job is None for trial in state.trials):
-                raise AhxError(f"{left} trials would have cost more than --max-cost allows; raise it to go on")
+                raise AhxError(f"{left} trials would have cost more than --max-cost allows; raise it to continue")
             self.usd = state.cost()
             trained = {job_name(one.template, one.config): one for one in state.trials}
             for config, sent in zip(own, planned.configs, strict=True):

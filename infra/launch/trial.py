@@ -70,7 +70,7 @@ class SweepState:
         return [trial for trial in self.trials if trial.job is not None and not trial.job.over]
 
     def jobs_in_flight(self) -> dict[str, JobTemplate]:
-        """The names of the jobs under way, however many trials each has."""
+        """The names of the running jobs, however many trials each has."""
         return {trial.job.name: trial.template for trial in self.in_flight() if trial.job is not None}
 
     def cost(self) -> float:

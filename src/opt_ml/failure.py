@@ -7,7 +7,7 @@ from pathlib import Path
 from ahx.files.untrusted import no_link
 from opt_ml.paths import OptMl
 
-#: So many characters are shown.
+#: Number of characters that SageMaker shows.
 SHOWN = 1024
 _MOST_BYTES = 1 << 16  # that are read
 

@@ -17,7 +17,7 @@ from infra.provision.stack_id import StackId
 
 COMPLETED, FAILED, STOPPED, STOPPING, IN_PROGRESS = "Completed", "Failed", "Stopped", "Stopping", "InProgress"
 TERMINAL = (COMPLETED, FAILED, STOPPED)
-INTERRUPTED = "Interrupted"  # the phase of a job whose process has died: submitted again, it goes on
+INTERRUPTED = "Interrupted"  # the phase of a job whose process has died: submitted again, it continues
 
 
 class JobExistsError(AhxError):

@@ -248,7 +248,7 @@ class SageMakerBackend:
 
 @contextmanager
 def _refusals(doing: str) -> Iterator[None]:
-    """Errors of AWS, as the exceptions of `Backend.submit` where the launcher can go on."""
+    """Errors of AWS, as the exceptions of `Backend.submit` where the launcher can continue."""
     try:
         with aws_clients.sentences(doing):
             yield

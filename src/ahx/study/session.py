@@ -40,7 +40,7 @@ class Budget:
 
 
 class Session:
-    """One search under way. Trials that are known already are never asked for again."""
+    """One running search. Known trials are never trained again."""
 
     def __init__(self, search: Search, known: Mapping[str, Result], budget: Budget, data: str = "") -> None:
         self.known, self.budget, self.data = dict(known), budget, data

@@ -88,5 +88,5 @@ def _lost(error: RuntimeError) -> PeerError:
     why = " ".join(str(error).split())[:200]
     return PeerError(
         f"another process of this run was lost or never came ({why}); look for the reason in its own log, "
-        "then start again: the run goes on from its last checkpoint"
+        "then start again: the run continues from its last checkpoint"
     )

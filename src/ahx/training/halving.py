@@ -1,7 +1,7 @@
 """Which runs of a sweep to stop early: asynchronous successive halving.
 
-At 1, eta, eta^2, ... epochs a run goes on only if it is among the best 1/eta of those that have come as far. Runs that
-arrive later are compared with all that were there before, so no run waits for another.
+At 1, eta, eta^2, ... epochs a run continues only if it is among the best 1/eta of those that have reached this
+epoch. Later runs are compared with all earlier ones, so no run waits for another.
 
 L. Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020 (its stopping variant).
 """

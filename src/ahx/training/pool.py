@@ -53,7 +53,7 @@ class PoolOptions:
 
 @dataclass
 class _Child:
-    """A trial under way."""
+    """A running trial."""
 
     state: TrialState
     slot: int
@@ -198,7 +198,7 @@ class Pool:
 
     def _stop_all(self, number: signal.Signals) -> None:
         for child in self.running.values():
-            reason = f"interrupted by {number.name}; it goes on when the batch is started again"
+            reason = f"interrupted by {number.name}; it continues when the batch is started again"
             self._ask(child, replace(child.state, status=STOPPED, reason=reason))
 
     def _ask(self, child: _Child, then: TrialState) -> None:

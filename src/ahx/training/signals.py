@@ -14,7 +14,7 @@ class StoppedEarly(AhxError):
 class StopRequest:
     """While active, the first SIGTERM or SIGINT is stored in `signal`; a second Ctrl-C interrupts at once.
 
-    With `patience`, preparations that take longer than so many seconds after the signal end with StoppedEarly.
+    With `patience`, preparations that take longer than that many seconds after the signal end with StoppedEarly.
     """
 
     def __init__(self, patience: float | None = None) -> None:

@@ -16,7 +16,7 @@ class TrialState:
 
     key: str
     status: str
-    over: bool = False  # False for a trial that goes on when the batch is started again
+    over: bool = False  # False for a trial that continues when the batch is started again
     reason: str = ""  # why it failed or stopped: one sentence
     metrics: Mapping[str, float] = field(default_factory=dict)  # of its latest evaluation
     started: float = 0.0  # Unix time of its first start
