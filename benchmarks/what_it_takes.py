@@ -121,7 +121,7 @@ def page(folder: Path) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "## In words", ""]
     for name, one in found.items():
-        told = one["answer"][: 1 + bool(one["data"])]
+        told = [line.replace(f"{folder}/", "") for line in one["answer"][: 1 + bool(one["data"])]]
         lines += [f"`ahx study {shlex.join(arguments(name))}`", "", *told, ""]
     return "\n".join(lines)
 
