@@ -106,7 +106,7 @@ class Sensitivity:
         out_HCD = last.attention.out.weight.view(-1, function.H, function.D).transpose(0, 1)
         self.out_H = _norm(out_HCD)
         widen = last.feed_forward.widen.weight * last.norm_feed_forward.weight
-        self.inner = float(_norm(widen) * _norm(last.feed_forward.narrow.weight))
+        self.inner = _norm(widen) * _norm(last.feed_forward.narrow.weight)
         head_VC = model.head.table() * model.norm.weight
         self.apart_V = torch.cdist(head_VC, head_VC, compute_mode="donot_use_mm_for_euclid_dist").amax(1)
 
