@@ -45,9 +45,9 @@ def is_certified(trained: Trained) -> bool:
 def verify(trained: Trained) -> Verdict:
     """Check the model, and the certificate beside its weights. Raises CheckpointError when there is none."""
     rule = _certified_rule(trained)
+    certificate = read_certificate(trained.folder)
     checker = checker_of(rule, trained.tokenizer)
     check = checker(trained.model)
-    certificate = read_certificate(trained.folder)
     found = {
         "weights_sha256": sha256(trained.folder / WEIGHTS),
         "rule": rule.spec,

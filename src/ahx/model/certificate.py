@@ -7,6 +7,7 @@ next ones. interpreter_certificate.py has the same for a model that follows ever
 
 import copy
 import json
+import math
 import platform
 from itertools import islice
 from pathlib import Path
@@ -121,6 +122,8 @@ def certify(folder: Path, model: Transformer, tokenizer: Tokenizer, rule: Rule) 
         "arithmetic": f"float32, torch {torch.__version__} on {model.norm.weight.device.type}, {platform.machine()}",
         "weights_sha256": sha256(folder / WEIGHTS),
     }
+    # Of a model that fails nothing may be known; JSON has neither infinity nor NaN.
+    certificate = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in certificate.items()}
     with atomic_files([folder / CERTIFICATE]) as [file]:
         file.write(json.dumps(certificate, indent=1).encode() + b"\n")
     return check
