@@ -1,7 +1,7 @@
 """What a pool of trials costs beside the trainings themselves.
 
     python benchmarks/pool.py share --trials 100   # training's share of all CPU time, and the pool's memory
-    python benchmarks/pool.py speed --trials 24    # trials a minute, against `ahx sweep --on process`
+    python benchmarks/pool.py speed --trials 24    # trials a minute, against a process for each trial
     python benchmarks/pool.py bits --trials 50     # weights against those of `ahx train`, in a process each
 
 The trials are small models of double_a, 0.7 CPU seconds of training each. `share` sets the training loop's clock to
@@ -118,6 +118,7 @@ def speed(n: int, at_once: int) -> None:
         words += [word for name, values in grid.items() for word in ("--grid", f"{name}={values}")]
         before, began = cpu(), time.monotonic()
         command = [sys.executable, "-m", "entrypoints.main", "sweep", "--name", "one", "--on", "process", "--json"]
+        command += ["--trials-per-job", "1"]
         subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL, cwd=folder)
         alone = time.monotonic() - began
         with contextlib.suppress(ChildProcessError):
