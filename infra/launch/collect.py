@@ -14,7 +14,7 @@ from infra.launch.trial import Trial
 
 
 def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
-    """Fetch models and metrics into `folder`/JOB and write `folder`/leaderboard.json, the best first.
+    """Fetch models and metrics into `folder`/TRIAL and write `folder`/leaderboard.json, the best first.
 
     A model that is complete in `folder` is not fetched again. Raises CheckpointError for a model whose SHA-256 differs
     from the one in its configuration.

@@ -1,7 +1,7 @@
 """Runs a sweep: submits missing jobs, as many at a time as may run, and watches the others.
 
 It keeps no state: everything is read from the backend. So it may be killed at any moment and started again, on another
-machine too; a job whose name exists was submitted before.
+machine too; a job whose name exists was submitted before. Jobs of several trials are the part of batch_jobs.py.
 """
 
 import threading

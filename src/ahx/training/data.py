@@ -13,6 +13,7 @@ from ahx.data.tokenizer import Tokenizer
 from ahx.data.windows.source import WindowSource
 from ahx.errors import InputError
 from ahx.model.certificate import Check, Checker, machine_of
+from ahx.model.positions.schemes import SCHEMES
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
 from ahx.rules.interpreters.interpreter import Interpreter
@@ -95,7 +96,7 @@ def _position_scheme(hp: Hyperparameters, source: Source) -> str:
             f"heads {hp.heads!r} has coupled heads (c), and it is unknown which input symbol each output symbol of "
             f"{hp.rule or hp.infile!r} comes from; use the letters s and g"
         )
-    if pos == "learned" and 0 < hp.block_size < source.longest_row:
+    if SCHEMES[pos].trained and 0 < hp.block_size < source.longest_row:
         raise InputError(
             f"block_size ({hp.block_size}) is too small: the longest row has {source.longest_row} tokens "
             "(begin, input, separator, output, stop); give at least that many, or 0"
