@@ -2,7 +2,10 @@
 # Another Python: make PYTHON=python3.12 demo
 
 PYTHON ?= python3
+# TORCH=cuda: torch for NVIDIA's GPUs, several GB with its libraries. On Linux alone is there a choice.
+TORCH ?= cpu
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint requirements/dev.lock
 READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
@@ -37,12 +40,12 @@ clients: $(patsubst tests/clients/%.txt,build/clients/%/ready,$(wildcard tests/c
 
 build/clients/%/ready: tests/clients/%.txt
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(@D)/bin/pip install --disable-pip-version-check -r $<
 	@touch $@
 
-# The image's packages, pinned anew.
+# All lock files, written anew. UPGRADE=1 takes the newest versions that pyproject.toml allows.
 lock:
-	PYTHON="$(PYTHON)" container/lock.sh
+	PYTHON="$(PYTHON)" container/lock.sh $(if $(UPGRADE),--upgrade)
 
 # Known vulnerabilities of what the lock files name, where api.osv.dev can be reached.
 audit: $(READY_DEV)
@@ -73,17 +76,23 @@ clean:
 	rm -rf .venv build .*_cache .hypothesis *.egg-info src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+# torch's CPU build is not on PyPI: it comes from where pip's own settings point, or else from PyTorch's site.
+$(READY): pyproject.toml requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("make: error: Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
+	@torch=$$(sed -n 's/^\(torch==[^ ]*\).*/\1+cpu/p' requirements/dev.lock); \
+	$(INSTALL) "$$torch" 2>$(READY).log || $(INSTALL) --find-links https://download.pytorch.org/whl/cpu/torch/ "$$torch" || \
+	{ echo "make: error: pip finds no $$torch, see above; make TORCH=cuda installs the build for GPUs, several GB" >&2; exit 1; }
+endif
+	$(INSTALL) -e .
 	@touch $@
 
 $(READY_CLOUD): $(READY)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	$(INSTALL) -e '.[embedded]'
 	@touch $@
 
 # What tests and checks need besides: AWS's libraries, SageMaker's SDK (1 GB), and tools.
 $(READY_DEV): $(READY)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $@
