@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ahx.evaluation.render import Leak
     from ahx.evaluation.samples import Series
     from ahx.evaluation.trained import Trained
-    from ahx.rules import Rule
 
 EXAMPLES = [
     "ahx eval --model runs/demo",
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.evaluate import evaluate
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import draw
+    from ahx.evaluation.samples import alphabet_of, draw, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -97,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
         groups = by_length(report)
         source = f"{path}"
     else:
-        rule = _rule(trained, args.rule)
+        rule = rule_to_draw(trained, args.rule)
         about["rule"] = rule.spec
-        alphabet = args.alphabet or _alphabet(trained, rule)
+        alphabet = args.alphabet or alphabet_of(trained, rule)
         series = _series(args, trained)
         reports = [evaluate(trained, draw(rule, alphabet, one, args.seed), **how) for one in series]
         report = merged(reports)
@@ -164,30 +163,6 @@ def _lines(path: Path, n: int | None) -> Iterable[tuple[str, str]]:
     from ahx.data.files.read import read_pairs
 
     return islice(read_pairs(path), n)
-
-
-def _rule(trained: "Trained", given: str | None) -> "Rule":
-    """The rule to draw samples of."""
-    from ahx.rules import parse_rule
-
-    if given is not None:
-        return parse_rule(given)
-    if trained.lost is not None:
-        raise trained.lost
-    if trained.rule is None:
-        raise InputError(
-            f"{trained.folder} was trained on a file, and its rule is not known; "
-            "say what to evaluate it on: --data FILE or --rule RULE"
-        )
-    return trained.rule
-
-
-def _alphabet(trained: "Trained", rule: "Rule") -> str:
-    """The symbols of training; for another rule, those of its own symbols that the model knows."""
-    if trained.rule is not None and trained.rule.spec == rule.spec:
-        return trained.hyperparameters.get("alphabet") or rule.alphabet
-    known = trained.tokenizer.alphabet
-    return "".join(symbol for symbol in rule.alphabet if symbol in known) or rule.alphabet
 
 
 def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":

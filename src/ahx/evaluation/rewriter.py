@@ -1,5 +1,6 @@
-"""Rewrites one string with a trained model, and gives the rule's output where the rule is known."""
+"""Rewrites strings with a trained model, and gives the rule's output where the rule is known."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,30 +35,43 @@ class Rewriter:
     def __call__(self, text: str) -> Rewriting:
         """Raises InputError for a symbol the model does not know, a string that does not fit, and an answer that does
         not end within the limit of new tokens."""
+        return self.many([text])[0]
+
+    def many(self, texts: Sequence[str]) -> list[Rewriting]:
+        """The rewritings of `texts`, decoded together. Raises InputError for the first text that has none."""
+        prompts, limits = [], []
+        for text in texts:
+            prompt, limit = self.ask(text)
+            prompts.append(prompt)
+            limits.append(limit)
+        trained = self.trained
+        answers = write(trained.model, trained.tokenizer, prompts, limits, self.temperature, self.generator)
+        for text, limit, prompt, answer in zip(texts, limits, prompts, answers, strict=True):
+            if not answer.stopped:
+                remedy = (
+                    "the model has no positions beyond (block_size); use a shorter string"
+                    if len(prompt) + limit == trained.block_size
+                    else "allow more with --max-new-tokens, or train the model further"
+                )
+                raise InputError(
+                    f"the model did not end its answer to {text[:40]!r} within {limit:,} tokens "
+                    f"(it begins {answer.text[:40]!r}); {remedy}"
+                )
+        return [Rewriting(answer.text, self._expected(text)) for text, answer in zip(texts, answers, strict=True)]
+
+    def ask(self, text: str) -> tuple[list[int], int]:
+        """The prompt for `text`, and the limit of tokens for its answer. Raises InputError."""
         trained = self.trained
         prompt = trained.tokenizer.encode_input(trained.teacher.prompt(text))
-        limit = self.max_new_tokens or token_limit(len(text), self._steps(text))
-        room = trained.block_size
-        if room is not None and len(prompt) >= room:
+        limit, room = self.max_new_tokens or token_limit(len(text), self._steps(text)), trained.block_size
+        if room is None:
+            return prompt, limit
+        if len(prompt) >= room:
             raise InputError(
                 f"{text[:40]!r} has {len(text):,} symbols, but the model has positions for {room:,} tokens "
                 "(block_size), input and output together; use a shorter string, or train with a larger block_size"
             )
-        limited_by_room = room is not None and room - len(prompt) < limit
-        if room is not None:
-            limit = min(limit, room - len(prompt))
-        answer = write(trained.model, trained.tokenizer, [prompt], [limit], self.temperature, self.generator)[0]
-        if not answer.stopped:
-            remedy = (
-                "the model has no positions beyond (block_size); use a shorter string"
-                if limited_by_room
-                else "allow more with --max-new-tokens, or train the model further"
-            )
-            raise InputError(
-                f"the model did not end its answer to {text[:40]!r} within {limit:,} tokens "
-                f"(it begins {answer.text[:40]!r}); {remedy}"
-            )
-        return Rewriting(answer.text, self._expected(text))
+        return prompt, min(limit, room - len(prompt))
 
     def _expected(self, text: str) -> str | None:
         if self.trained.rule is None:

@@ -12,7 +12,7 @@ from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.trained import Trained
-from ahx.rules import Rule
+from ahx.rules import Rule, parse_rule
 
 #: (multiple of the training length, number of samples): fewer for long inputs, which take longer.
 SAMPLES_BY_MULTIPLE = ((1, 10_000), (2, 300), (5, 100), (10, 50), (20, 20))
@@ -64,6 +64,28 @@ def lengths_to_try(
 
 def _usual(length: int, training_length: int, by_multiple: Sequence[tuple[int, int]]) -> int:
     return next((n for multiple, n in by_multiple if length <= multiple * training_length), by_multiple[-1][1])
+
+
+def rule_to_draw(trained: Trained, given: str | None) -> Rule:
+    """The rule `given`, or else the one that the model learnt. Raises InputError where that is not known."""
+    if given is not None:
+        return parse_rule(given)
+    if trained.lost is not None:
+        raise trained.lost
+    if trained.rule is None:
+        raise InputError(
+            f"{trained.folder} was trained on a file, and its rule is not known; "
+            "say what to evaluate it on: --data FILE or --rule RULE"
+        )
+    return trained.rule
+
+
+def alphabet_of(trained: Trained, rule: Rule) -> str:
+    """The symbols of training; for another rule, those of its own symbols that the model knows."""
+    if trained.rule is not None and trained.rule.spec == rule.spec:
+        return trained.hyperparameters.get("alphabet") or rule.alphabet
+    known = trained.tokenizer.alphabet
+    return "".join(symbol for symbol in rule.alphabet if symbol in known) or rule.alphabet
 
 
 def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]:

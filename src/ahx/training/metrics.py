@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ahx.errors import StorageError
 from ahx.files.atomic import atomic_files
 
 #: What SageMaker reads from the log: each name with the pattern of its value in an evaluation's line.
@@ -16,6 +17,7 @@ METRIC_DEFINITIONS = [
 ]
 _PATTERNS = {one["Name"]: re.compile(one["Regex"]) for one in METRIC_DEFINITIONS}
 
+METRICS = "metrics.jsonl"  # the file in a run's folder
 Evaluation = dict[str, float]
 
 
@@ -36,6 +38,15 @@ def evaluations(lines: Iterable[str]) -> list[Evaluation]:
             matches = {name: match for name, pattern in _PATTERNS.items() if (match := pattern.search(line))}
             found.append({name: float(match[1]) for name, match in matches.items()})
     return found
+
+
+def history(path: Path) -> list[Evaluation]:
+    """The evaluations in a `metrics.jsonl`; none where there is no such file. Raises StorageError."""
+    try:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}; delete it, and only the history is lost") from error
 
 
 class MetricsFile:

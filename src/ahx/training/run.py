@@ -49,10 +49,12 @@ def train(hp: Hyperparameters) -> int:
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | None = None) -> Outcome:
+def run(
+    hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | None = None, quiet: bool = False
+) -> Outcome:
     """Train as `hp` says and write the model, to hp.model_out unless `paths` says otherwise. Raises AhxError.
 
-    `stop` is for callers that listen to signals already, for instance since before torch was imported.
+    `stop` is for callers that listen to signals already, or do not want it.
     """
     paths = paths or RunPaths.of(hp)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
@@ -63,7 +65,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
     with listening as stop, alone, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
-        data = prepare(hp, paths, ReadingNotes(quiet=rank > 0), given.tokenizer if given else None)
+        data = prepare(hp, paths, ReadingNotes(quiet=quiet or rank > 0), given.tokenizer if given else None)
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.source.longest_row, hp.n_embd))
         resumed = None
@@ -74,7 +76,7 @@ def run(hp: Hyperparameters, paths: RunPaths | None = None, stop: StopRequest | 
         model = model.to(device)
         step = _step(hp, data, model, device)
         total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
-        report = reporter(total, sys.stdout.isatty(), rank == 0)
+        report = reporter(total, sys.stdout.isatty(), rank == 0 and not quiet)
         try:
             loop = Loop(hp, data, model, step, paths, report, _about(hp, data), stop)
             _restore(hp, loop, resumed)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -22,4 +23,4 @@ class RunPaths:
     def of(cls, hp: Hyperparameters) -> Self:
         """Everything in hp.model_out, data files where hp.infile says."""
         folder = Path(hp.model_out)
-        return cls(folder, folder, folder / "metrics.jsonl")
+        return cls(folder, folder, folder / METRICS)

@@ -7,7 +7,8 @@ variables and as options. An unknown name is an error in every source; nothing i
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, ClassVar, get_args
 
@@ -36,7 +37,15 @@ def from_sources(
     are local files. Raises InputError with a sentence for each mistake, StorageError when a file cannot be read.
     """
     sources: list[_Source] = [CommandLineSource(argv_values), TomlSource(config_file)]
-    sources += [EnvironmentSource(environ or {}), SageMakerSource(hyperparameters_json)]
+    return _merged([*sources, EnvironmentSource(environ or {}), SageMakerSource(hyperparameters_json)])
+
+
+def from_keywords(values: Mapping[str, object]) -> Hyperparameters:
+    """The hyperparameters of `ahx.train(...)`. Raises InputError with a sentence for each mistake."""
+    return _merged([KeywordSource(values)])
+
+
+def _merged(sources: Sequence["_Source"]) -> Hyperparameters:
     problems = [problem for source in sources for problem in source.problems]
     try:
         settings = _Settings(sources=sources)  # type: ignore[call-arg]  # no field: see settings_customise_sources
@@ -111,6 +120,16 @@ class CommandLineSource(_Source):
         super().__init__()
         for typed, text in options.items():
             self.add(typed, _none_or(text, typed), _option(typed), f"unknown option {_option(typed)}")
+
+
+class KeywordSource(_Source):
+    """The arguments of a call in Python."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        super().__init__()
+        for typed, value in values.items():
+            text = os.fspath(value) if isinstance(value, os.PathLike) else value
+            self.add(typed, text, _option(typed), f"train() has no argument {typed!r}")
 
 
 class EnvironmentSource(_Source):
