@@ -7,12 +7,12 @@ contents of docs/LOG.md from the code.
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ahx.training.hyperparameters import SECTIONS, Hyperparameters
 from ahx.training.messages import accepted
-from entrypoints.main import VERBS, summary, verb_parser
+from entrypoints.main import EXIT_CODES, VERBS, summary, verb_parser
 from infra.embedded.sagemaker.training.members import TRAINING_JOB
 from infra.embedded.sagemaker.tuning.members import TUNING_JOB
 
@@ -54,9 +54,11 @@ def cli_pages() -> dict[str, str]:
     index = ["# The command line", "", NOTE, "", "`ahx VERB --help` prints what these pages show.", "", "| verb | |"]
     index += ["|---|---|"]
     index += [f"| [`ahx {verb}`](cli/{verb}.md) | {summary(verb)} |" for verb in VERBS]
+    index += ["", "## Exit codes", "", "They are the same for every verb.", "", "| code | |", "|---|---|"]
+    index += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     pages = {"cli.md": index}
     for verb in VERBS:
-        first, *actions = family(verb_parser(verb))
+        first, *actions = verb_parser(verb).family()
         page = [f"# {first.prog}", "", NOTE, "", *_help(first)]
         for action in actions:
             page += ["", f"## {action.prog}", "", *_help(action)]
@@ -100,15 +102,6 @@ def _filled(page: str, name: str, lines: Sequence[str]) -> str:
     if times != 1:
         sys.exit(f"the page has {times} places for {name}, not one")
     return page
-
-
-def family(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser and, depth first, its sub-parsers."""
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for child in dict.fromkeys(action.choices.values()):
-                yield from family(child)
 
 
 def main() -> int:

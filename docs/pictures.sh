@@ -13,4 +13,4 @@ ahx exec "$runs/rule110" --tape 000000000000000000000000000000000000000000000000
     --picture docs/pictures/rule110.svg
 ahx train --rule turing-interpreter --seed 2 --model-out "$runs/ti"
 ahx interpret "$runs/ti" --program 'A0:1LH,A1:1RA,A2:0LH,F0:0RA,F1:2LH,F2:1LF,H0:0RF,H1:0LF,' --tape 0H0 --steps 300 \
-    --require-exact --picture docs/pictures/unseen.svg
+    --picture docs/pictures/unseen.svg

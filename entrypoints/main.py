@@ -43,6 +43,18 @@ EXAMPLES = [
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
 
+#: What docs/cli.md says of them.
+EXIT_CODES = {
+    "0": "Done. An evaluation is done whatever it finds, unless `--require-exact` asks for more.",
+    "1": "It failed, for a reason that is printed (a file, a service, the disk), or the answer is no: `exec --check`, "
+    "`interpret` and `verify` found the model wrong, `eval --require-exact` a sample, `infra doctor` a problem; jobs "
+    "of a sweep have failed; `interactive` could not answer a line.",
+    "2": "What was typed, or written into a file, is wrong; nothing was begun. Also: `infra plan` found changes.",
+    "130, 143": "Stopped by Ctrl-C or SIGTERM (128 and the signal's number). Training has kept a checkpoint.",
+    "141": "The reader of the output had closed it, as `head` does.",
+    "others": "`run-local` has the code of the job, `aws --run` that of the command.",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, `argv` without the program's name. Returns the exit code; never raises, never exits."""

@@ -5,20 +5,24 @@ Every mistake is an InputError.
 """
 
 import argparse
+import re
+import shutil
+import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, NoReturn
 
 from ahx.errors import InputError
 from ahx.text.suggest import did_you_mean
 
-HELP_WIDTH = 100
+HELP_WIDTH = 100  # or that of a narrower terminal
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Help that ends with the default of an option, where it has one."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=HELP_WIDTH)
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else HELP_WIDTH
+        super().__init__(prog, max_help_position=30, width=min(columns, HELP_WIDTH))
 
     def _get_help_string(self, action: argparse.Action) -> str:
         without = action.default is False or action.default in (None, "", [], argparse.SUPPRESS)
@@ -100,11 +104,8 @@ class Parser(argparse.ArgumentParser):
 
     def _options(self) -> Iterator[tuple[str, argparse.Action]]:
         """All options of this parser and of its sub-parsers, as declared."""
-        for action in self._actions:
-            yield from ((spelling, action) for spelling in action.option_strings)
-            if isinstance(action, argparse._SubParsersAction):
-                for parser in action.choices.values():
-                    yield from parser._options()
+        for parser in self.family():
+            yield from ((spelling, action) for action in parser._actions for spelling in action.option_strings)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -113,6 +114,14 @@ class Parser(argparse.ArgumentParser):
             raise InputError(
                 f"{name}: {str(value)!r} is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
             )
+
+    def family(self) -> "Iterator[Parser]":
+        """This parser and, depth first, its sub-parsers."""
+        yield self
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for child in dict.fromkeys(action.choices.values()):
+                    yield from child.family()
 
     def _print_message(self, message: str, file: Any = None) -> None:
         print(message, end="", file=file)  # argparse's own ignores a full disk and a closed pipe
@@ -142,6 +151,7 @@ def add_hyperparameters(
         if name in SECTIONS:
             group = parser.add_argument_group(SECTIONS[name])
         text = f"{' '.join((field.description or '').split())}{default_text(field)}".replace("%", "%%")
+        text = re.sub("[a-z]+_[a-z_]+", lambda found: _as_option(found[0]), text)
         is_flag = field.annotation is bool
         for spelling in (name, field.validation_alias):
             if isinstance(spelling, str):
@@ -156,3 +166,10 @@ def add_hyperparameters(
         if is_flag:
             no = group.add_argument(f"--no-{name}", dest=name, action="store_const", const="false")
             no.default = no.help = argparse.SUPPRESS
+
+
+def _as_option(word: str) -> str:
+    """How the command line spells a hyperparameter; any other word as it is."""
+    from ahx.training.hyperparameters import Hyperparameters
+
+    return f"--{word.replace('_', '-')}" if word in Hyperparameters.model_fields else word

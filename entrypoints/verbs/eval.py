@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, the samples, and how to judge and show."""
     parser.usage = "%(prog)s --model RUN [--data FILE | --rule RULE] [options]"
     add = parser.add_argument_group("Which model").add_argument
-    add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
+    add("--model", metavar="RUN", help="Folder of a run (--model-out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
     add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")

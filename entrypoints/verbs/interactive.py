@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The model, and how it writes."""
     parser.usage = "%(prog)s --model RUN [options]"
     add = parser.add_argument
-    add("--model", metavar="RUN", help="Folder of a run (model_out of `ahx train`) or of a checkpoint; may be in S3.")
+    add("--model", metavar="RUN", help="Folder of a run (--model-out of `ahx train`) or of a checkpoint; may be in S3.")
     add("--model_file", dest="model", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add_trust(add)
     add("--temperature", type=float, default=0.0, metavar="T", help="Sampling temperature; 0 is greedy.")

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     logs.add_argument("-f", "--follow", action="store_true", help="Print new lines until the job ends.")
     action("stop", "Stop a job, or all jobs of a sweep; jobs not yet submitted are dropped.", "SWEEP-OR-JOB")
     action("attach", "Take over a sweep of another launcher: submit what is missing, and watch.", "SWEEP")
-    action("leaderboard", "Rank the jobs by exact match, then by training time.", "SWEEP")
+    action("leaderboard", "Rank the jobs by exact match, then by least margin and loss.", "SWEEP")
     collect = action("collect", "Fetch models and metrics, and verify them.", "SWEEP")
     collect.add_argument("--to", metavar="FOLDER", help="Folder to write to (default: runs/ and the sweep's name).")
     collect.add_argument("--best", type=int, metavar="N", help="Fetch only the first N of the leaderboard.")

@@ -1,5 +1,6 @@
 """Shows a sweep: as a table, as lines, and as JSON."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -59,23 +60,35 @@ def first_line(reason: str) -> str:
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """Those that have been evaluated, the best first: by exact match, then by the seconds of training."""
-    judged = [trial for trial in trials if "val_exact" in trial.metrics]
-    return sorted(judged, key=lambda trial: (-trial.metrics["val_exact"], _seconds(trial), str(trial.config)))
+    """Those that have been evaluated, the best first: by exact match, then least margin, loss, size and seconds."""
+    return sorted((trial for trial in trials if "val_exact" in trial.metrics), key=_place)
+
+
+def _place(trial: Trial) -> tuple[float | str, ...]:
+    metrics, (layers, width) = trial.metrics, (int(shown(trial.config, name)) for name in ("n_layer", "n_embd"))
+    return (
+        -metrics["val_exact"],
+        -metrics.get("val_margin", -math.inf),
+        metrics.get("val_loss", math.inf),
+        layers * width**2,
+        _seconds(trial),
+        str(trial.config),
+    )
 
 
 def leaderboard(state: SweepState, costs: bool) -> Table:
     """The ranking."""
     names = varied([trial.config for trial in state.trials])
-    head = ("#", *names, "exact", "loss", "s", *(["$"] if costs else []), "status", "trial")
+    head = ("#", *names, "exact", "margin", "loss", "s", *(["$"] if costs else []), "status", "trial")
     table = Table(*map(printing.one_line, head), box=None)
     for column in table.columns:
         column.no_wrap = True
     for rank, trial in enumerate(ranked(state.trials), 1):
         values = [shown(trial.config, name) for name in names]
         cost = [f"{trial.cost(time.time()):.3f}"] if costs else []
-        exact, loss = f"{trial.metrics['val_exact']:.2%}", f"{trial.metrics.get('val_loss', float('nan')):.4g}"
-        cells = (str(rank), *values, exact, loss, f"{_seconds(trial):.1f}", *cost, status(trial), trial.name)
+        exact, metrics = f"{trial.metrics['val_exact']:.2%}", trial.metrics
+        margin, loss = f"{metrics.get('val_margin', math.nan):.2f}", f"{metrics.get('val_loss', math.nan):.4g}"
+        cells = (str(rank), *values, exact, margin, loss, f"{_seconds(trial):.1f}", *cost, status(trial), trial.name)
         table.add_row(*map(printing.one_line, cells))
     return table
 

@@ -97,6 +97,10 @@ class Tee:
         for line in lines:
             self.write(line)
 
+    def log(self, line: str) -> None:
+        """Add a line to the log alone."""
+        self._file.append(self._source, line)
+
     def finish(self) -> None:
         """Keep this thread's unfinished line."""
         if self._unfinished.__dict__.get("parts"):

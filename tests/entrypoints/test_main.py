@@ -195,3 +195,31 @@ def test_output_onto_a_full_disk() -> None:
         done = ahx("-m", "entrypoints.main", "train", "--help", stdout=full)
     assert done.returncode == 1
     assert done.stderr == "ahx: error: the disk is full; free some space and run the command again\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("ahx comp", ["completion"]),
+        ("ahx train --opt", ["--optimizer"]),
+        ("ahx train --optimizer a", ["adamw"]),
+        ("ahx train --rule doub", ["double_a"]),
+        ("ahx infra app", ["apply"]),
+        ("ahx infra apply --budg", ["--budget"]),
+        ("ahx --vers", ["--version"]),
+    ],
+)
+def test_the_shell_completes(typed: str, offered: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "bash"]) == 0
+    words = typed.split()
+    asked = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _ahx; echo ${{COMPREPLY[@]}}"
+    script = f"{capsys.readouterr().out}\n{asked}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == offered
+    assert cli.main(["completion", "zsh"]) == 0
+    assert capsys.readouterr().out.startswith("autoload")
+
+
+def test_every_exit_code_is_documented() -> None:
+    told = " ".join(cli.EXIT_CODES).replace(",", "").split()
+    assert {"0", "1", "2", str(cli._INTERRUPTED), str(cli._BROKEN_PIPE), "143"} <= set(told)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ahx.text import printing
-from ahx.text.printing import console, data, guarded, one_line, padded, printable
+from ahx.text.printing import console, data, guarded, one_line, padded, printable, wrapped
 
 # A clipboard (OSC 52), a link (OSC 8), C1's CSI, a title, backspaces, a carriage return, text from right to left,
 # nothing to see, and a letter that is none.
@@ -126,3 +126,14 @@ def test_data_is_exact_where_it_is_no_terminal(capsys: pytest.CaptureFixture[str
         print(EVIL)
         data(told)
     assert capsys.readouterr().out == f"{EVIL}\n{printable(EVIL)}\n{told}\n"
+
+
+def test_sentences_are_broken_between_words_but_commands_are_not() -> None:
+    sentence = "ahx: error: there is no model here; see `ahx train --help`; train one with: ahx train --rule copy"
+    lines = wrapped(f"{sentence}\n  - {sentence}\n", 50).split("\n")
+    assert "\n".join(lines).replace("\n", " ").split() == f"{sentence} - {sentence}".split()
+    assert max(map(len, lines)) <= 50
+    for whole in ("`ahx train --help`", "ahx train --rule copy"):
+        assert sum(whole in line for line in lines) == 2
+    assert all(line.startswith("  ") for line in lines[3:-1])
+    assert wrapped("x" * 60, 50) == "x" * 60

@@ -32,3 +32,14 @@ def test_a_long_command_stays_one_line(live: Live, capsys: pytest.CaptureFixture
     sentence = "Go on with: ahx train " + "--option value " * 20
     live.say(sentence)
     assert sentence.rstrip() in capsys.readouterr().out
+
+
+def test_people_get_a_table_that_fits_into_80_columns(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("step", "epoch", "train_loss", "val_loss", "val_exact", "val_margin", "tokens_per_second", "seconds")
+    for value in (1, 1234):
+        live.evaluation(dict.fromkeys(names, value), [])
+    about, titles, *rows = capsys.readouterr().out.splitlines()[-4:]
+    assert "val loss: of the weights now" in about
+    assert "train loss" in titles
+    assert [row.split()[:2] for row in rows] == [["1", "1.00"], ["1,234", "1234.00"]]
+    assert max(map(len, (titles, *rows))) < 80

@@ -6,6 +6,7 @@ through `printable`; rich's own colours and cursor movements bypass it, through 
 """
 
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -55,17 +56,44 @@ def padded(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
-class Guarded:
-    """A text stream to which only `printable` text is written; otherwise it behaves like the stream."""
+# A word, a command in quotes, or one at the end of a sentence: it can be copied as one line.
+_WORD = re.compile(r"`[^`]*`\S*|(?<=: )(?:ahx|pip|make|docker) .*|\S+")
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+
+def wrapped(text: str, columns: int) -> str:
+    """`text` in lines of at most `columns` columns where they can be broken between words; indentation is kept."""
+    return "\n".join("\n".join(_broken(line, columns)) for line in text.split("\n"))
+
+
+def _broken(line: str, columns: int) -> Iterator[str]:
+    if width(line) <= columns:
+        yield line
+        return
+    indent = line[: len(line) - len(line.lstrip())]
+    part = ""
+    for word in _WORD.findall(line):
+        if part and width(f"{indent}{part} {word}") > columns >= width(word):
+            yield indent + part
+            part = ""
+        part = f"{part} {word}" if part else word
+    yield indent + part
+
+
+class Guarded:
+    """A text stream to which only `printable` text is written; otherwise it behaves like the stream.
+
+    On a terminal, sentences are broken between words.
+    """
+
+    def __init__(self, stream: TextIO, sentences: bool = False) -> None:
+        self.stream, self._wraps = stream, sentences and stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        self.stream.write(printable(text))
+        shown = printable(text)
+        self.stream.write(wrapped(shown, shutil.get_terminal_size().columns) if self._wraps else shown)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -85,7 +113,7 @@ def guard() -> None:
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = cast(TextIO, Guarded(sys.stdout))
     if not isinstance(sys.stderr, Guarded):
-        sys.stderr = cast(TextIO, Guarded(sys.stderr))
+        sys.stderr = cast(TextIO, Guarded(sys.stderr, sentences=True))
 
 
 @contextmanager

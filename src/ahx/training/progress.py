@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ahx.text.printing import console, guard, one_line
+from ahx.text.printing import console, guard, one_line, printable, raw, wrapped
 from ahx.training.metrics import metric_line
 
 _NOTE_EVERY_S = 5.0
+_NOTEBOOK_COLUMNS = 100
 
 
 class Example(NamedTuple):
@@ -58,7 +59,7 @@ class Reporter:
 
 
 class Plain(Reporter):
-    """Lines without control characters, for logs and pipes."""
+    """Lines without control characters, for logs and pipes: metrics as SageMaker reads them."""
 
     def say(self, sentence: str) -> None:
         print(sentence, flush=True)
@@ -67,7 +68,47 @@ class Plain(Reporter):
         print(metric_line(metrics), *map(str, examples), sep="\n", flush=True)
 
 
-class Live(Reporter):
+_COLUMNS = {
+    "step": "{:,}", "epoch": "{:.2f}", "train_loss": "{:.4g}", "val_loss": "{:.4g}", "val_exact": "{:.2%}",
+    "val_margin": "{:.2f}", "tokens_per_second": "{:,.0f}", "seconds": "{:.1f}",
+}  # fmt: skip
+_TITLES = ("step", "epoch", "train loss", "val loss", "exact", "margin", "tokens/s", "seconds")
+_WIDTHS = (8, 7, 10, 9, 8, 8, 10, 8)
+_ABOUT_LOSSES = (
+    "train loss: mean since the last row, while the weights changed (and with dropout); val loss: of the weights now"
+)
+
+
+def table_row(metrics: Mapping[str, float | int]) -> str:
+    """An evaluation as a row of the table that people read."""
+    return _row(form.format(metrics[name]) if name in metrics else "" for name, form in _COLUMNS.items())
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+class _Table(Reporter):
+    """For people: a table with a row for each evaluation, with its examples below. A log gets the metrics as well."""
+
+    titled = False
+
+    def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
+        if not self.titled:
+            self.titled = True
+            self.say(_ABOUT_LOSSES)
+            self.say(_row(_TITLES))
+        self.say(table_row(metrics))
+        if log := getattr(raw(sys.stdout), "log", None):
+            log(metric_line(metrics))
+        for example in examples:
+            self.example(example)
+
+    def example(self, example: Example) -> None:
+        self.say(str(example))
+
+
+class Live(_Table):
     """A progress line that stays at the bottom of the terminal (80 columns suffice), with the evaluations above it."""
 
     def __init__(self, total: int) -> None:
@@ -88,8 +129,7 @@ class Live(Reporter):
         guard()
 
     def say(self, sentence: str) -> None:
-        # Soft: a command that the terminal wraps can still be copied as one line.
-        self.progress.console.print(sentence, soft_wrap=True)
+        self.progress.console.print(wrapped(sentence, self.progress.console.width), soft_wrap=True)
 
     def step(self, step: int, loss: float, tokens_per_second: float) -> None:
         text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tok/s"
@@ -97,15 +137,47 @@ class Live(Reporter):
 
     def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
         self.status = f"  val {metrics['val_loss']:.4f}  exact {metrics['val_exact']:.2%}"
-        self.say(metric_line(metrics))
-        for example in examples:
-            style = None if example.output == example.expected else "red"
-            self.progress.console.print(str(example), style=style)
+        super().evaluation(metrics, examples)
+
+    def example(self, example: Example) -> None:
+        style = None if example.output == example.expected else "red"
+        self.progress.console.print(str(example), style=style)
 
     def close(self) -> None:
         self.progress.stop()
 
 
+class Notebook(_Table):
+    """Lines in the cell of a Jupyter notebook, and one that is replaced at every step."""
+
+    def __init__(self, total: int) -> None:
+        from IPython.display import display
+
+        self.total = total
+        self.line = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def say(self, sentence: str) -> None:
+        print(wrapped(printable(sentence), _NOTEBOOK_COLUMNS), flush=True)
+
+    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
+        self._show(f"step {step:,} of {self.total:,}, loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
+
+    def close(self) -> None:
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        self.line.update({"text/plain": text}, raw=True)
+
+
+def _in_notebook() -> bool:
+    """Whether this code runs in Jupyter's kernel, which shows what it is told to display."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
 def reporter(total: int, terminal: bool, first: bool) -> Reporter:
     """The reporter for this process and this kind of output."""
-    return Reporter() if not first else Live(total) if terminal else Plain()
+    if not first:
+        return Reporter()
+    return Notebook(total) if _in_notebook() else Live(total) if terminal else Plain()

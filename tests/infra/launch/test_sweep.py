@@ -1,17 +1,21 @@
 """What a sweep tries, as configurations and as requests."""
 
 import doctest
+import io
 
 import pytest
 import torch
+from rich.console import Console
 
 from ahx.errors import InputError
 from ahx.training import metrics
 from ahx.training.halving import hopeless
 from infra.launch import job_request, sweep
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
+from infra.launch.leaderboard import leaderboard, ranked
 from infra.launch.sobol import sobol
 from infra.launch.sweep import Sweep, parse_grid
+from infra.launch.trial import SweepState, Trial
 from infra.provision.stack_id import StackId
 
 STACK_ID = StackId("123456789012", "eu-west-1")
@@ -169,3 +173,23 @@ def test_halving_keeps_the_best_half_at_every_rung() -> None:
     assert hopeless(histories, 2) == {"a", "b", "d"}
     assert hopeless({"a": run(0.1)}, 2) == set()  # nothing to compare with
     assert hopeless({"a": run(1.0), "b": run(1.0), "c": run(0.9)}, 3) == {"c"}  # what is right is not hopeless
+
+
+def test_ties_in_exact_match_are_broken_by_margin_loss_and_size_before_the_clock() -> None:
+    def trial(name: str, margin: float, loss: float, seconds: float, **config: object) -> Trial:
+        metrics = {"val_exact": 1.0, "val_margin": margin, "val_loss": loss, "seconds": seconds}
+        return Trial(template(), {**RULE, **config}, name, history=[metrics])
+
+    on_the_verge = trial("verge", 0.01, 1.47, 1.0)
+    safe, large, slow = (
+        trial("safe", 5.0, 0.037, 1.5),
+        trial("large", 5.0, 0.037, 1.0, n_embd=96),
+        trial("slow", 5.0, 0.037, 2.0),
+    )
+    untrained = Trial(template(), RULE, "untrained")
+    assert ranked([on_the_verge, large, untrained, slow, safe]) == [safe, slow, large, on_the_verge]
+    printed = Console(width=120, file=io.StringIO())
+    printed.print(leaderboard(SweepState("s1", [on_the_verge, safe]), costs=False))
+    title, first, second = printed.file.getvalue().splitlines()
+    assert "margin" in title
+    assert ("5.00" in first, "0.01" in second) == (True, True)
