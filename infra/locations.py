@@ -42,6 +42,11 @@ def data(place: str) -> str:
     return str(storage.fetch(client, wanted.bucket, found, base, str(wanted)) / wanted.name)
 
 
+def is_given(place: str) -> bool:
+    """Whether `place` is a path that exists here, or an address in S3."""
+    return storage.is_s3(place) or os.path.exists(place)
+
+
 @contextmanager
 def written(place: str) -> Iterator[str]:
     """A local path; files written there, whose names begin with its own, are at `place` when the block ends well."""

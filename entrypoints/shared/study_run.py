@@ -125,10 +125,15 @@ class Study:
         return found
 
     def _draw(self, answer: Answer) -> list[str]:
-        from ahx.study.figures import draw
+        from ahx.report.studies import figures
 
+        drawn = {
+            f"{name}.{kind}": figure for name, figure in figures(answer.to_json()).items() for kind in ("svg", "png")
+        }
         try:
-            return [path.name for path in draw(answer, self.folder)]
+            for name, figure in drawn.items():
+                figure.save(self.folder / name)
+            return list(drawn)
         except ImportError:
             print("ahx: note: no figures without matplotlib: pip install 'ahx-transformer[report]'", file=sys.stderr)
             return []

@@ -14,11 +14,11 @@ from ahx.errors import InputError
 from ahx.text.plural import counted
 from ahx.text.printing import data
 from entrypoints.shared import launching
+from entrypoints.shared.sweeps import backend_of, manifest_of, observed
 from infra.launch.options import BACKENDS
 
 if TYPE_CHECKING:
-    from infra.launch.backends.backend import Backend, Manifest
-    from infra.launch.trial import SweepState
+    from infra.launch.backends.backend import Backend
 
 EXAMPLES = [
     "ahx jobs list",
@@ -64,8 +64,8 @@ def _list(args: argparse.Namespace) -> int:
     from infra.launch.leaderboard import as_json, console, summary, table
 
     if args.what is None:
-        backend = _backend(args, None)
-        states = [_observed(backend, sweep) for sweep in backend.sweeps()]
+        backend = backend_of(args, None)
+        states = [observed(backend, sweep) for sweep in backend.sweeps()]
         if args.json:
             data(json.dumps({"sweeps": [{"name": s.sweep, "jobs": len(s.trials)} for s in states]}))
         for state in states if not args.json else ():
@@ -73,8 +73,8 @@ def _list(args: argparse.Namespace) -> int:
         if not states and not args.json:
             print("no sweeps yet; `ahx sweep` starts one")
         return 0
-    backend = _backend(args, args.what)
-    state = _observed(backend, args.what)
+    backend = backend_of(args, args.what)
+    state = observed(backend, args.what)
     if args.json:
         data(json.dumps({"sweep": state.sweep, "jobs": [as_json(trial) for trial in state.trials]}))
     else:
@@ -109,9 +109,9 @@ def _stop(args: argparse.Namespace) -> int:
     from infra.launch.job_request import job_name
 
     sweep = _sweep_of(args.what)
-    backend = _backend(args, sweep)
-    manifest = _manifest(backend, sweep)
-    state = _observed(backend, sweep)
+    backend = backend_of(args, sweep)
+    manifest = manifest_of(backend, sweep)
+    state = observed(backend, sweep)
     jobs = {trial.name: trial.job.name for trial in state.in_flight() if trial.job is not None}
     if args.what in jobs and jobs[args.what] != args.what:
         raise InputError(f"{args.what} is trained in {jobs[args.what]}, with other trials; stop that job")
@@ -130,22 +130,22 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _attach(args: argparse.Namespace) -> int:
-    backend = _backend(args, args.what)
-    state = launching.follow(backend, args.what, _manifest(backend, args.what), False, args.json)
+    backend = backend_of(args, args.what)
+    state = launching.follow(backend, args.what, manifest_of(backend, args.what), False, args.json)
     return launching.show_result(state, backend, args.json)
 
 
 def _leaderboard(args: argparse.Namespace) -> int:
-    backend = _backend(args, args.what)
-    launching.show_result(_observed(backend, args.what), backend, args.json)
+    backend = backend_of(args, args.what)
+    launching.show_result(observed(backend, args.what), backend, args.json)
     return 0
 
 
 def _collect(args: argparse.Namespace) -> int:
     from infra.launch.collect import collect
 
-    backend = _backend(args, args.what)
-    state = _observed(backend, args.what)
+    backend = backend_of(args, args.what)
+    state = observed(backend, args.what)
     folder = Path(args.to or Path("runs", args.what))
     if args.best is not None and args.best < 1:
         raise InputError(f"--best: must be at least 1 (got {args.best})")
@@ -169,35 +169,11 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _backend(args: argparse.Namespace, sweep: str | None) -> "Backend":
-    from infra.launch.backends.choose import find_backend, open_backend
-
-    folder = Path(args.folder)
-    return open_backend(args.on, folder, args.prefix) if args.on else find_backend(sweep, folder, args.prefix)
-
-
-def _manifest(backend: "Backend", sweep: str) -> "Manifest":
-    manifest = backend.read_manifest(sweep)
-    if manifest is None:
-        known = ", ".join(backend.sweeps()) or "none"
-        raise InputError(f"there is no sweep {sweep!r} on {backend.title}; there are: {known}")
-    return manifest
-
-
-def _observed(backend: "Backend", sweep: str) -> "SweepState":
-    """The sweep as it is now; nothing is submitted."""
-    from infra.launch.engine import Engine
-
-    engine = Engine(backend, sweep, _manifest(backend, sweep))
-    engine.poll()
-    return engine.state
-
-
 def _job(args: argparse.Namespace) -> "tuple[Backend, str, str]":
     """The job that is named, or the job of the trial or sweep that is named; and the trial's key if it has others."""
     sweep = _sweep_of(args.what)
-    backend = _backend(args, sweep)
-    trials = [trial for trial in _observed(backend, sweep).trials if args.what in (sweep, trial.name)]
+    backend = backend_of(args, sweep)
+    trials = [trial for trial in observed(backend, sweep).trials if args.what in (sweep, trial.name)]
     if sweep == args.what and len(trials) != 1:
         raise InputError(f"{sweep} has {len(trials)} trials; name one of those that `ahx jobs list {sweep}` shows")
     if trials and (trial := trials[0]).job is not None:

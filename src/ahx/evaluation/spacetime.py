@@ -12,8 +12,8 @@ from ahx.errors import InputError, StorageError
 from ahx.text.printing import printable
 
 # Colours of the symbols, the first for the blank; then of the cell under a Turing machine's head.
-_COLOURS = ("#f4f1ea", "#2b4a6f", "#e0a030", "#4f9a6b", "#8d5a97", "#c56a5a", "#7a7a7a", "#6fb3c8")
-_HEAD = "#d7263d"
+SYMBOLS = ("#f4f1ea", "#2b4a6f", "#e0a030", "#4f9a6b", "#8d5a97", "#c56a5a", "#7a7a7a", "#6fb3c8")
+HEAD = "#d7263d"
 _NOWHERE = "#ffffff"
 
 
@@ -85,7 +85,7 @@ class Diagram:
     def png(self, cell: int = 4) -> bytes:
         """A PNG with a palette (W3C, Portable Network Graphics, third edition)."""
         grid = self.grid()
-        palette = [_colour(number) for number in range(-2, len(_COLOURS))]
+        palette = [_colour(number) for number in range(-2, len(SYMBOLS))]
         lines = b"".join(
             (b"\0" + bytes(palette.index(_colour(number)) for number in row for _ in range(cell))) * cell
             for row in grid
@@ -124,13 +124,13 @@ def _numbers(text: str, symbols: str) -> list[int]:
         if symbol not in symbols:
             head = True
             continue
-        numbers.append(-1 if head else symbols.index(symbol) % len(_COLOURS))
+        numbers.append(-1 if head else symbols.index(symbol) % len(SYMBOLS))
         head = False
     return numbers
 
 
 def _colour(number: int) -> str:
-    return {-2: _NOWHERE, -1: _HEAD}.get(number) or _COLOURS[number]
+    return {-2: _NOWHERE, -1: HEAD}.get(number) or SYMBOLS[number]
 
 
 def _runs(grid: Sequence[Sequence[int]]) -> dict[str, list[tuple[int, int, int]]]:

@@ -142,6 +142,7 @@ class Answer:
         return {
             **shown, "parameters": self.n_parameters(one.config), "exact": one.exact, "of": len(one.results),
             "samples": one.samples, "seconds": one.seconds,
+            "most_samples": one.config["max_steps"] * one.config["batch_size"],
         }  # fmt: skip
 
 

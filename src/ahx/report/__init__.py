@@ -1,0 +1,1 @@
+"""Reports of runs, sweeps and studies: one HTML page each, with figures drawn by matplotlib."""
