@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ahx.text.printing import one_line
+from ahx.text.printing import one_line, printable
 
 Axes = Any  # matplotlib.axes.Axes
 Row = Sequence[str | float | None]
@@ -43,7 +43,7 @@ class Figure:
         text = _UNUSED.sub("", text)
         for colour, variable in _ON_A_PAGE.items():
             text = text.replace(colour, variable)
-        return text
+        return printable(text)
 
     def save(self, path: Path) -> None:
         """Write it as SVG or PNG, by the suffix. Raises ImportError, OSError."""
