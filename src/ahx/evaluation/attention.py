@@ -32,6 +32,8 @@ class Attention(NamedTuple):
     heads: tuple[str, ...]  # the kinds of the heads of each layer, such as "sccc" (see transformer.py)
     cursor: list[int | None]  # for each query, the place of the token under the cursor; None for none
     output: str
+    stopped: bool  # whether the model ended its answer within the limit
+    logits: npt.NDArray[np.floating[Any]]  # (queries, vocabulary)
 
 
 def attention(trained: Trained, text: str) -> Attention:
@@ -43,12 +45,13 @@ def attention(trained: Trained, text: str) -> Attention:
     answer = generate(model, [prompt], tokenizer.stop, [min(limit, _MOST_TOKENS)])[0]
     row = torch.tensor([[*prompt, *answer]], device=model.norm.weight.device)
     with torch.inference_mode(), _Softmax() as seen:
-        model(row, reference=True)
+        logits_1TV = model(row, reference=True)
     weights_HTT = iter(seen.results)  # of neighbouring heads of one kind, layer by layer
     layers = [torch.cat([next(weights_HTT)[0] for _ in block.attention.groups]) for block in model.blocks]  # type: ignore[union-attr]
-    names = [_name(tokenizer.tokens[number]) for number in row[0].tolist()]
+    names = [name_of(tokenizer.tokens[number]) for number in row[0].tolist()]
     weights = torch.stack(layers).cpu().numpy()
-    return Attention(names, weights, model.config.heads, _cursor(trained, row), tokenizer.decode(answer))
+    written = tokenizer.decode(answer), answer[-1:] == [tokenizer.stop], logits_1TV[0].cpu().numpy()
+    return Attention(names, weights, model.config.heads, _cursor(trained, row), *written)
 
 
 class _Softmax(TorchFunctionMode):
@@ -75,7 +78,7 @@ def _cursor(trained: Trained, row_1T: Tensor) -> list[int | None]:
     return [None if place < 0 else place for place in places.tolist()]
 
 
-def _name(token: Token) -> str:
+def name_of(token: Token) -> str:
     """A token for people: "A", "A+1", "+1 (state)"."""
     symbol = _SHORT.get(token.symbol, token.symbol)
     move = "" if not token.move and (token.move is None or symbol) else f"{token.move:+d}"

@@ -57,7 +57,7 @@ class Rewriter:
                     f"the model did not end its answer to {text[:40]!r} within {limit:,} tokens "
                     f"(it begins {answer.text[:40]!r}); {remedy}"
                 )
-        return [Rewriting(answer.text, self._expected(text)) for text, answer in zip(texts, answers, strict=True)]
+        return [Rewriting(answer.text, self.expected(text)) for text, answer in zip(texts, answers, strict=True)]
 
     def ask(self, text: str) -> tuple[list[int], int]:
         """The prompt for `text`, and the limit of tokens for its answer. Raises InputError."""
@@ -73,7 +73,8 @@ class Rewriter:
             )
         return prompt, min(limit, room - len(prompt))
 
-    def _expected(self, text: str) -> str | None:
+    def expected(self, text: str) -> str | None:
+        """The right output; None where the rule is not known, or has none."""
         if self.trained.rule is None:
             return None
         try:
