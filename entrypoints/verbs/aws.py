@@ -146,7 +146,8 @@ def _announce(aws: "EmbeddedAws", how: str, is_open: bool) -> None:
         print(f"export {variable}={value}")
     if is_open:
         print("# Open: every program of every user of this machine may use it, and run jobs as you.")
-    print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.", flush=True)
+    print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.")
+    print(f"# Status page: {aws.page}", flush=True)
 
 
 def _run_command(command: str, aws: "EmbeddedAws") -> int:

@@ -32,6 +32,7 @@ from infra.embedded.registry import registry
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.state.journal import IMAGE, REQUEST
 from infra.embedded.state.persistence import Persistence, Wsgi
+from infra.embedded.status_page import StatusPage
 
 _PLACEHOLDER = "Signature=" + "0" * 64
 _CALL = "ahx.call"
@@ -53,12 +54,14 @@ class Application:
         folder: Path,
         operations: dict[tuple[str, str], Operation],
         control_api: control.Control,
+        page: StatusPage,
         images: registry.Registry,
         faults: Faults,
         clients: OwnClients,
         persistence: Persistence,
     ) -> None:
         self._gate, self._folder = gate, folder
+        self._page = page
         self._operations, self._control, self._faults, self._clients = operations, control_api, faults, clients
         self._registry, self._persistence = images, persistence
         self._moto = _answering_gaps(DomainDispatcherApplication(outside()(_backend)))
@@ -71,6 +74,8 @@ class Application:
         if self._gate.is_preflight(environ):
             start("204 No Content", [])
             return []
+        if self._page.is_meant(environ):  # it has a token
+            return self._page(environ, start)
         if registry.is_meant(environ):  # it has its own login
             return self._registry(environ, start)
         payload = Payload(environ, self._folder)

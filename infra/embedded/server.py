@@ -31,6 +31,7 @@ from infra.embedded.sagemaker.service import SageMaker
 from infra.embedded.state.ledger import Ledger
 from infra.embedded.state.persistence import NoPersistence, Persistence
 from infra.embedded.state.store import Store
+from infra.embedded.status_page import PAGE, StatusPage
 from infra.embedded.work_folder import WorkFolder
 
 HOST, PORT = "127.0.0.1", 4566
@@ -97,8 +98,10 @@ class EmbeddedAws:
             **simulation.OPERATIONS,
         }
         control = Control(self.faults, self.sagemaker.training, self._reset)
+        page = StatusPage(self.sagemaker, self.faults, clients, self._keys.own[1])
+        self.page = f"{self.endpoint}{PAGE}?token={page.token}"
         self._app = Application(
-            gate, self._work.folder, operations, control, self._registry, self.faults, clients, persistence
+            gate, self._work.folder, operations, control, page, self._registry, self.faults, clients, persistence
         )
 
     @property

@@ -26,6 +26,7 @@ _CODES = {
     "RequestTimeTooSkewed": ("SignatureDoesNotMatch", "InvalidSignatureException", ""),
     "Authorization": ("IncompleteSignature", "IncompleteSignatureException", ""),
 }
+_OWN_PAGES = ("/moto-api/", "/_ahx/page")
 _NO_ORIGIN = ("Content-Security-Policy", "sandbox allow-scripts")
 
 
@@ -74,7 +75,7 @@ class Gate:
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
-            if not environ.get("PATH_INFO", "").startswith("/moto-api/"):
+            if not environ.get("PATH_INFO", "").startswith(_OWN_PAGES):
                 kept.append(_NO_ORIGIN)  # an object may be a page
             if origin in self._origins:
                 kept += [

@@ -40,9 +40,13 @@ class Section:
             f'<div class="save" role="group" aria-label="Save {name}">{kinds}</div></figure>'
         )
 
-    def table(self, columns: Sequence[str], rows: Sequence[Row], caption: str = "") -> None:
-        """Add a table that can be sorted."""
-        self.parts.append(table(columns, rows, caption))
+    def table(self, columns: Sequence[str], rows: Sequence[Row], links: Sequence[str] = ()) -> None:
+        """Add a table that can be sorted. `links` are addresses for the first cell of each row."""
+        self.parts.append(table(columns, rows, links))
+
+    def code(self, text: str) -> None:
+        """Add lines as they are."""
+        self.parts.append(f"<code>{plain(text)}</code>")
 
 
 def plain(text: str) -> str:
@@ -59,14 +63,19 @@ def shown(value: str | float | None) -> str:
     return value if isinstance(value, str) else f"{value:,}"
 
 
-def table(columns: Sequence[str], rows: Sequence[Row], caption: str = "") -> str:
+def table(columns: Sequence[str], rows: Sequence[Row], links: Sequence[str] = ()) -> str:
     """A table; numbers are aligned on the right."""
+    if not rows:
+        return "<p>None.</p>"
     head = "".join(f'<th scope="col">{plain(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    caption = f"<caption>{plain(caption)}</caption>" if caption else ""
+    lines = ["".join(map(_cell, row)) for row in rows]
+    for at, (row, link) in enumerate(zip(rows, links, strict=False)):
+        first = f'<td><a href="{plain(link)}">{plain(shown(row[0]))}</a></td>'
+        lines[at] = first + "".join(map(_cell, row[1:]))
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{plain(caption and "Table") or "Numbers"}">'
-        f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        '<div class="wide" tabindex="0" role="region" aria-label="Table">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -76,15 +85,17 @@ def _cell(value: str | float | None) -> str:
     return f'<td class="n" data-value="{value!r}">{shown(value)}</td>'
 
 
-def html(title: str, summary: Sequence[str], sections: Sequence[Section]) -> str:
-    """The whole page."""
-    return "".join(_lines(title, summary, sections))
+def html(title: str, summary: Sequence[str], sections: Sequence[Section], refresh_seconds: int = 0) -> str:
+    """The whole page; one of a server is loaded again every `refresh_seconds`."""
+    return "".join(_lines(title, summary, sections, refresh_seconds))
 
 
-def _lines(title: str, summary: Sequence[str], sections: Sequence[Section]) -> Iterator[str]:
+def _lines(title: str, summary: Sequence[str], sections: Sequence[Section], refresh: int) -> Iterator[str]:
     own = files("ahx.report")
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    if refresh:
+        yield f'<meta http-equiv="refresh" content="{refresh}">'
     yield '<meta name="viewport" content="width=device-width,initial-scale=1">'
     yield f"<title>{plain(title)}</title><style>{(own / 'page.css').read_text('utf-8')}</style></head><body><main>"
     yield f"<h1>{plain(title)}</h1>"

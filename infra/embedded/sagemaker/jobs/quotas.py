@@ -7,6 +7,7 @@ effect at once; in AWS, support decides on it within days.
 import hashlib
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -54,15 +55,9 @@ class Quotas:
 
     def check(self, job: TrainingJob, running: Iterable[TrainingJob]) -> None:
         """Raises AwsError (ResourceLimitExceeded) if `job` exceeds a quota beside the `running` jobs of its region."""
-        used: dict[str, int] = {}
-        total = 0
-        for other in running:
-            for name, count in _needs(other).items():
-                used[name] = used.get(name, 0) + count
-                total += count
-        needs = _needs(job)
+        used, needs = self.used(running), _needs(job)
         for name, count in [*needs.items(), (_TOTAL, sum(needs.values()))]:
-            limit, busy = self.value(name), used.get(name, 0) if name != _TOTAL else total
+            limit, busy = self.value(name), used[name] if name != _TOTAL else used.total()
             if busy + count > limit:
                 raise AwsError(
                     "ResourceLimitExceeded",
@@ -71,6 +66,13 @@ class Quotas:
                     "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
                     "to request an increase for this quota.",
                 )
+
+    def used(self, running: Iterable[TrainingJob]) -> Counter[str]:
+        """Instances of the `running` jobs by the name of the quota that counts them."""
+        used = Counter[str]()
+        for job in running:
+            used.update(_needs(job))
+        return used
 
     def forget(self) -> None:
         """Undo all increases."""
