@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,16 @@ def test_the_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}/venv/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
     kept = ("PIP_", "SSL_", "HTTPS_PROXY", "NO_PROXY", "XDG_CONFIG")
     environment |= {name: value for name, value in os.environ.items() if name.startswith(kept)}
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
+    source = tmp_path / "source"  # builds leave files behind
+    for folder in ("src", "entrypoints", "container", "infra"):
+        shutil.copytree(ROOT / folder, source / folder)
+    for file in ("LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy(ROOT / file, source)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, source)
     (wheel,) = tmp_path.glob("*.whl")
+    files = (path.relative_to(source / "src") for path in (source / "src").rglob("*") if path.is_file())
+    data = {str(path) for path in files if path.suffix not in (".py", ".pyc") and "egg-info" not in str(path)}
+    assert data - set(zipfile.ZipFile(wheel).namelist()) == set()
     run(sys.executable, "-m", "venv", "venv")
     run(ROOT / "requirements" / "install.sh", "venv", wheel)
     assert not re.search("^nvidia", run("venv/bin/pip", "list"), re.MULTILINE)
@@ -36,5 +46,5 @@ def test_the_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     assert shown.splitlines()[-1] == "BABBBAB"
     assert "halted" in run("ahx", "interpret", "--machine", "1RB1LB_1LA0LC_1RZ1LD_1RD0RA")
     script = "import ahx; m = ahx.load('runs/mine'); print(ahx.__file__, m('ABCA'), m.attention('A').weights.shape)"
-    assert run("python", "-c", script).split()[1:] == ["BABBBAB", "(2,", "4,", "5,", "5)"]
+    assert run("python", "-c", script).split()[1:] == ["BABBBAB", "(2,", "4,", "7,", "7)"]
     assert (tmp_path / "runs" / "mine" / "README.md").read_text().count("Python")
