@@ -97,7 +97,6 @@ COPY --chmod=755 container/train /opt/ahx/bin/train
 ARG BASE_IMAGE TORCH VERSION=unknown REVISION=unknown
 LABEL org.opencontainers.image.title="ahx-transformer" \
     org.opencontainers.image.description="From-scratch transformers that learn to rewrite strings exactly" \
-    org.opencontainers.image.source="https://github.com/hauensteina/ahx-transformer" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION" \

@@ -2,10 +2,10 @@
 # Another Python: make PYTHON=python3.12 demo
 
 PYTHON ?= python3
-# TORCH=cuda: torch for NVIDIA's GPUs, several GB with its libraries. On Linux alone is there a choice.
-TORCH ?= cpu
+# TORCH=cuda: on Linux, torch for NVIDIA's GPUs, several GB with its libraries.
+export TORCH ?= cpu
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint requirements/dev.lock
+INSTALL := requirements/install.sh .venv
 READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
@@ -76,15 +76,9 @@ clean:
 	rm -rf .venv build .*_cache .hypothesis *.egg-info src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch's CPU build is not on PyPI: it comes from where pip's own settings point, or else from PyTorch's site.
 $(READY): pyproject.toml requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("make: error: Python 3.11 or newer is needed; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
-	@torch=$$(sed -n 's/^\(torch==[^ ]*\).*/\1+cpu/p' requirements/dev.lock); \
-	$(INSTALL) "$$torch" 2>$(READY).log || $(INSTALL) --find-links https://download.pytorch.org/whl/cpu/torch/ "$$torch" || \
-	{ echo "make: error: pip finds no $$torch, see above; make TORCH=cuda installs the build for GPUs, several GB" >&2; exit 1; }
-endif
 	$(INSTALL) -e .
 	@touch $@
 

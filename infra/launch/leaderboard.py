@@ -81,8 +81,9 @@ def leaderboard(state: SweepState, costs: bool) -> Table:
     names = varied([trial.config for trial in state.trials])
     head = ("#", *names, "exact", "margin", "loss", "s", *(["$"] if costs else []), "status", "trial")
     table = Table(*map(printing.one_line, head), box=None)
-    for column in table.columns:
+    for column, title in zip(table.columns, head, strict=True):
         column.no_wrap = True
+        column.min_width = {"exact": 7, "margin": 6, "loss": 8}.get(title)  # a narrow terminal cuts names instead
     for rank, trial in enumerate(ranked(state.trials), 1):
         values = [shown(trial.config, name) for name in names]
         cost = [f"{trial.cost(time.time()):.3f}"] if costs else []

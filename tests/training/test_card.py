@@ -20,7 +20,7 @@ from ahx.training.hyperparameters import Hyperparameters
     ],
 )
 def test_a_rule_stands_in_the_card_as_code(rule: str) -> None:
-    about = {"rule": rule, "metrics": {}, "step": 1, "version": "1", "torch": "2"}
+    about = {"rule": rule, "metrics": {}, "step": 1, "version": "1", "torch": "2", "numpy": "2", "python": "3"}
     text = card.text(about, Hyperparameters(rule=rule))
     # CommonMark 0.31, 6.1: a code span ends at as many backticks as it began with; they bind before all other markup.
     without = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", text.replace("```", "", 0))

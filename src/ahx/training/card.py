@@ -44,7 +44,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         "|---|---|",
         *(f"| {name} | {form.format(metrics[key])} |" for key, (name, form) in _SHOWN.items() if key in metrics),
         "",
-        "Use it with [ahx-transformer](https://github.com/hauensteina/ahx-transformer), in this folder:",
+        "Use it with ahx-transformer, in this folder:",
         "",
         "```",
         *_commands(about, hp),
@@ -52,7 +52,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
         "",
         f"`config.json` holds the architecture, the vocabulary and all hyperparameters. Not the defaults: "
         f"{', '.join(_code(f'{name}={value}') for name, value in chosen.items())}.",
-        f"Made by ahx-transformer {about['version']} with torch {about['torch']}.",
+        "Made by ahx-transformer {version} with torch {torch}, numpy {numpy} and Python {python}.".format_map(about),
     ]
     return "\n".join(lines) + "\n"
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import platform
 import shlex
 import shutil
 import sys
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -188,6 +190,8 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
     return {
         "version": ahx.__version__,
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
         "rule": data.rule.spec if data.rule else None,
         "teacher": data.source.teacher.to_json(),
         "hyperparameters": hp.to_json(),
@@ -206,6 +210,7 @@ def _introduce(
         f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.source.tokenizer)} tokens, "
         f"positions {data.pos}, {counted(loop.total, 'step')} of {counted(hp.batch_size, 'sample')} on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
+        + " (torch {torch}, numpy {numpy}, Python {python})".format_map(loop.about)
     )
     if resumed is not None:
         report.say(f"going on from step {loop.step:,} ({resumed.folder})")
