@@ -51,7 +51,19 @@ def chaos(n_jobs: int, kills: int) -> None:
 
     remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
     remote.post("faults", {"kind": "error", "service": "sagemaker", "rate": 0.05, "seed": 1})
-    words = ["--rule", "double_a", "--max-steps", "4", "--val-samples", "20", "--threads", "1", "--spot"]
+    words = [
+        "--rule",
+        "double_a",
+        "--max-steps",
+        "4",
+        "--val-samples",
+        "20",
+        "--threads",
+        "1",
+        "--spot",
+        "--trials-per-job",
+        "1",
+    ]
     seeds = ",".join(map(str, range(n_jobs)))
     command = [*AHX, "sweep", "--name", "chaos", "--on", "embedded", *words, "--grid", f"seed={seeds}", "--json"]
     begun = time.monotonic()
@@ -72,33 +84,38 @@ def chaos(n_jobs: int, kills: int) -> None:
     rows, client = summaries("chaos"), boto3.client("sagemaker")
     told = [client.describe_training_job(TrainingJobName=row["TrainingJobName"]) for row in rows]
     interrupted = sum(any(t["Status"] == "Interrupted" for t in one["SecondaryStatusTransitions"]) for one in told)
-    distinct = {json.dumps(one["HyperParameters"], sort_keys=True) for one in told}
+    distinct = {json.dumps(one["InputDataConfig"], sort_keys=True) for one in told}
     statuses = dict(Counter(row["TrainingJobStatus"] for row in rows))
     struck = ", ".join(f"{rule['hits']} {rule['kind']}" for rule in remote_faults)
-    print(f"{len(rows)} jobs of {len(distinct)} distinct configurations in {seconds:.0f} s; {statuses}")
+    print(f"{len(rows)} jobs of {len(distinct)} distinct sets of trials in {seconds:.0f} s; {statuses}")
     print(f"{interrupted} interrupted; faults: {struck}")
 
 
 def speed(n_jobs: int) -> None:
     from infra.launch.backends.choose import open_backend
     from infra.launch.engine import Engine
-    from infra.launch.job_request import training_job
+    from infra.launch.job_request import job_name, training_job
     from infra.launch.options import Options
     from infra.launch.plan import plan, publish
     from infra.launch.sweep import Sweep
 
     backend = open_backend("embedded")
     seeds = {"seed": tuple(map(str, range(n_jobs)))}
-    planned = plan(backend, Sweep("speed", {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+    planned = plan(
+        backend, Sweep("speed", {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs, trials_per_job="1")
+    )
     publish(backend, planned)
-    requests = [training_job(planned.template, config) for config in planned.configs]
+    address = backend.share([Path(__file__)], "trials")
+    requests = [training_job(planned.template, job_name(planned.template, one), address) for one in planned.configs]
     rates: dict[str, list[float]] = {"server": [], "launcher": []}
     for turn in range(3):
         rates["server"].append(
             ceiling([{**r, "TrainingJobName": f"ahx-raw-{turn}-{n}"} for n, r in enumerate(requests)])
         )
         name = f"speed-{turn}"
-        planned = plan(backend, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs))
+        planned = plan(
+            backend, Sweep(name, {"rule": "double_a"}, seeds), Options(max_parallel=n_jobs, trials_per_job="1")
+        )
         engine = Engine(backend, name, planned.manifest)
         begun = time.monotonic()
         while any(trial.job is None for trial in engine.state.trials):

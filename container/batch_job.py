@@ -14,7 +14,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.trial_states import COMPLETED, FAILED, NAME, STOPPED, TrialState
 from container import outcome
 from container.channels import Channel, channels, data_files, model_folder
-from container.job import check_writable, configured, make_scratch, train_and_evaluate
+from container.hosts import Hosts, is_helper
+from container.job import check_writable, configured, make_scratch, processes, train_and_evaluate
 from opt_ml import config
 from opt_ml.paths import OptMl
 from opt_ml.tree import link_or_copy
@@ -47,14 +48,20 @@ class Batch:
     config: Trials
     shared: Mapping[str, Any]  # hyperparameters of all trials
     channels: Mapping[str, Channel]
+    hosts: Hosts  # several processes train a job's only trial together
+    helper: bool  # whether this is one of them, and not the first
 
     def train(self, stop: StopRequest) -> None:
         """Train the trials that are not over. Raises AhxError where none has a result, and StoppedEarly."""
+        scratch = make_scratch(self.tree)
+        trials = {trial.key: {**self.shared, **trial.hyperparameters} for trial in self.config.trials}
+        if self.helper:
+            (key,) = trials
+            self._train(self.tree.checkpoints / key, trials[key], scratch, None, stop)
+            return
         check_writable(self.tree)
         FolderLock(self.tree.checkpoints).check()
-        scratch = make_scratch(self.tree)
         model = model_folder(self.channels["model"], scratch) if "model" in self.channels else None
-        trials = {trial.key: {**self.shared, **trial.hyperparameters} for trial in self.config.trials}
         for infile in {str(one["infile"]) if one.get("infile") else None for one in trials.values()}:
             with suppress(InputError):  # the trial reports it
                 data_files(self.channels, infile, scratch)  # copies FastFile channels, which can be read only once
@@ -86,7 +93,8 @@ class Batch:
     def _train(self, folder: Path, own: Mapping[str, Any], scratch: Path, model: Path | None, stop: StopRequest) -> int:
         """Train one trial, in its own process. 0, or 128 + n when signal n stopped it. Raises AhxError."""
         file = folder / "hyperparameters.json"
-        file.write_text(json.dumps(own, indent=1) + "\n", "utf-8")
+        if not self.helper:
+            file.write_text(json.dumps(own, indent=1) + "\n", "utf-8")
         hyperparameters, infile = configured(file, self.channels, folder / "model", {})
         if model is not None:
             hyperparameters = hyperparameters.model_copy(update={"model_in": str(model)})
@@ -98,7 +106,8 @@ class Batch:
             caches=scratch / "caches",
             unattended=True,
         )
-        return train_and_evaluate(hyperparameters, paths, stop, self.config.evaluate)
+        with processes(self.hosts, self.helper, folder / "failure"):
+            return train_and_evaluate(hyperparameters, paths, stop, self.config.evaluate)
 
     def _deliver(self, states: Mapping[str, TrialState]) -> None:
         """Put models and results where SageMaker collects them: as hard links, or copies on another file system."""
@@ -122,14 +131,19 @@ def is_batch(tree: OptMl) -> bool:
     return CHANNEL in config.read(tree.input_data_config)
 
 
-def read(tree: OptMl) -> Batch:
+def read(tree: OptMl, environ: Mapping[str, str]) -> Batch:
     """Read the configuration files of a batch. Raises InputError and StorageError."""
     given = channels(tree)
     given[CHANNEL].files()  # waits for those of a FastFile channel
     trials = Trials.read(given[CHANNEL].folder / FILE)
-    if (n := len(config.resources(tree.resource_config).hosts)) > 1:
+    resources, shared = config.resources(tree.resource_config), config.read(tree.hyperparameters)
+    if (n := len(resources.hosts)) > 1:
         raise InputError(f"a job with trials trains on one host, and this one has {n}; give it one instance")
-    return Batch(tree, trials, config.read(tree.hyperparameters), given)
+    device = str({**shared, **trials.trials[0].hyperparameters}.get("device", "auto"))
+    hosts = Hosts.of(resources, environ, device)
+    if len(trials.trials) > 1:
+        hosts = replace(hosts, processes=1)
+    return Batch(tree, trials, shared, given, hosts, is_helper(environ))
 
 
 def _link(files: list[Path], folder: Path) -> None:

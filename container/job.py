@@ -4,8 +4,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ahx.errors import AhxError, InputError, StorageError
@@ -50,12 +50,9 @@ class Job:
         if "model" in self.channels and not self.helper:  # helpers get their weights from the first process
             folder = model_folder(self.channels["model"], scratch)
             hyperparameters = hyperparameters.model_copy(update={"model_in": str(folder)})
-        if self.helper:
+        with processes(self.hosts, self.helper, self.tree.failure):
             train_and_evaluate(hyperparameters, paths, stop)
-            return
-        with Helpers(self.hosts, partial(_give_up, self.tree)):
-            train_and_evaluate(hyperparameters, paths, stop)
-        if self.hosts.first and not (paths.model / "config.json").is_file():
+        if self.hosts.first and not self.helper and not (paths.model / "config.json").is_file():
             raise AhxError(f"training ended without a model in {paths.model}; this is a bug in ahx, please report it")
 
 
@@ -131,9 +128,13 @@ def train_and_evaluate(
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def _give_up(tree: OptMl, error: AhxError) -> None:
-    """End this process at once, from any thread."""
-    os._exit(report(tree.failure, error))
+def processes(hosts: Hosts, helper: bool, failure: Path) -> AbstractContextManager[object]:
+    """The processes of this machine that train one model; a helper is one of them, and starts none."""
+
+    def give_up(error: AhxError) -> None:
+        os._exit(report(failure, error))
+
+    return nullcontext() if helper else Helpers(hosts, give_up)
 
 
 def make_scratch(tree: OptMl) -> Path:

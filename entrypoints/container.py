@@ -27,7 +27,7 @@ def train(with_toolkit: bool = True) -> int:
         parent.watch(os.environ)
 
         def work() -> None:
-            ready = batch_job.read(tree) if batch_job.is_batch(tree) else job.read(tree, os.environ)
+            ready = (batch_job if batch_job.is_batch(tree) else job).read(tree, os.environ)
             if with_toolkit:
                 within_toolkit(lambda: ready.train(stop))
             else:

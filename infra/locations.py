@@ -3,6 +3,7 @@
     s3://bucket/data/da              data/da_train.txt and data/da_val.txt, or a file of just this name
     s3://bucket/runs/da              a run's folder: config.json, model.safetensors, ...
     s3://bucket/.../model.tar.gz     what a training job left; also the folder that holds it, or a job's own
+    s3://bucket/.../model.tar.gz/KEY one model of a job that trained several
 
 The learning code sees local paths only.
 """
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ahx.errors import CheckpointError, StorageError
 from ahx.files import archive
@@ -20,6 +22,7 @@ from infra import storage
 from infra.storage import Location
 
 _CONFIG, _CHECKPOINTS, _ARCHIVE = "config.json", "checkpoints", "model.tar.gz"
+_TAR = ".tar.gz/"
 
 
 def data(place: str) -> str:
@@ -67,18 +70,35 @@ def model(place: str) -> str:
     if not storage.is_s3(place):
         return place
     client, wanted = storage.client(), Location.parse(place)
-    folder = [] if wanted.key.endswith(".tar.gz") else storage.under(client, wanted)
+    folder = [] if _TAR in f"{wanted.key}/" else storage.under(client, wanted)
     if any(one.key.endswith(f"/{_CONFIG}") for one in folder):
         return str(storage.fetch(client, wanted.bucket, folder, wanted.key + "/", str(wanted)))
     for packed in (wanted, wanted / _ARCHIVE, wanted / "output" / _ARCHIVE):
-        if packed.key.endswith(".tar.gz") and (one := storage.at(client, packed)) is not None:
-            home = storage.fetch(client, packed.bucket, [one], packed.key.removesuffix(packed.name), str(packed))
-            if not (files := home / "files").is_dir():
-                archive.unpack(home / packed.name, files)
-            return str(files)
+        if found := unpacked(client, packed):
+            return str(found)
     if folder:
         raise CheckpointError(f"{wanted} is not a model, or only a part of one: it has no {_CONFIG}; upload it again")
     raise CheckpointError(f"there is no model at {wanted}; check the name with: aws s3 ls {wanted}")
+
+
+def unpacked(client: Any, place: Location) -> Path | None:
+    """A local folder with the contents of an archive, or of a folder in it; None where there is none."""
+    name, tar, inside = f"{place.key}/".partition(_TAR)
+    packed = Location(place.bucket, name + tar.rstrip("/"))
+    if not tar or (one := storage.at(client, packed)) is None:
+        return None
+    home = storage.fetch(client, packed.bucket, [one], packed.key.removesuffix(packed.name), str(packed))
+    if not (files := home / "files").is_dir():
+        archive.unpack(home / packed.name, files)
+    folder = files / inside
+    return folder if folder.is_dir() else None
+
+
+def folder(place: str) -> Path | None:
+    """A local folder with the files at `place`: a folder of this machine, or an archive in S3 or a folder in one."""
+    if storage.is_s3(place):
+        return unpacked(storage.client(), Location.parse(place))
+    return Path(place) if Path(place).is_dir() else None
 
 
 def run_folder(place: str, resume: bool) -> str:

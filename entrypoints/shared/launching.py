@@ -94,23 +94,33 @@ def show_result(state: "SweepState", backend: "Backend", as_json: bool) -> int:
 def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: bool) -> None:
     """Print what would be submitted, and its quota, time and cost."""
     from infra.launch import prices
-    from infra.launch.job_request import job_name, training_job
+    from infra.launch.batch_jobs import job_of_trials
+    from infra.launch.job_request import batch_name, job_name, key_of
     from infra.launch.plan import estimate
 
-    template = planned.template
+    template, halving = planned.template, planned.manifest.limits["halving"]
     most = estimate(backend, planned)
-    made = [training_job(template, config) for config in planned.configs]
+    made = []
+    for configs in planned.jobs if requests else ():
+        name = batch_name(template, [key_of(template, config) for config in configs])
+        made.append(job_of_trials(backend, template, configs, name, halving)[0])
+    names = [job_name(template, config) for config in planned.configs]
     if as_json:
         about = {"place": backend.title, "quota": most.quota, "hours": round(most.hours, 3), "usd": most.usd}
-        data(json.dumps({"sweep": template.sweep, "at_most": about, "notes": planned.notes, "requests": made}))
+        trials = dict(zip(names, planned.configs, strict=True))
+        told = {"sweep": template.sweep, "at_most": about, "notes": planned.notes, "trials": trials, "requests": made}
+        data(json.dumps(told))
         return
     if requests:
-        _print_jobs(planned, [job_name(template, config) for config in planned.configs])
+        _print_trials(planned, names)
         for request in made:
             data(json.dumps(request, indent=1))
     kind = f" of {template.instance_type}" if backend.costs else ""
+    most_jobs = counted(most.n_jobs, "job")
+    if most.n_jobs > 1 and planned.manifest.limits["trials_per_job"] == "auto":
+        most_jobs = f"at most {most_jobs}"
     print(
-        f"{counted(most.n_jobs, 'job')} on {backend.title}, {most.parallel} at a time; "
+        f"{counted(len(names), 'trial')} in {most_jobs} on {backend.title}, {most.parallel} at a time; "
         f"the quota{kind} is {most.quota:,}."
     )
     limit = f"its limit of {template.max_runtime:,} s"
@@ -119,6 +129,8 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
         spot = f" (on spot usually about ${most.usd_spot:,.2f})" if template.spot and most.usd_spot is not None else ""
         print(f"At most {most.hours:,.1f} h and {cost}{spot} if every job runs to {limit}.")
         print(f"That is {prices.note(template.instance_type, template.spot)}.")
+        if template.keep_alive:
+            print(f"Included: each instance is kept for {template.keep_alive:,} s after a job, which cost as much.")
     else:
         print(f"At most {most.hours:,.1f} h if every job runs to {limit}.")
     for note in planned.notes:
@@ -135,7 +147,7 @@ def confirm(backend: "Backend", yes: bool) -> None:
         raise InputError("nothing was submitted")
 
 
-def _print_jobs(planned: "Planned", names: list[str]) -> None:
+def _print_trials(planned: "Planned", names: list[str]) -> None:
     from rich.table import Table
 
     from ahx.text.printing import one_line
@@ -143,7 +155,7 @@ def _print_jobs(planned: "Planned", names: list[str]) -> None:
     from infra.launch.sweep import shown, varied
 
     columns = varied(planned.configs)
-    table = Table("job", *columns, box=None)
+    table = Table("trial", *columns, box=None)
     for name, config in zip(names, planned.configs, strict=True):
         table.add_row(name, *[one_line(shown(config, column)) for column in columns])
     console().print(table)

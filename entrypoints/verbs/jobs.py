@@ -5,6 +5,7 @@ A sweep is searched in the folder of this machine's jobs, then in AWS (or in the
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,10 +86,10 @@ def _list(args: argparse.Namespace) -> int:
 def _logs(args: argparse.Namespace) -> int:
     backend, job, key = _job(args)
     sweep, cursor = _sweep_of(job), None
-    prefix, printed = f"{key}: " if key else "", list[str]()
+    printed = list[str]()
     while True:
         lines, cursor = backend.log(job, cursor)
-        own = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+        own = [line.removeprefix(f"{key}: ") for line in lines if not key or _is_of(line, key)]
         if args.json:
             printed += own
         for line in own if not args.json else ():
@@ -149,7 +150,7 @@ def _collect(args: argparse.Namespace) -> int:
     folder = Path(args.to or Path("runs", args.what))
     if args.best is not None and args.best < 1:
         raise InputError(f"--best: must be at least 1 (got {args.best})")
-    fetched = collect(backend, state.trials, folder, args.best)
+    fetched = collect(state.trials, folder, args.best)
     if args.json:
         data(json.dumps({"sweep": args.what, "jobs": fetched}))
         return 0
@@ -170,20 +171,23 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _job(args: argparse.Namespace) -> "tuple[Backend, str, str]":
-    """The job that is named, or the job of the trial or sweep that is named; and the trial's key if it has others."""
+    """The job that is named, or the job and the key of the trial that is named, or of the sweep's only trial."""
     sweep = _sweep_of(args.what)
     backend = backend_of(args, sweep)
     trials = [trial for trial in observed(backend, sweep).trials if args.what in (sweep, trial.name)]
     if sweep == args.what and len(trials) != 1:
         raise InputError(f"{sweep} has {len(trials)} trials; name one of those that `ahx jobs list {sweep}` shows")
-    if trials and (trial := trials[0]).job is not None:
-        return backend, trial.job.name, trial.key if trial.in_batch else ""
+    if trials and trials[0].job is not None:
+        return backend, trials[0].job.name, trials[0].key
     return backend, trials[0].name if trials else args.what, ""
+
+
+def _is_of(line: str, key: str) -> bool:
+    """Whether the line of a job's log is not another trial's."""
+    return line.startswith(f"{key}: ") or not re.match(r"[0-9a-f]{10}: ", line)
 
 
 def _sweep_of(name: str) -> str:
     """The sweep in the name of a job or trial; any other name is the name of a sweep."""
-    import re
-
     match = re.fullmatch(r".*?-(.+)-[0-9a-ft][0-9a-f]{9}(-r\d+)?", name)
     return match[1] if match else name

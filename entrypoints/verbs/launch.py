@@ -49,8 +49,9 @@ def run(args: argparse.Namespace) -> int:
 def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     """Run the job in local mode and show what it prints. Ctrl-C is for the job."""
     from infra.launch.backends.choose import open_backend
-    from infra.launch.job_request import training_job
+    from infra.launch.job_request import job_name
     from infra.launch.plan import plan
+    from infra.launch.sweep import as_strings
     from infra.run_local import foreground
     from infra.run_local.job_output import JobOutput
     from infra.run_local.local_mode_runner import LocalModeRunner
@@ -63,16 +64,17 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     if args.dry_run:
         launching.show_plan(backend, planned, args.json, requests=True)
         return 0
-    request = training_job(planned.template, planned.configs[0])
+    config = planned.configs[0]
+    folder = _FOLDER / job_name(planned.template, config)
     channels = {
         name: backend.share(files, planned.template.channels[name].rpartition("/")[2])
         for name, files in planned.files.items()
     }
-    ready = tree.build(_FOLDER / request["TrainingJobName"], request["HyperParameters"], channels)
-    job = LocalModeRunner(planned.template.image).start(ready, request["Environment"])
+    ready = tree.build(folder, as_strings(config), channels)
+    job = LocalModeRunner(planned.template.image).start(ready, {"PYTHONUNBUFFERED": "1"})
     with JobOutput() as show:
         code = foreground.watch(job, planned.template.max_runtime, show)
-    print(f"The job's folder is {_FOLDER / request['TrainingJobName']}; the same command resumes from its checkpoints.")
+    print(f"The job's folder is {folder}; the same command resumes from its checkpoints.")
     return code
 
 

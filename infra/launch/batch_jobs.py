@@ -1,6 +1,6 @@
-"""Batches: jobs that train several trials, so that their start-up is paid once.
+"""The jobs of a sweep. Each trains a batch of trials, so that their start-up is paid once.
 
-The jobs themselves are the record: a batch's channel `trials` says which trials it has, and trials.jsonl among its
+The jobs themselves are the record: a job's channel `trials` says which trials it has, and trials.jsonl among its
 checkpoints holds their states. So trials may be packed differently at any time, and none is trained twice.
 """
 
@@ -8,19 +8,22 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ahx.training import trial_states
 from ahx.training.trial_states import TrialState
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
-from infra.launch.job_request import address_of, batch_job, batch_name, training_job
+from infra.launch.job_request import JobTemplate, address_of, batch_name, key_of, only_trial, training_job
 from infra.launch.sweep import Config, as_strings
 from infra.launch.trial import Trial
 from opt_ml.trials_channel import CHANNEL, FILE, Trials
@@ -28,7 +31,7 @@ from opt_ml.trials_channel import CHANNEL, FILE, Trials
 MOST_ATTEMPTS = 3  # at a job that the service loses, unless the user asks for more
 UNLISTED_SECONDS = 30.0  # after which a job that is not listed is submitted again; lists may lag behind
 UNLISTED = "the job is not listed any more: its process, or the service that kept it, has ended"
-_FIRST = 4  # trials of a job, until the first jobs show how long a trial takes
+_FIRST = 4  # trials of a job at least, until the first jobs show how long a trial takes
 _MOST = 1_000  # trials of a job
 _LEAST_TRAINING = 9.0  # seconds of training for each second of start-up, which is then a tenth of the job
 _OF_LIMIT = 0.5  # share of a job's time limit that its trials are expected to fill
@@ -36,30 +39,44 @@ _OF_LIMIT = 0.5  # share of a job's time limit that its trials are expected to f
 
 @dataclass
 class Batch:
-    """A job of several trials, as far as it is known."""
+    """A job and its trials, as far as they are known."""
 
     job: Job
     keys: Sequence[str] = ()
     states: Mapping[str, TrialState] = field(default_factory=dict)
     listed: float = 0.0  # time.monotonic
     final: bool = False  # `states` are those at its end
+    record: Sequence[TrialState] = ()  # every change of a trial's state
+    superfluous: bool = False  # another job was training one of its trials when it was submitted
 
     @property
     def interrupted(self) -> bool:
         """Whether its process has died; submitted again, it continues."""
         return self.job.phase == INTERRUPTED
 
+    def left(self) -> list[str]:
+        """The trials that are not over."""
+        return [key for key in self.keys if key not in self.states or not self.states[key].over]
+
+    def was_training(self, key: str, when: float) -> bool:
+        """Whether the job was under way at that time, and the trial not over."""
+        ends = (self.job.ended or 0.0) if self.job.over else math.inf
+        if (state := self.states.get(key)) is not None and state.over:
+            ends = min(ends, state.ended or 0.0)
+        return self.job.created <= when < ends
+
 
 class Batches:
-    """All batches of a sweep."""
+    """All jobs of a sweep."""
 
     def __init__(self, backend: Backend, trials: Sequence[Trial], limits: Mapping[str, Any]) -> None:
         self.backend, self.limits = backend, limits
         self._by_key = {trial.key: trial for trial in trials}
         self._batches: dict[str, Batch] = {}
+        self._asked_to_stop: set[str] = set()
 
     def poll(self, listed: Mapping[str, Job], is_retried: Callable[[Trial, str], bool], pool: Executor) -> None:
-        """Read what batches say of their trials. Of two batches with the same trial, the later one counts."""
+        """Read the states of all trials. Of two jobs with the same trial, the later one counts."""
         now = time.monotonic()
         for name, job in listed.items():
             batch = self._batches.setdefault(name, Batch(job))
@@ -68,38 +85,70 @@ class Batches:
             if not batch.job.over and now - batch.listed > UNLISTED_SECONDS:
                 batch.job = replace(batch.job, status=FAILED, phase=INTERRUPTED, reason=UNLISTED, ended=time.time())
         list(pool.map(self._read, self._batches.values()))
-        for batch in sorted(self._batches.values(), key=lambda batch: batch.job.created):
-            for trial in self._trials(batch):
-                if batch.job.name not in trial.left and (trial.job is None or trial.in_batch):
-                    self._take(trial, batch, is_retried)
+        of_trial: dict[str, list[Batch]] = defaultdict(list)
+        for batch in sorted(self._batches.values(), key=lambda batch: (batch.job.created, batch.job.name)):
+            earlier = [one for key in batch.keys for one in of_trial[key] if one.was_training(key, batch.job.created)]
+            batch.superfluous = bool(earlier)
+            left = batch.left()
+            for key in batch.keys:
+                # What a superfluous job leaves is trained by the other job, or, once this one has ended, by a new one.
+                if not (batch.superfluous and key in left and (batch.job.over or of_trial[key])):
+                    of_trial[key].append(batch)
+        for key, trial in self._by_key.items():
+            trial.attempt = max(1, len(of_trial[key]))
+            if not of_trial[key]:
+                trial.job = None
+            elif of_trial[key][-1].job.name not in trial.left:
+                self._take(trial, of_trial[key][-1], is_retried)
 
     def _read(self, batch: Batch) -> None:
-        """Read the keys of a batch once, and its record until the batch has ended."""
+        """Read the keys of a job's trials once, and its record until the job has ended."""
+        job = batch.job
+        if not batch.keys and (key := only_trial(job.name)):
+            batch.keys = (key,)
         if not batch.keys:
-            listed = Trials.parse(self.backend.trials(batch.job), batch.job.trials)
+            listed = Trials.parse(self.backend.trials(job), job.trials)
             batch.keys = tuple(trial.key for trial in listed.trials)
         if not batch.final:
-            batch.final = batch.job.over
-            batch.states = trial_states.parse(self.backend.states(batch.job))
+            batch.final = job.over
+            batch.record = trial_states.lines(self.backend.states(job)) if job.trials else ()
+            batch.states = {state.key: state for state in batch.record}
 
     def _take(self, trial: Trial, batch: Batch, is_retried: Callable[[Trial, str], bool]) -> None:
         """Let `trial` have the state that `batch` gives it, or wait to be trained again."""
         job = _job_of(trial.key, batch, time.time())
-        may_go_on = len(trial.lost) < MOST_ATTEMPTS - 1
-        if job is None and not may_go_on:
+        reason = batch.job.reason or (job.reason if job else f"its job ended before it: {batch.job.phase}")
+        if job is None and len(trial.lost) >= MOST_ATTEMPTS - 1:
             job = replace(batch.job, status=FAILED, phase=FAILED)
-        if job is None or (job.status == FAILED and may_go_on and is_retried(trial, job.reason)):
+        elif job is not None and job.status == FAILED and is_retried(trial, job.reason):
+            job = None
+        if job is None:
             trial.left.add(batch.job.name)
-            trial.again(batch.job.reason or (job.reason if job else f"its job ended before it: {batch.job.phase}"))
+            trial.again(reason)
         else:
-            trial.job, trial.history = job, [dict(job.metrics)] if job.metrics else []
+            found = [dict(state.metrics) for state in batch.record if state.key == trial.key and state.metrics]
+            trial.job, trial.history = job, found
 
-    def running(self) -> set[str]:
-        """The names of batches that have not ended."""
-        return {batch.job.name for batch in self._batches.values() if not batch.job.over}
+    def running(self) -> list[Batch]:
+        """The jobs that have not ended."""
+        return [batch for batch in self._batches.values() if not batch.job.over]
 
-    def pack(self, waiting: Sequence[Trial], room: int) -> list[list[Trial]]:
-        """The trials of the next jobs, at most `room` jobs. An interrupted batch continues unchanged."""
+    def template(self, batch: Batch) -> JobTemplate:
+        """The template of the job."""
+        return next(self._by_key[key].template for key in batch.keys if key in self._by_key)
+
+    def stop(self, batches: Sequence[Batch]) -> None:
+        """Ask these jobs to stop, once."""
+        for batch in batches:
+            if batch.job.name not in self._asked_to_stop:
+                self.backend.stop(batch.job.name)
+                self._asked_to_stop.add(batch.job.name)
+
+    def pack(self, waiting: Sequence[Trial], slots: int, room: int) -> list[list[Trial]]:
+        """The trials of the next jobs, at most `room` jobs, where `slots` may run at once.
+
+        An interrupted job continues unchanged.
+        """
         again = [self._trials(batch) for batch in self._batches.values() if batch.interrupted]
         again = [
             trials
@@ -109,45 +158,42 @@ class Batches:
         ]
         taken = {trial.key for trials in again for trial in trials}
         left = [trial for trial in waiting if trial.key not in taken and trial.template == waiting[0].template]
-        n = max(1, self._size(len(left), room - len(again), waiting[0].template.max_runtime))
+        n = max(1, self._size(len(left), slots, waiting[0].template))
         return (again + [left[i : i + n] for i in range(0, len(left), n)])[: max(0, room)]
 
-    def _size(self, n_waiting: int, room: int, max_runtime: int) -> int:
+    def _size(self, n_waiting: int, slots: int, template: JobTemplate) -> int:
         per_job = str(self.limits.get("trials_per_job", 1))
         if per_job != "auto":
             return int(per_job)
         if not self.backend.costs:  # one pool has all processors
             return min(n_waiting, _MOST)
         measured = [one for batch in self._batches.values() if (one := _measure(batch)) is not None]
-        return size(n_waiting, max(1, room), measured, max_runtime)
+        if not measured:
+            return max(_FIRST, n_processors(template.instance_type))
+        return size(n_waiting, slots, measured, template.max_runtime)
 
     def request(self, trials: Sequence[Trial]) -> dict[str, Any]:
-        """The request of a job: with hyperparameters for one trial, with a file of trials for several."""
-        template = trials[0].template
-        if len(trials) == 1:
-            return training_job(template, trials[0].config, trials[0].attempt)
-        keys = [trial.key for trial in trials]
+        """The request of a job with these trials, whose file is put where the job can read it."""
+        template, keys = trials[0].template, [trial.key for trial in trials]
         names = (batch_name(template, keys, attempt) for attempt in itertools.count(1))
         name = next(name for name in names if name not in self._batches or self._batches[name].interrupted)
-        text = _trials_json(
-            {trial.key: trial.config for trial in trials}, template.max_runtime, self.limits.get("halving")
-        )
+        configs = [trial.config for trial in trials]
+        request, text = job_of_trials(self.backend, template, configs, name, self.limits.get("halving"))
         with tempfile.TemporaryDirectory(prefix="ahx-") as folder:
             path = Path(folder, FILE)
             path.write_text(text, "utf-8")
-            address = self.backend.share([path], hashlib.sha256(text.encode()).hexdigest()[:20])
-        return batch_job(template, name, address)
+            self.backend.share([path], _digest(text))
+        return request
 
     def submitted(self, request: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         """Take note of a job before the backend lists it."""
-        address, now = address_of(request, CHANNEL), time.monotonic()
-        job = Job(request["TrainingJobName"], IN_PROGRESS, "Starting", created=time.time(), trials=address)
-        if address:
-            self._batches[job.name] = Batch(job, tuple(trial.key for trial in trials), listed=now)
+        address, now = address_of(request, CHANNEL), time.time()
+        job = Job(request["TrainingJobName"], IN_PROGRESS, "Starting", created=now, trials=address)
+        self._batches[job.name] = Batch(job, tuple(trial.key for trial in trials), listed=time.monotonic())
         for trial in trials:
             if trial.job is None:
                 trial.left.discard(job.name)
-                trial.job, trial.listed = job, now
+                trial.job = job
 
     def _trials(self, batch: Batch) -> list[Trial]:
         return [self._by_key[key] for key in batch.keys if key in self._by_key]
@@ -169,33 +215,54 @@ def _measure(batch: Batch) -> Measured | None:
     return Measured(max(0.0, began - batch.job.created), (max(end for _, end in ended) - began) / len(ended))
 
 
-def size(n_waiting: int, room: int, measured: Sequence[Measured], max_runtime: int) -> int:
-    """How many trials each of the next jobs takes, with `room` for as many jobs.
+def size(n_waiting: int, slots: int, measured: Sequence[Measured], max_runtime: int) -> int:
+    """How many trials each of the next jobs takes, where `slots` jobs may run at once.
 
     Start-up is at most a tenth of a job, and as many jobs as may run share the trials as far as that allows.
 
-    >>> size(100, 4, [], 3600), size(984, 4, [Measured(120, 1)], 3600), size(984, 4, [Measured(1, 30)], 3600)
-    (4, 984, 60)
+    >>> size(984, 4, [Measured(120, 1)], 3600), size(984, 4, [Measured(1, 30)], 3600)
+    (984, 60)
     """
-    if not measured:
-        return _FIRST
     start, trial = (max(1e-3, float(statistics.median(values))) for values in zip(*measured, strict=True))
-    n_jobs = min(room, max(1, n_waiting // math.ceil(_LEAST_TRAINING * start / trial)))
+    n_jobs = min(slots, max(1, n_waiting // math.ceil(_LEAST_TRAINING * start / trial)))
     fitting = int(_OF_LIMIT * max_runtime / trial)
-    return max(1, min(math.ceil(n_waiting / n_jobs), fitting, _MOST))
+    return max(1, min(math.ceil(n_waiting / max(1, n_jobs)), fitting, _MOST))
 
 
-def _trials_json(configs: Mapping[str, Config], max_seconds: int, halving: int | None) -> str:
-    """The file of the channel `trials`, the same for the same trials."""
-    trials = [{"key": key, "hyperparameters": as_strings(config)} for key, config in sorted(configs.items())]
-    how = {"max_seconds": max_seconds, "halving": halving, "evaluate": False}  # metrics have what ranks trials
-    return json.dumps({"format": 1, "trials": trials, **how}) + "\n"
+def n_processors(instance_type: str) -> int:
+    """The virtual processors of an instance, from the name of its size.
+
+    >>> n_processors("ml.m5.large"), n_processors("ml.c5.xlarge"), n_processors("ml.c5.9xlarge")
+    (2, 4, 36)
+    """
+    found = re.search(r"\.(\d*)xlarge$", instance_type)
+    return 4 * int(found[1] or 1) if found else 2
+
+
+def job_of_trials(
+    backend: Backend, template: JobTemplate, configs: Sequence[Config], name: str, halving: int | None
+) -> tuple[dict[str, Any], str]:
+    """The request of a job with these trials, and its trials.json, the same for the same trials."""
+    trials = [{"key": key_of(template, config), "hyperparameters": as_strings(config)} for config in configs]
+    trials.sort(key=itemgetter("key"))
+    # evaluation.json costs as much as many a trial, and metrics have what ranks trials.
+    how = {"max_seconds": template.max_runtime, "halving": halving, "evaluate": len(configs) == 1}
+    text = json.dumps({"format": 1, "trials": trials, **how}) + "\n"
+    return training_job(template, name, backend.shared_at(_digest(text))), text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _job_of(key: str, batch: Batch, now: float) -> Job | None:
-    """The trial as if it had a job of its own. None for one without an outcome although its batch has ended."""
+    """The trial as if it had a job of its own. None for one without an outcome although its job has ended."""
     job, state = batch.job, batch.states.get(key)
-    own = replace(job, metrics={}, model="", reason="", started=None, ended=None, seconds=0.0, billed_seconds=0.0)
+    if not job.trials:  # of an earlier version: its state is that of its trial
+        model = job.model if job.status in (COMPLETED, STOPPED) else ""
+        return None if batch.interrupted else replace(job, model=model)
+    own = replace(job, metrics={}, model="", output="", reason="", started=None, ended=None, seconds=0.0)
+    own = replace(own, billed_seconds=0.0)
     if state is not None:
         total = sum(one.elapsed for one in batch.states.values())
         seconds = job.billed_seconds or job.seconds or max(0.0, (job.ended or now) - (job.started or now))
@@ -207,13 +274,15 @@ def _job_of(key: str, batch: Batch, now: float) -> Job | None:
             billed_seconds=seconds * state.elapsed / total if total else 0.0,
             metrics=state.metrics,
         )
+        if job.over and state.status in (COMPLETED, STOPPED):
+            own = replace(own, model=f"{job.model}/{key}", output=f"{job.output}/{key}")
         if state.over:
-            model = job.model if job.over and state.status != FAILED else ""
-            return replace(own, status=state.status, phase=state.status, reason=state.reason, model=model)
+            return replace(own, status=state.status, phase=state.status, reason=state.reason)
     if not job.over:
         return replace(own, phase="Waiting" if state is None and job.phase == "Training" else job.phase, ended=None)
-    if job.status == COMPLETED or (job.status == STOPPED and job.phase == STOPPED):
-        return replace(own, status=job.status, phase=job.status)
+    # A job that was too long: its only trial gets no more time; several trials go on in other jobs.
+    if job.status == COMPLETED or (job.status == STOPPED and (job.phase == STOPPED or len(batch.keys) == 1)):
+        return replace(own, status=job.status, phase=job.phase)
     if job.status == FAILED and not batch.interrupted:
         return replace(own, status=FAILED, phase=FAILED, reason=job.reason)
     return None

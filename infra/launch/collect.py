@@ -1,6 +1,7 @@
-"""Fetches the models and metrics of jobs, and verifies them."""
+"""Fetches the models and metrics of trials, and verifies them."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,48 +9,43 @@ from typing import Any
 
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import json_object, sha256
-from infra.launch.backends.backend import Backend
+from infra import locations
 from infra.launch.leaderboard import as_json, ranked
 from infra.launch.trial import Trial
 
 
-def collect(backend: Backend, trials: Sequence[Trial], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
+def collect(trials: Sequence[Trial], folder: Path, best: int | None = None) -> list[dict[str, Any]]:
     """Fetch models and metrics into `folder`/TRIAL and write `folder`/leaderboard.json, the best first.
 
     A model that is complete in `folder` is not fetched again. Raises CheckpointError for a model whose SHA-256 differs
     from the one in its configuration.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     fetched = []
-    chosen = [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]
-    missing: dict[str, list[Trial]] = {}
-    for trial in chosen:
-        if trial.job is not None and not (folder / trial.name / "model").is_dir():
-            missing.setdefault(trial.job.name, []).append(trial)
-    for own in missing.values():
-        fetch(backend, own, folder)
-    for trial in chosen:
-        model = folder / trial.name / "model"
+    for trial in [trial for trial in ranked(trials) if trial.job is not None and trial.job.model][:best]:
+        model = fetch(trial, folder)
         fetched.append({**as_json(trial), "model": str(model), "sha256": verify(model)})
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "leaderboard.json").write_text(json.dumps(fetched, indent=1) + "\n", "utf-8")
     return fetched
 
 
-def fetch(backend: Backend, trials: Sequence[Trial], folder: Path) -> None:
-    """Fetch what one job has left of these trials of it, into `folder`/TRIAL."""
-    with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder) as temporary:
-        partial, job = Path(temporary), trials[0].job
-        assert job is not None
-        backend.fetch(job, partial / "job")
-        for trial in trials:
-            own = partial / trial.name
-            own.mkdir()
-            for name in ("model", "output"):
-                source = partial / "job" / name / (trial.key if trial.in_batch else "")
-                if source.is_dir():
-                    source.rename(own / name)
-            verify(own / "model")
-            own.rename(folder / trial.name)
+def fetch(trial: Trial, folder: Path) -> Path:
+    """Fetch a trial's model and output into `folder`/TRIAL unless they are there; the model's folder.
+
+    In S3 the models of a job are one archive. It is kept in a cache, so that it is fetched once for all trials.
+    """
+    own = folder / trial.name
+    if not (own / "model").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetching.", dir=folder) as temporary:
+            partial = Path(temporary) / trial.name
+            assert trial.job is not None
+            for name, address in (("model", trial.job.model), ("output", trial.job.output)):
+                if (source := locations.folder(address)) is not None:
+                    shutil.copytree(source, partial / name)
+            verify(partial / "model")
+            partial.rename(own)
+    return own / "model"
 
 
 def verify(model: Path) -> str:

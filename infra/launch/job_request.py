@@ -1,4 +1,4 @@
-"""CreateTrainingJob requests. Pure: the same configuration, data and image always give the same request.
+"""CreateTrainingJob requests. Pure: the same trials, data and image always give the same request.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
@@ -6,13 +6,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ahx.training.metrics import METRIC_DEFINITIONS
 from infra.launch.options import JobOptions
-from infra.launch.sweep import Config, as_strings
+from infra.launch.sweep import Config
 from infra.provision.bucket import Bucket
 from infra.provision.role import Role
 from infra.provision.stack_id import StackId
@@ -39,7 +39,8 @@ class JobTemplate(JobOptions):
     def to_json(self) -> dict[str, Any]:
         """As sweeps keep it, with the stack under the key "names"."""
         data = asdict(self)
-        return {"sweep": data.pop("sweep"), "names": data.pop("stack_id"), **data}
+        named = {"sweep": data.pop("sweep"), "names": data.pop("stack_id")}
+        return named | {name: value for name, value in data.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -47,7 +48,7 @@ class JobTemplate(JobOptions):
 
 
 def key(config: Config, data_hash: str, image_digest: str) -> str:
-    """Identifies a job by its configuration, data and image: 10 hexadecimal digits."""
+    """Identifies a trial by its configuration, data and image: 10 hexadecimal digits."""
     text = json.dumps([config, data_hash, image_digest], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
@@ -58,15 +59,17 @@ def key_of(template: JobTemplate, config: Config) -> str:
 
 
 def job_name(template: JobTemplate, config: Config, attempt: int = 1) -> str:
-    """ahx-<sweep>-<10 hex>, -r2 for a retry: the idempotency key of CreateTrainingJob, which has no client token."""
-    name = f"{name_prefix(template.stack_id)}{template.sweep}-{key_of(template, config)}"
-    return name if attempt == 1 else f"{name}-r{attempt}"
+    """The name of a trial, and of a job that trains only this one."""
+    return batch_name(template, [key_of(template, config)], attempt)
 
 
-def batch_name(template: JobTemplate, keys: Iterable[str], attempt: int = 1) -> str:
-    """The name of a job of several trials: ahx-<sweep>-t<9 hex>, which is never the name of a trial."""
+def batch_name(template: JobTemplate, keys: Sequence[str], attempt: int = 1) -> str:
+    """ahx-<sweep>-<key> for a job of one trial, ahx-<sweep>-t<9 hex> for one of several, with -r2 for a retry.
+
+    It is the idempotency key of CreateTrainingJob, which has no client token.
+    """
     digest = hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[: _KEY_DIGITS - 1]
-    name = f"{name_prefix(template.stack_id)}{template.sweep}-t{digest}"
+    name = f"{name_prefix(template.stack_id)}{template.sweep}-{keys[0] if len(keys) == 1 else f't{digest}'}"
     return name if attempt == 1 else f"{name}-r{attempt}"
 
 
@@ -77,20 +80,19 @@ def job_pattern(stack_id: StackId, sweep: str) -> re.Pattern[str]:
     )
 
 
-def training_job(template: JobTemplate, config: Config, attempt: int = 1) -> dict[str, Any]:
-    """The request of a job of one trial. An interrupted spot job continues from its checkpoints; a retry has none."""
-    return _request(template, job_name(template, config, attempt), as_strings(config), template.channels)
+def only_trial(job: str) -> str:
+    """The key of the trial in the name of a job that trains only one; "" for a job of several."""
+    found = re.search(rf"-([0-9a-f]{{{_KEY_DIGITS}}})(-r\d+)?$", job)
+    return found[1] if found else ""
 
 
-def batch_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any]:
-    """The request of a job of several trials, which the channel at the address `trials` lists."""
-    return _request(template, name, {}, {**template.channels, CHANNEL: trials})
+def training_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any]:
+    """The request of a job that trains the trials in the channel at the address `trials`.
 
-
-def _request(
-    template: JobTemplate, name: str, hyperparameters: Mapping[str, str], channels: Mapping[str, str]
-) -> dict[str, Any]:
+    An interrupted spot job continues from its checkpoints; a retry has another name, and none.
+    """
     bucket = Bucket(template.stack_id)
+    channels = {**template.channels, CHANNEL: trials}
     request: dict[str, Any] = {
         "TrainingJobName": name,
         "RoleArn": Role(template.stack_id).arn,
@@ -99,7 +101,8 @@ def _request(
             "TrainingInputMode": "File",
             "MetricDefinitions": METRIC_DEFINITIONS,
         },
-        "HyperParameters": hyperparameters,
+        "HyperParameters": {},
+        "InputDataConfig": [_channel(channel, source) for channel, source in sorted(channels.items())],
         "OutputDataConfig": {"S3OutputPath": bucket.output_uri},
         "CheckpointConfig": {"S3Uri": bucket.checkpoints_uri(name), "LocalPath": str(OptMl().checkpoints)},
         "ResourceConfig": {
@@ -111,8 +114,8 @@ def _request(
         "Tags": [{"Key": k, "Value": v} for k, v in {**template.stack_id.tags, "ahx:sweep": template.sweep}.items()],
         "Environment": {"PYTHONUNBUFFERED": "1"},
     }
-    if channels:
-        request["InputDataConfig"] = [_channel(channel, source) for channel, source in sorted(channels.items())]
+    if template.keep_alive:
+        request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = template.keep_alive
     if template.spot:
         request["EnableManagedSpotTraining"] = True
         wait = template.max_wait or 2 * template.max_runtime + 3600

@@ -12,6 +12,8 @@ from infra.launch import prices
 
 BACKENDS = ("process", "docker", "local-mode", "embedded", "sagemaker")  # the values of --on
 INSTANCE_TYPE = "ml.m5.large"
+_LEAST = {"max_runtime": 1, "keep_alive": 1, "max_parallel": 1, "max_cost": 0, "halving": 2}
+MOST_KEEP_ALIVE = 21_600  # seconds: KeepAlivePeriodInSeconds in the API's model
 
 
 def _option(default: Any, help: str = "", metavar: str | None = None) -> Any:
@@ -26,6 +28,9 @@ class JobOptions:
     instance_type: str = _option(INSTANCE_TYPE, f"SageMaker instance type (default: {INSTANCE_TYPE}).", "TYPE")
     spot: bool = _option(False, "Use managed spot training: cheaper, may be interrupted.")
     max_runtime: int = _option(3600, "Time limit of a job, in seconds (default: 3600).", "S")
+    keep_alive: int | None = _option(
+        None, "Keep a job's instance for the next job, up to this many seconds, which are billed.", "SECONDS"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +46,22 @@ class Options(JobOptions):
     image: str | None = _option(None, "Image (default: the last one pushed; for docker, ahx-transformer:dev).", "IMAGE")
 
     def __post_init__(self) -> None:
-        for name, least in (("max_runtime", 1), ("max_parallel", 1), ("max_cost", 0), ("halving", 2)):
+        for name, least in (
+            ("max_runtime", 1),
+            ("keep_alive", 1),
+            ("max_parallel", 1),
+            ("max_cost", 0),
+            ("halving", 2),
+        ):
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")
+        if self.keep_alive is not None and self.keep_alive > MOST_KEEP_ALIVE:
+            raise InputError(f"--keep-alive: must be at most {MOST_KEEP_ALIVE:,} seconds (got {self.keep_alive:,})")
+        if self.keep_alive is not None and self.spot:
+            raise InputError(
+                "--keep-alive: SageMaker keeps no spot instances; leave out one of --keep-alive and --spot"
+            )
         if self.trials_per_job != "auto" and not (self.trials_per_job.isdecimal() and int(self.trials_per_job)):
             raise InputError(f"--trials-per-job: must be auto or a whole number from 1 (got {self.trials_per_job!r})")
         if self.instance_type not in prices.USD_PER_HOUR and not self.instance_type.startswith("ml."):

@@ -28,6 +28,13 @@ class Planned:
     files: Mapping[str, Sequence[Path]]  # channel -> its files
     notes: Sequence[str] = field(default=())
 
+    @property
+    def jobs(self) -> list[Sequence[Config]]:
+        """The configurations of each job, if none has been submitted. With `auto` there may be fewer jobs."""
+        per_job = self.manifest.limits["trials_per_job"]
+        n = 1 if per_job == "auto" else int(per_job)
+        return [self.configs[i : i + n] for i in range(0, len(self.configs), n)]
+
 
 def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
     """Prepare a sweep; nothing is written or submitted. Raises AhxError."""
@@ -103,13 +110,13 @@ class Estimate:
         return None if self.usd is None else self.usd * prices.USUAL_SPOT_SHARE
 
 
-def estimate(backend: Backend, planned: Planned, submitted: int = 0) -> Estimate:
-    """Upper bounds on the time and cost of the remaining jobs."""
-    template, n = planned.template, len(planned.configs) - submitted
+def estimate(backend: Backend, planned: Planned) -> Estimate:
+    """Upper bounds on the time and cost of the jobs."""
+    template, n = planned.template, len(planned.jobs)
     quota = backend.slots(template)
     parallel = max(1, min(int(planned.manifest.limits["max_parallel"]), quota))
     seconds = template.max_runtime + (prices.STARTING_SECONDS if backend.costs else 0)
-    cost = prices.usd(template.instance_type, n * seconds) if backend.costs else 0.0
+    cost = prices.usd(template.instance_type, n * (seconds + (template.keep_alive or 0))) if backend.costs else 0.0
     return Estimate(n, parallel, quota, math.ceil(n / parallel) * seconds / 3600, cost)
 
 

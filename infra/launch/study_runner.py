@@ -60,11 +60,7 @@ class SweepRunner:
         trial = self._trials[key(config)]
         if trial.job is None or not trial.job.model:
             return None
-        model = self.folder / trial.name / "model"
-        if not model.is_dir():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            fetch(self.backend, [trial], self.folder)
-        return model
+        return fetch(trial, self.folder)
 
     def _result(self, config: Config) -> Result:
         trial = self._trials[key(config)]

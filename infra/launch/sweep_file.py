@@ -31,6 +31,7 @@ KEYS: dict[str, tuple[type, ...]] = {
     "sobol": (int,),
     "on": (str,),
     **{one.name: (int, float) if type_of(one) is float else (type_of(one),) for one in fields(Options)},
+    "trials_per_job": (str, int),
 }
 _TABLES = ("hyperparameters", "grid")
 
@@ -65,6 +66,8 @@ def read_sweep_file(path: str) -> SweepFile:
             space |= parse_grid([f"{name}={values}"])
         else:
             raise InputError(f'{path}: grid.{name} must be a list of values, or a range such as "1e-4:1e-2:log"')
+    if "trials_per_job" in data:
+        data["trials_per_job"] = str(data["trials_per_job"])
     return SweepFile(data, base, space)
 
 

@@ -17,22 +17,16 @@ class Trial:
 
     template: JobTemplate
     config: Config
-    name: str  # of the latest attempt, or of the next one
-    attempt: int = 1
-    job: Job | None = None
+    name: str
+    attempt: int = 1  # the number of jobs it has been in, this one included
+    job: Job | None = None  # as if it had no other trials
     history: list[Evaluation] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # the reason of each repeated submission
-    listed: float = 0.0  # when the backend listed the job last (time.monotonic)
-    left: set[str] = field(default_factory=set)  # batches that no longer count, as it is to be trained again
+    left: set[str] = field(default_factory=set)  # jobs that no longer count, as it is to be trained again
 
     @property
     def key(self) -> str:
         return key_of(self.template, self.config)
-
-    @property
-    def in_batch(self) -> bool:
-        """Whether its job has other trials too."""
-        return self.job is not None and bool(self.job.trials)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -52,7 +46,7 @@ class Trial:
         return prices.usd(self.template.instance_type, seconds) or 0.0
 
     def again(self, reason: str) -> None:
-        """Submit it again, under its present name."""
+        """Train it again, in another job."""
         self.lost.append(reason)
         self.job, self.history = None, []
 
@@ -68,10 +62,6 @@ class SweepState:
 
     def in_flight(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.job is not None and not trial.job.over]
-
-    def jobs_in_flight(self) -> dict[str, JobTemplate]:
-        """The names of the running jobs, however many trials each has."""
-        return {trial.job.name: trial.template for trial in self.in_flight() if trial.job is not None}
 
     def cost(self) -> float:
         now = time.time()

@@ -66,6 +66,20 @@ def test_trials_have_the_bits_of_lone_runs_and_a_wrong_one_fails_alone(tmp_path:
     assert not (tree.model / "odd").exists()
 
 
+def test_the_only_trial_of_a_job_is_trained_by_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AHX_PROCESSES", "2")
+    together = tree_of(tmp_path, {"only": {"seed": "1"}})
+    done = job(together)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "only: " in done.stdout
+    assert "in 2 processes" in done.stdout
+    (tmp_path / "lone").mkdir()
+    alone = trees.build(tmp_path / "lone" / "job", SHARED | {"seed": "1"}, {})
+    assert job(alone).returncode == 0
+    weights = (alone.model / checkpoint.WEIGHTS).read_bytes()
+    assert (together.model / "only" / checkpoint.WEIGHTS).read_bytes() == weights
+
+
 def test_a_job_that_is_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     long = {"max_steps": "60", "num_epochs": "1000"}
     trials = {"a": {"seed": "1", **long}, "b": {"seed": "2", **long}, "c": {"seed": "3"}}
@@ -107,7 +121,7 @@ def test_a_file_of_trials_that_cannot_be_meant(tmp_path: Path, text: str, senten
     tree = tree_of(tmp_path, {"x": {}})
     (tmp_path / "channel" / "trials.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        batch_job.read(tree)
+        batch_job.read(tree, {})
 
 
 def test_a_batch_is_for_one_host(tmp_path: Path) -> None:
@@ -115,4 +129,4 @@ def test_a_batch_is_for_one_host(tmp_path: Path) -> None:
     resources = json.loads(tree.resource_config.read_text()) | {"hosts": ["algo-1", "algo-2"]}
     tree.resource_config.write_text(json.dumps(resources))
     with pytest.raises(InputError, match="trains on one host, and this one has 2"):
-        batch_job.read(tree)
+        batch_job.read(tree, {})

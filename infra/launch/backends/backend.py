@@ -50,8 +50,9 @@ class Job:
     billed_seconds: float = 0.0
     reason: str = ""  # why it failed
     metrics: Mapping[str, float] = field(default_factory=dict)
-    model: str = ""  # where the model is, or the models of a batch
-    trials: str = ""  # address of its channel `trials`; "" for a job of one trial
+    model: str = ""  # address of its models, with a folder KEY for each trial
+    output: str = ""  # address of its outputs, in the same way
+    trials: str = ""  # address of its channel `trials`; "" for a job of an earlier version, which has one trial
 
     @property
     def over(self) -> bool:
@@ -116,22 +117,16 @@ class Backend(Protocol):
         """The sweep's jobs, all attempts, by name. Raises ServiceBusyError."""
 
     def trials(self, job: Job) -> bytes:
-        """The file trials.json of a batch."""
+        """The file trials.json of a job. Raises ServiceBusyError."""
 
     def states(self, job: Job) -> bytes:
-        """The record trials.jsonl of a batch; empty before its first trial starts. Raises ServiceBusyError."""
+        """The record trials.jsonl of a job; empty before its first trial starts. Raises ServiceBusyError."""
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
         """The lines that a job has printed since `cursor` (None: from the start), and the next cursor."""
 
     def stop(self, job: str) -> None:
         """Ask a job to stop; one that has ended is no error."""
-
-    def fetch(self, job: Job, folder: Path) -> None:
-        """Write the job's model (folder/model) and outputs (folder/output).
-
-        Both have a folder for each trial of a batch.
-        """
 
     def read_manifest(self, sweep: str) -> Manifest | None: ...
 

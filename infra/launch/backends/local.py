@@ -7,8 +7,8 @@ FOLDER/s1/ahx-s1-0123456789/request.json   the CreateTrainingJob request
                             status.json    its progress, or how it ended
                             tree/          its /opt/ml
 
-Jobs do not depend on the launcher. A job whose watcher has died is not listed until it is submitted again, and then
-continues from its last checkpoint.
+Jobs do not depend on the launcher. A job whose watcher has died is interrupted: submitted again, it continues from its
+last checkpoints.
 """
 
 import fcntl
@@ -129,32 +129,28 @@ class LocalBackend:
 
     def jobs(self, sweep: str) -> dict[str, Job]:
         folders = [path.parent for path in (self.folder / sweep).glob(f"*/{REQUEST}") if path.parent.name[0] != "."]
-        found = [self._job(folder) for folder in sorted(folders)]
-        return {job.name: job for job in found if job is not None}
+        return {folder.name: self._job(folder) for folder in sorted(folders)}
 
-    def _job(self, folder: Path) -> Job | None:
+    def _job(self, folder: Path) -> Job:
         held = _held(folder / LOCK)
-        status = read_status(folder)
-        tree, trials = OptMl(folder / TREE), _trials(folder)
+        status, tree = read_status(folder), OptMl(folder / TREE)
         if not held and status.get("status") not in TERMINAL:
-            if not trials:
-                return None
             status |= {"status": FAILED, "phase": INTERRUPTED, "reason": "the job's process has ended"}
+        request = folder / REQUEST
         ended = status.get("ended")
-        started = status.get("started")
-        stopping = ended is None and (folder / STOP).exists()
         return Job(
             name=folder.name,
-            status=STOPPING if stopping else status.get("status", IN_PROGRESS),
+            status=STOPPING if ended is None and (folder / STOP).exists() else status.get("status", IN_PROGRESS),
             phase=status.get("phase", "Starting"),
-            created=status.get("created", 0.0),
-            started=started,
+            created=request.stat().st_mtime,
+            started=status.get("started"),
             ended=ended,
             seconds=status.get("seconds", 0.0),
             reason=status.get("reason", ""),
             metrics=status.get("metrics", {}),
-            model=str(tree.model) if trials or (tree.model / "config.json").exists() else "",
-            trials=trials,
+            model=str(tree.model),
+            output=str(tree.output_data),
+            trials=address_of(json.loads(request.read_text("utf-8"))["request"], CHANNEL),
         )
 
     def trials(self, job: Job) -> bytes:
@@ -178,12 +174,6 @@ class LocalBackend:
 
     def stop(self, job: str) -> None:
         (self._folder(job) / STOP).touch()
-
-    def fetch(self, job: Job, folder: Path) -> None:
-        tree = OptMl(self._folder(job.name) / TREE)
-        for source, name in ((tree.model, "model"), (tree.output_data, "output")):
-            if source.is_dir():
-                shutil.copytree(source, folder / name, dirs_exist_ok=True)
 
     def read_manifest(self, sweep: str) -> Manifest | None:
         path = self.folder / sweep / MANIFEST
@@ -219,11 +209,6 @@ def local_image(name: str) -> Image:
     if asked.returncode != 0:
         raise ServiceError(f"there is no image {name} here ({last_line(asked.stderr)}); build it with `make image`")
     return Image(name, asked.stdout.strip())
-
-
-def _trials(folder: Path) -> str:
-    """The address of the job's channel `trials`, or ""."""
-    return address_of(json.loads((folder / REQUEST).read_text("utf-8"))["request"], CHANNEL)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

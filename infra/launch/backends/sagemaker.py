@@ -4,7 +4,6 @@ All state of a sweep is in AWS, jobs by their names and the manifest in the buck
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +15,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from ahx.errors import ServiceError
-from ahx.files import archive
 from ahx.training.trial_states import NAME
-from infra import aws_clients, storage
+from infra import aws_clients, locations, storage
 from infra.launch.backends.backend import (
     Image,
     Job,
@@ -94,18 +92,21 @@ class SageMakerBackend:
     def share(self, files: Sequence[Path], digest: str) -> str:
         """The files in the bucket, under the hash of their contents."""
         folder = Location.parse(self.shared_at(digest))
-        there = {(one.key, one.size) for one in storage.under(self._s3, folder)}
         targets = [(file, folder / file.name) for file in files]
-        missing = [(file, target) for file, target in targets if (target.key, file.stat().st_size) not in there]
-        if missing:
-            storage.upload(self._s3, missing, f"data to {folder}")
+        with _refusals(f"upload data to {folder}"):
+            there = {(one.key, one.size) for one in storage.under(self._s3, folder)}
+            missing = [(file, target) for file, target in targets if (target.key, file.stat().st_size) not in there]
+            if missing:
+                storage.upload(self._s3, missing, f"data to {folder}")
         return str(folder)
 
     def slots(self, template: JobTemplate) -> int:
-        kind = "spot training job usage" if template.spot else "training job usage"
+        kinds = ["spot training job usage" if template.spot else "training job usage"]
+        if template.keep_alive:
+            kinds.append("training warm pool usage")
         if self._quotas is None:
             self._quotas = self._read_quotas()
-        return self._quotas.get(f"{template.instance_type} for {kind}", _UNKNOWN)
+        return min(self._quotas.get(f"{template.instance_type} for {kind}", _UNKNOWN) for kind in kinds)
 
     def _read_quotas(self) -> dict[str, int]:
         client = aws_clients.client("service-quotas")
@@ -157,6 +158,8 @@ class SageMakerBackend:
     def _describe(self, name: str) -> tuple[datetime, Job]:
         with _refusals(f"describe {name}"):
             found = self._sagemaker.describe_training_job(TrainingJobName=name)
+        model, pool = found.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""), found.get("WarmPoolStatus", {})
+        retained = pool.get("ResourceRetainedBillableTimeInSeconds", 0)
         return found["LastModifiedTime"], Job(
             name=name,
             status=found["TrainingJobStatus"],
@@ -165,23 +168,30 @@ class SageMakerBackend:
             started=_seconds(found.get("TrainingStartTime")),
             ended=_seconds(found.get("TrainingEndTime")),
             seconds=found.get("TrainingTimeInSeconds", 0.0),
-            billed_seconds=found.get("BillableTimeInSeconds", 0.0),
+            billed_seconds=found.get("BillableTimeInSeconds", 0.0) + retained,
             reason=found.get("FailureReason", ""),
             metrics={one["MetricName"]: _float(one["Value"]) for one in found.get("FinalMetricDataList", ())},
-            model=found.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+            model=model,
+            output=model.replace("model.tar.gz", "output.tar.gz"),
             trials=address_of(found, CHANNEL),
         )
 
     def trials(self, job: Job) -> bytes:
         location = Location.parse(job.trials) / FILE
-        text = storage.read(self._s3, location)
+        with _refusals(f"read the trials of {job.name}"):
+            text = storage.read(self._s3, location)
         if text is None:
             raise ServiceError(f"{job.name}: there is no {location} any more")
         return text
 
     def states(self, job: Job) -> bytes:
+        """From the job's checkpoints; when these have expired, from its output."""
         with _refusals(f"read the trials of {job.name}"):
-            return storage.read(self._s3, Location.parse(self.bucket.checkpoints_uri(job.name)) / NAME) or b""
+            text = storage.read(self._s3, Location.parse(self.bucket.checkpoints_uri(job.name)) / NAME)
+            if text is None and job.output:
+                output = locations.unpacked(self._s3, Location.parse(job.output))
+                text = (output / NAME).read_bytes() if output and (output / NAME).is_file() else None
+        return text or b""
 
     def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
         group = SAGEMAKER_LOG_GROUP
@@ -212,21 +222,6 @@ class SageMakerBackend:
             except ClientError as error:
                 if "status" not in str(error) and "state" not in str(error):  # it has ended
                     raise
-
-    def fetch(self, job: Job, folder: Path) -> None:
-        if not job.model:
-            raise ServiceError(f"{job.name} left no model ({job.status})")
-        model = Location.parse(job.model)
-        outputs = Location(model.bucket, model.key.removesuffix(model.name) + "output.tar.gz")
-        for location, name in ((model, "model"), (outputs, "output")):
-            one = storage.at(self._s3, location)
-            if one is None and name == "model":
-                raise ServiceError(f"{job.name}: there is no {location} any more")
-            if one is not None:
-                with tempfile.TemporaryDirectory(prefix="ahx-") as temporary:
-                    packed = Path(temporary, location.name)
-                    storage.download(self._s3, location.bucket, [(one, packed)], str(location))
-                    archive.unpack(packed, folder / name)
 
     # Sweeps.
 

@@ -43,18 +43,18 @@ class Record:
 
 
 def read(path: Path) -> dict[str, TrialState]:
-    """The latest state of each trial, by its key; empty where there is no file. A line that is cut off is skipped."""
-    return parse(path.read_bytes() if path.exists() else b"")
+    """The latest state of each trial, by its key; empty where there is no file."""
+    return {state.key: state for state in lines(path.read_bytes() if path.exists() else b"")}
 
 
-def parse(text: bytes) -> dict[str, TrialState]:
-    """As `read`, from the file's contents."""
+def lines(text: bytes) -> list[TrialState]:
+    """All states in the file's contents, in order. A line that is cut off is skipped."""
     names = {one.name for one in fields(TrialState)}
-    states: dict[str, TrialState] = {}
+    states: list[TrialState] = []
     for line in text.splitlines():
         try:
             found = json.loads(line)
-            states[found["key"]] = TrialState(**{name: found[name] for name in found.keys() & names})
+            states.append(TrialState(found["key"], **{name: found[name] for name in found.keys() & names - {"key"}}))
         except (ValueError, LookupError, TypeError, AttributeError):
             continue
     return states

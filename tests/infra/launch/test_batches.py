@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from ahx.training.trial_states import TrialState
+from ahx.training import trial_states
+from ahx.training.trial_states import COMPLETED, TrialState
 from entrypoints.main import main
 from infra.launch import batch_jobs
 from infra.launch.backends.backend import Job
 from infra.launch.backends.local import LocalBackend
 from infra.launch.engine import Engine
+from infra.launch.job_request import training_job
 from infra.launch.options import Options
 from infra.launch.plan import plan, publish
-from infra.launch.sweep import Sweep, parse_grid
+from infra.launch.sweep import Sweep, as_strings, parse_grid
 from infra.launch.trial import SweepState
 
 PACE = (0.05, 0.3)
@@ -106,6 +108,53 @@ def test_models_logs_and_stops_of_trials(
     assert "0 jobs" in capsys.readouterr().out
 
 
+def test_a_job_of_an_earlier_version_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no channel `trials`; its trial's hyperparameters are its own."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "sweeps"
+    config, template = (engine := sweep(folder, "1")).state.trials[0].config, engine.state.trials[0].template
+    name = engine.state.trials[0].name
+    request = training_job(template, name, "") | {"HyperParameters": as_strings(config)}
+    del request["InputDataConfig"]
+    LocalBackend("process", folder).submit(request)
+    state = engine.run()
+    assert statuses(state) == ["Completed"]
+    assert state.trials[0].metrics["step"] == 4
+    assert jobs(folder) == [name]
+    assert main(["jobs", "logs", name]) == 0
+    assert "\nstep=4;" in capsys.readouterr().out
+    assert main(["jobs", "collect", "b", "--json"]) == 0
+    (collected,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert Path(collected["model"], "model.safetensors").is_file()
+    assert Path(collected["model"]).with_name("output").joinpath("metrics.jsonl").is_file()
+    sweep(folder, "1").run()
+    assert jobs(folder) == [name]
+    assert main(["jobs", "stop", "b"]) == 0
+
+
+def test_two_launchers_that_pack_differently_at_the_same_time(tmp_path: Path) -> None:
+    launchers = [
+        sweep(tmp_path, "1,2", "200", trials_per_job="1", max_parallel=1),
+        sweep(tmp_path, "1,2,3", "200"),
+    ]
+    for launcher in launchers:
+        launcher.poll()
+    for launcher in launchers:  # neither has seen the other's job
+        launcher.submit()
+    assert len(jobs(tmp_path)) == 2
+    while not launchers[1].state.ended:
+        for launcher in launchers:
+            launcher.poll()
+            launcher.submit()
+        time.sleep(0.1)
+    assert statuses(launchers[1].state) == ["Completed"] * 3
+    records = (tmp_path / "b").glob("ahx-*/tree/checkpoints/trials.jsonl")
+    completed = [key for path in records for key, state in trial_states.read(path).items() if state.status == COMPLETED]
+    assert sorted(completed) == sorted(trial.key for trial in launchers[1].state.trials)
+
+
 def test_a_trial_bears_its_share_of_its_job() -> None:
     job = Job(
         "j", "Completed", "Completed", created=0, started=10, ended=110, billed_seconds=100, trials="x", model="m"
@@ -118,6 +167,6 @@ def test_a_trial_bears_its_share_of_its_job() -> None:
     a, b = (batch_jobs._job_of(key, batch, 200.0) for key in "ab")
     assert a
     assert b
-    assert (a.status, a.billed_seconds, a.model) == ("Completed", 25.0, "m")
+    assert (a.status, a.billed_seconds, a.model) == ("Completed", 25.0, "m/a")
     assert (b.status, b.billed_seconds, b.model, b.reason) == ("Failed", 75.0, "", "it failed")
     assert batch_jobs._measure(batch) == batch_jobs.Measured(20.0, 15.0)

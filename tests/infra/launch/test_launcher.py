@@ -19,7 +19,7 @@ import pytest
 from ahx.errors import ServiceError
 from entrypoints.main import main
 from infra.launch import plan as planning
-from infra.launch.backends.backend import Backend
+from infra.launch.backends.backend import INTERRUPTED, Backend
 from infra.launch.backends.choose import find_backend, open_backend
 from infra.launch.backends.local import LocalBackend, hold
 from infra.launch.engine import Engine
@@ -230,20 +230,21 @@ def test_processes_survive_the_launcher_and_their_watchers(here: Path, capsys: A
     engine.submit()
     for _ in range(600):
         if all(
-            list(here.glob(f"runs/sweeps/here/{trial.name}/tree/checkpoints/step-*")) for trial in engine.state.trials
+            list(here.glob(f"runs/sweeps/here/{trial.name}/tree/checkpoints/*/checkpoints/step-*"))
+            for trial in engine.state.trials
         ):
             break
         time.sleep(0.05)
-    # A watcher dies: its job keeps a checkpoint and ends, and is gone until it is submitted again.
+    # A watcher dies: its job keeps a checkpoint and ends, and continues when it is submitted again.
     victim = engine.state.trials[0].name
     pids = watchers(here / "runs/sweeps/here" / victim)
     assert len(pids) == 1
     os.kill(pids[0], signal.SIGKILL)
     for _ in range(100):
-        if victim not in backend.jobs("here"):
+        if backend.jobs("here")[victim].phase == INTERRUPTED:
             break
         time.sleep(0.05)
-    assert victim not in backend.jobs("here")
+    assert backend.jobs("here")[victim].phase == INTERRUPTED
     assert main(["jobs", "attach", "here", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [job["status"] for job in told["jobs"]] == ["Completed"] * 2
@@ -266,14 +267,13 @@ def watchers(of: Path) -> list[int]:
     return [int(path.name) for path in processes if os.fsencode(of) in _command_of(path)]
 
 
-def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.launch.engine.UNLISTED_SECONDS", 0.5)
+def test_a_launcher_that_goes_on_gives_a_job_another_watcher(here: Path) -> None:
     backend, planned = prepared("gone", "seed=1", "process", {**REAL, "num_epochs": "30", "max_steps": "300"})
     killed: list[int] = []
 
     def kill_once(state: SweepState) -> None:
         folder = here / "runs/sweeps/gone" / state.trials[0].name
-        if not killed and list(folder.glob("tree/checkpoints/step-*")):
+        if not killed and list(folder.glob("tree/checkpoints/*/checkpoints/step-*")):
             killed.extend(watchers(folder))
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
@@ -321,7 +321,8 @@ def test_a_local_job_s_log_is_followed_to_its_end(here: Path, capsys: Any) -> No
     assert main(["jobs", "logs", name, "-f"]) == 0
     followed = capsys.readouterr().out.splitlines()
     assert backend.jobs("told")[name].status == "Completed"
-    assert followed == (here / f"runs/sweeps/told/{name}/tree/log.txt").read_text().splitlines()
+    printed = (here / f"runs/sweeps/told/{name}/tree/log.txt").read_text().splitlines()
+    assert followed == [line.removeprefix(f"{engine.state.trials[0].key}: ") for line in printed]
     assert [line for line in followed if line.startswith("step=20;")]
     assert main(["jobs", "logs", name]) == 0
     assert capsys.readouterr().out.splitlines() == followed
@@ -355,7 +356,8 @@ def test_stopping_retrying_and_data(here: Path, capsys: Any) -> None:
     assert carried_through(backend, planned).trials[0].attempt == 1
     again = carried_through(backend, planned, retry_failed=True)
     assert again.trials[0].attempt == 2
-    assert again.trials[0].name == f"{failed.name}-r2"
+    assert again.trials[0].job
+    assert again.trials[0].job.name == f"{failed.name}-r2"
 
 
 def test_hopeless_runs_are_stopped(here: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from aws_process import AwsProcess, until
 
-from infra.launch import engine as engines
+from infra.launch import batch_jobs
 from infra.launch.backends.backend import Backend, Job, Manifest
 from infra.launch.batch_jobs import MOST_ATTEMPTS
 from infra.launch.engine import Engine
@@ -106,14 +106,20 @@ class Forgetful:
     def jobs(self, sweep: str) -> dict[str, Job]:
         return {}
 
-    def log(self, job: str, cursor: Any) -> tuple[list[str], Any]:
-        return [], cursor
+    def shared_at(self, digest: str) -> str:
+        return digest
+
+    def share(self, files: list[Path], digest: str) -> str:
+        return digest
+
+    def states(self, job: Job) -> bytes:
+        return b""
 
 
 def test_jobs_that_their_place_does_not_know_any_more_are_submitted_again_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engines, "UNLISTED_SECONDS", 0.05)
+    monkeypatch.setattr(batch_jobs, "UNLISTED_SECONDS", 0.05)
     backend, template = Forgetful(), JobTemplate("sweep", StackId("0" * 12, "us-east-1"), "image", "digest")
     manifest = Manifest([template], [(0, {"rule": "double_a"})], {"max_parallel": 1})
     state = Engine(cast(Backend, backend), "sweep", manifest, on_change=View(costs=False), pace=(0.01, 0.02)).run()

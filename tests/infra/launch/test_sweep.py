@@ -124,8 +124,8 @@ def test_sweeps_are_kept_as_earlier_versions_keep_them() -> None:
 
 def test_the_whole_request() -> None:
     channels = {"train": "s3://b/data/1"}
-    made = training_job(template(channels=channels, spot=True), {"rule": "A -> AA", "n_layer": 3, "infile": "x/da"})
-    name = made["TrainingJobName"]
+    name = "ahx-s1-0123456789"
+    made = training_job(template(channels=channels, spot=True), name, "s3://b/data/2")
     assert made == {
         "TrainingJobName": name,
         "RoleArn": "arn:aws:iam::123456789012:role/ahx-training-eu-west-1",
@@ -134,18 +134,19 @@ def test_the_whole_request() -> None:
             "TrainingInputMode": "File",
             "MetricDefinitions": job_request.METRIC_DEFINITIONS,
         },
-        "HyperParameters": {"rule": "A -> AA", "n_layer": "3"},
+        "HyperParameters": {},
         "InputDataConfig": [
             {
-                "ChannelName": "train",
+                "ChannelName": channel,
                 "DataSource": {
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
-                        "S3Uri": "s3://b/data/1",
+                        "S3Uri": uri,
                         "S3DataDistributionType": "FullyReplicated",
                     }
                 },
             }
+            for channel, uri in (("train", "s3://b/data/1"), ("trials", "s3://b/data/2"))
         ],
         "OutputDataConfig": {"S3OutputPath": "s3://ahx-123456789012-eu-west-1/output"},
         "CheckpointConfig": {

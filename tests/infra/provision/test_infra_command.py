@@ -9,7 +9,8 @@ from aws_calls import Recorder
 
 from entrypoints.main import main
 from infra.embedded import remote
-from infra.launch.job_request import JobTemplate, training_job
+from infra.launch.job_request import JobTemplate, job_name, training_job
+from infra.provision.bucket import Bucket
 from infra.provision.stack_id import StackId
 
 BUCKET, ROLE, REPOSITORY = "ahx-123456789012-eu-west-1", "ahx-training-eu-west-1", "ahx-transformer"
@@ -171,7 +172,10 @@ def test_jobs_that_run_keep_what_they_need(aws, ahx, monkeypatch):
         ahx("apply", "--yes")
         image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ahx-transformer@sha256:" + "0" * 64
         setting = JobTemplate("s1", StackId("123456789012", "eu-west-1"), image, "sha256:0")
-        job = training_job(setting, {"rule": "double_a"})
+        bucket = Bucket(setting.stack_id)
+        s3 = boto3.client("s3", region_name="eu-west-1")
+        s3.put_object(Bucket=bucket.name, Key="data/0123/trials.json", Body=b"{}")
+        job = training_job(setting, job_name(setting, {"rule": "double_a"}), bucket.data_uri("0123"))
         sagemaker = boto3.client("sagemaker", region_name="eu-west-1")
         sagemaker.create_training_job(**job)
         code, _, error = ahx("destroy", "--yes", "--delete-data")

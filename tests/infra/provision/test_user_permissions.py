@@ -76,13 +76,13 @@ def use_jobs(logs, tmp_path):
     with pytest.raises(ServiceError, match="ahx push"):
         place.image(None)
     (tmp_path / "data").write_text("A,AA\n")
-    place.share([tmp_path / "data"], "0123")
+    address = place.share([tmp_path / "data"], "0123")
     assert place.slots(setting) > 0
     place.write_manifest("s1", Manifest([setting], [], {}))
     assert place.read_manifest("s1") is not None
     assert place.sweeps() == ["s1"]
-    place.submit(training_job(setting, {"rule": "double_a"}))
     name = job_name(setting, {"rule": "double_a"})
+    place.submit(training_job(setting, name, address))
     assert name in place.jobs("s1")
     place.stop(name)
     logs.create_log_group(logGroupName=SAGEMAKER_LOG_GROUP)
