@@ -19,6 +19,7 @@ class Source(ABC):
     tokenizer: Tokenizer
     longest_row: int  # tokens
     notes: Sequence[str] = ()  # sentences for the user, printed before training
+    content: str = ""  # identifies the data of files, and how they are read; "" for drawn samples
 
     @abstractmethod
     def batch(self, step: int, batch_size: int) -> Sequence[Row]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.blocks import Block, Problems, Progress, byte_progress, read_blocks
-from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
+from ahx.data.files.content import content_of, identity_of
 from ahx.data.ragged import distinct
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
@@ -56,10 +57,10 @@ def fit_once(
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
 ) -> tuple[Teacher, Tokenizer]:
-    """`fit`, cached beside the first file: unchanged files (size and modification time) are not read again."""
+    """`fit`, cached beside the first file: files of the same content are not read again."""
     asked = {
         "version": CACHE_VERSION,
-        "files": [[str(Path(path).resolve()), *stat_of(Path(path))] for path in paths],
+        "files": [content_of(Path(path), cache_dir) for path in paths],
         "rule": None if rule is None else rule.spec,
         "use_cursor": use_cursor,
     }
@@ -91,7 +92,7 @@ def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progres
     """Add every line to `vocabulary`; returns the first lines that contradict its teacher, if any."""
     for path in files:
         problems, lines = Problems(path), 0
-        on_bytes = byte_progress(f"scanning {path}", stat_of(path)[0], on_progress)
+        on_bytes = byte_progress(f"scanning {path}", identity_of(path)[0], on_progress)
         for block in read_blocks(path, problems, on_bytes):
             lines += len(block)
             against = vocabulary.add(block, problems)

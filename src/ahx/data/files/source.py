@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ahx.data.files.blocks import Progress
 from ahx.data.files.cache import TokenCache, open_cache
+from ahx.data.files.content import content_of_all
 from ahx.data.files.fit import fit_once
 from ahx.data.files.read import resolve_infile
 from ahx.data.files.shuffle import permuted
@@ -28,10 +29,11 @@ class FileSource(Source):
     """The rows of a data file, each once per epoch, in another pseudo-random order every epoch."""
 
     def __init__(
-        self, train: TokenCache, val: TokenCache, teacher: Teacher, tokenizer: Tokenizer, seed: int, note: str = ""
-    ) -> None:
+        self, train: TokenCache, val: TokenCache, teacher: Teacher, tokenizer: Tokenizer, seed: int, note: str = "",
+        content: str = "",
+    ) -> None:  # fmt: skip
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
-        self.seed, self.note = seed, note
+        self.seed, self.note, self.content = seed, note, content
         self.longest_row = max(train.longest, val.longest)
         self.notes = [sentence for sentence in (note, _about(teacher)) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
@@ -89,11 +91,12 @@ def open_files(
     """
     train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
     paths = [train_path] if val_path is None else [train_path, val_path]
+    content = content_of_all(paths, cache_dir)
     teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir, on_progress)
     tokenizer = tokenizer.or_wider(given)
     if val_path is not None:
         train, val = (open_cache(path, teacher, tokenizer, "all", cache_dir, on_progress) for path in paths)
-        return FileSource(train, val, teacher, tokenizer, seed)
+        return FileSource(train, val, teacher, tokenizer, seed, content=content)
     train = open_cache(train_path, teacher, tokenizer, "train", cache_dir, on_progress)
     val = open_cache(train_path, teacher, tokenizer, "validation", cache_dir, on_progress)
     if len(train) and len(val):
@@ -101,7 +104,7 @@ def open_files(
     else:
         train = val = open_cache(train_path, teacher, tokenizer, "all", cache_dir, on_progress)
         note = f"there is no validation file for {train_path}, and too few lines to hold any out: validation is on all"
-    return FileSource(train, val, teacher, tokenizer, seed, note)
+    return FileSource(train, val, teacher, tokenizer, seed, note, content)
 
 
 def _about(teacher: Teacher) -> str:
