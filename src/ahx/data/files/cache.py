@@ -18,16 +18,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.files.blocks import Block, Problems, Progress, read_blocks
+from ahx.data.files.block import Block, Problems
+from ahx.data.files.blocks import Progress
 from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
 from ahx.data.files.content import content_of, identity_of
 from ahx.data.files.encode import Encoder, Tokens
-from ahx.data.files.read import hash_inputs
+from ahx.data.files.reader import Reader
 from ahx.data.ragged import Ints
 from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
@@ -42,6 +43,19 @@ _BUILDING = ".building-"
 _ABANDONED_S = 24 * 3600.0
 _ROWS_BEFORE_RELEASE = 256  # each maps up to a few hundred KiB around it
 _SMALL_BYTES = 64_000_000  # such a cache may stay mapped as a whole
+
+
+class Lines(NamedTuple):
+    """Which lines of a file are meant, and how they are read."""
+
+    reader: Reader
+    part: Part
+
+    def select(self, block: Block) -> Block:
+        """Those lines of `block`."""
+        if self.part == "all":
+            return block
+        return block.select(held_out(block.hashes, self.reader.share) == (self.part == "validation"))
 
 
 class TokenCache:
@@ -97,22 +111,21 @@ def open_cache(
     part: Part = "all",
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
+    reader: Reader | None = None,
 ) -> TokenCache:
     """The cache of `path`, built now unless there is a sound one of the same content.
 
     `part` keeps only lines whose inputs are, or are not, for validation (see `held_out`). Raises InputError that lists
     all malformed lines and those that cannot be encoded; StorageError when the disk is full or the file is missing.
     """
-    source = Path(path)
-    content = content_of(source, cache_dir, keep=False)
-    recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part])
+    source, reader = Path(path), reader or Reader()
+    content, share = content_of(source, cache_dir, keep=False), 0.0 if part == "all" else reader.share
+    recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part, share, reader.recipe(source)])
     homes = cache_homes(source, cache_dir)
     found = _found(homes, recipe, content)
-    return (
-        found
-        if found is not None
-        else _build(source, content, homes, recipe, Encoder(teacher, tokenizer), part, on_progress)
-    )
+    if found is not None:
+        return found
+    return _build(source, content, homes, recipe, Lines(reader, part), Encoder(teacher, tokenizer), on_progress)
 
 
 def _found(homes: list[Path], recipe: str, content: str) -> TokenCache | None:
@@ -144,7 +157,7 @@ def _is_sound(entry: Path, content: str) -> bool:
 
 
 def _build(
-    source: Path, content: str, homes: list[Path], recipe: str, encoder: Encoder, part: Part, on_progress: Progress
+    source: Path, content: str, homes: list[Path], recipe: str, lines: "Lines", encoder: Encoder, on_progress: Progress
 ) -> TokenCache:
     before = identity_of(source)
     changed = StorageError(f"{source} changed while it was read; start again once it is complete")
@@ -158,7 +171,7 @@ def _build(
                 raise changed
             on_progress(f"tokenising {source}", done, before[0])
 
-        rows, tokens, longest = _write(folder, source, encoder, part, on_bytes)
+        rows, tokens, longest = _write(folder, source, lines, encoder, on_bytes)
         if identity_of(source) != before:
             raise changed
         identity = {"size": before[0], "sha256": content}
@@ -176,14 +189,14 @@ def _build(
 
 
 def _write(
-    folder: Path, source: Path, encoder: Encoder, part: Part, on_bytes: Callable[[bytes], None]
+    folder: Path, source: Path, lines: "Lines", encoder: Encoder, on_bytes: Callable[[bytes], None]
 ) -> tuple[int, int, int]:
     """Encode all lines of `source` into `folder`. Returns the numbers of rows and of tokens, and the longest row's."""
     problems, rows, tokens, longest = Problems(source), 0, 0, 0
     with open(folder / _TOKENS, "wb") as token_file, open(folder / _OFFSETS, "wb") as offset_file:
         offset_file.write(np.zeros(1, dtype="<i8").tobytes())
-        for block in read_blocks(source, problems, on_bytes):
-            encoded, lengths = encoder.encode(_select(block, part), problems)
+        for block in lines.reader.blocks(source, problems, on_bytes):
+            encoded, lengths = encoder.encode(lines.select(block), problems)
             ends = tokens + np.cumsum(lengths)
             token_file.write(encoded.astype("<u2", copy=False).data)
             offset_file.write(ends.astype("<i8", copy=False).data)
@@ -194,12 +207,6 @@ def _write(
             file.flush()
             os.fsync(file.fileno())
     return rows, tokens, longest
-
-
-def _select(block: Block, part: Part) -> Block:
-    if part == "all":
-        return block
-    return block.select(held_out(hash_inputs(block)) == (part == "validation"))
 
 
 @contextmanager

@@ -8,11 +8,10 @@ are as they were.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.data.files.cache_folder import cache_homes, fingerprint, may_write
+from ahx.data.files.cache_folder import cache_homes, may_write
 from ahx.errors import StorageError
 from ahx.files.atomic import atomic_files, reason
 
@@ -50,8 +49,3 @@ def content_of(path: Path, cache_dir: str | os.PathLike[str] | None = None, keep
             out.write(text)
             break
     return digest
-
-
-def content_of_all(paths: Iterable[Path], cache_dir: str | os.PathLike[str] | None = None) -> str:
-    """16 hexadecimal digits for the contents of several files, in their order."""
-    return fingerprint([content_of(path, cache_dir) for path in paths])
