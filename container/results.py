@@ -4,15 +4,13 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
 
 from ahx.data.files.names import shown
-from ahx.data.files.read import read_pairs
 from ahx.errors import AhxError
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.render import as_json, by_length
-from ahx.evaluation.samples import Series, draw
+from ahx.evaluation.samples import Series, draw, lines_of
 from ahx.evaluation.trained import load_trained
 from ahx.files.atomic import atomic_files
 from ahx.model import checkpoint
@@ -35,8 +33,7 @@ def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) ->
     val = paths.data.val if paths.data is not None else ()
     if val:
         about["data"] = shown(val)
-        lines = chain.from_iterable(read_pairs(path, trained.reader) for path in val)
-        samples: Iterable[Pair] = islice(lines, _MOST_SAMPLES)
+        samples: Iterable[Pair] = lines_of(trained, val, _MOST_SAMPLES)
     elif trained.rule is not None and not hp.infile:
         about["rule"] = trained.rule.spec
         n = max(1, min(_MOST_SAMPLES, _MOST_SYMBOLS // hp.max_len))

@@ -5,10 +5,6 @@ code is 0 for any result; with --require-exact it is 1 unless every sample is ex
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ahx.data.files.format import FORMATS
@@ -83,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.leaks import LeakCounter
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import alphabet_of, data_files, draw, rule_to_draw
+    from ahx.evaluation.samples import alphabet_of, data_files, draw, lines_of, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -98,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if args.data:
         paths = data_files(locations.data(args.data))
         about["data"] = source = shown(paths)
-        report = evaluate(trained, counter.watch(_lines(args, trained, paths)), **how)
+        lines = lines_of(trained, paths, args.num_samples, format=args.format, columns=args.columns, header=args.header)
+        report = evaluate(trained, counter.watch(lines), **how)
         groups = by_length(report)
     else:
         rule = rule_to_draw(trained, args.rule)
@@ -151,15 +148,6 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--data: name a file of input,output lines")
     if args.lengths and (args.min_len is not None or args.max_len is not None):
         raise InputError("--lengths lists the lengths to try; leave out --min-len and --max-len")
-
-
-def _lines(args: argparse.Namespace, trained: "Trained", paths: Sequence[Path]) -> Iterable[tuple[str, str]]:
-    from ahx.data.files.read import read_pairs
-
-    own = {name: getattr(args, name) for name in ("format", "columns", "header") if getattr(args, name)}
-    reader = trained.reader
-    reader.reading = replace(reader.reading, **own)
-    return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), args.num_samples)
 
 
 def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":

@@ -1,13 +1,16 @@
 """Samples to evaluate a model on: the lines of a file, or fresh strings of a rule, at and beyond training lengths."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ahx.data.files.names import resolve_infile
+from ahx.data.files.read import read_pairs
 from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.judging import Pair
@@ -114,3 +117,10 @@ def data_files(path: str) -> tuple[Path, ...]:
         files = resolve_infile(path)
         return files.val or files.test or files.train
     return (Path(path),)
+
+
+def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **said: str | None) -> Iterator[Pair]:
+    """The first `n` lines of files, read as in training, but for the format, columns or header that are said."""
+    reader = trained.reader
+    reader.reading = replace(reader.reading, **{name: value for name, value in said.items() if value})
+    return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), n)
