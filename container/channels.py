@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
+from ahx.data.files.names import data_sets, set_name, stem
+from ahx.data.source import DataFiles
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.files.archive import unpack
 from ahx.text.suggest import did_you_mean
@@ -75,29 +76,24 @@ def channels(tree: OptMl) -> dict[str, Channel]:
     return found
 
 
-def data_files(
-    given: Mapping[str, Channel], infile: str | None, scratch: Path, again: bool = True
-) -> tuple[Path, Path | None] | None:
-    """The training and validation file of the channels; None where there is no channel train.
+def data_files(given: Mapping[str, Channel], infile: str | None, scratch: Path, again: bool = True) -> DataFiles | None:
+    """The files of the channels for training and validation; None where there is no channel train.
 
-    `infile` picks among several data sets, by its name or `NAME` in NAME_train.txt. FastFile channels can be read only
-    once and in order, so they are copied to `scratch` first. Raises InputError, StorageError.
+    `infile` picks among several data sets, by a file's name or the `NAME` in NAME_train.txt. FastFile channels can be
+    read only once and in order, so they are copied to `scratch` first. Raises InputError, StorageError.
     """
     if "train" not in given:
         return None
-    name = infile.rstrip("/").rpartition("/")[2].removesuffix(TRAIN_SUFFIX) if infile else None
-    train = _pick(given["train"], given["train"].files(), TRAIN_SUFFIX, name)
+    name = infile.rstrip("/").rpartition("/")[2] if infile else None
+    train, val, test = _pick(given["train"], name)
     if "validation" in given:
-        own = given["validation"].files()
-        val: Path | None = _pick(given["validation"], own, VAL_SUFFIX, name)
-    else:
-        beside = train.with_name(train.name.removesuffix(TRAIN_SUFFIX) + VAL_SUFFIX)
-        val = beside if train.name.endswith(TRAIN_SUFFIX) and beside.is_file() else None
+        own = _pick(given["validation"], name)
+        val = own.val or own.train or own.test
     if given["train"].streamed:
-        train = copied(train, scratch / "train", again)
-    if val is not None and given.get("validation", given["train"]).streamed:
-        val = copied(val, scratch / "validation", again)
-    return train, val
+        train = tuple(copied(path, scratch / "train", again) for path in train)
+    if given.get("validation", given["train"]).streamed:
+        val = tuple(copied(path, scratch / "validation", again) for path in val)
+    return DataFiles(train, val, test)
 
 
 def model_folder(channel: Channel, scratch: Path) -> Path:
@@ -142,16 +138,18 @@ def copied(source: Path, folder: Path, again: bool = True) -> Path:
     return place
 
 
-def _pick(channel: Channel, files: list[Path], suffix: str, name: str | None) -> Path:
-    """The data file to use."""
+def _pick(channel: Channel, name: str | None) -> DataFiles:
+    """The data set to use: the one that is named, the only one, or the only one with `train` or `val` in its names."""
+    files = channel.files()
+    sets = data_sets(files)
     if name is not None:
-        named = [path for path in files if path.name in (name, name + suffix)]
-        if len(named) == 1:
-            return named[0]
-    marked = [path for path in files if path.name.endswith(suffix)]
-    for some in (marked, files):
-        if len(some) == 1 and (name is None or len(files) == 1):
-            return some[0]
+        named = sets.get(set_name(Path(name))) or sets.get(name)
+        if named is not None or len(files) == 1:
+            return named or next(iter(sets.values()))
+    elif len(sets) == 1:
+        return next(iter(sets.values()))
+    elif len(marked := [own for key, own in sets.items() if any(key != stem(path) for path in sum(own, ()))]) == 1:
+        return marked[0]
     shown = ", ".join(path.name for path in files[:5]) + (", ..." if len(files) > 5 else "")
     if name is not None:
         raise InputError(f"channel {channel.name} has no data set {name!r} (infile); its files are {shown}")

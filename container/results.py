@@ -4,14 +4,13 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
-from ahx.data.files.read import read_pairs
+from ahx.data.files.names import shown
 from ahx.errors import AhxError
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.render import as_json, by_length
-from ahx.evaluation.samples import Series, draw
+from ahx.evaluation.samples import Series, draw, lines_of
 from ahx.evaluation.trained import load_trained
 from ahx.files.atomic import atomic_files
 from ahx.model import checkpoint
@@ -31,10 +30,10 @@ def write_evaluation(hp: Hyperparameters, paths: RunPaths, stop: StopRequest) ->
     """
     trained = load_trained(paths.model, hp.device, trusted=parse_rule(hp.rule).spec if hp.rule else None)
     about = {"model": str(paths.model), "rule": None, "data": None}
-    val = paths.data[1] if paths.data is not None else None
-    if val is not None:
-        about["data"] = str(val)
-        samples: Iterable[Pair] = islice(read_pairs(val), _MOST_SAMPLES)
+    val = paths.data.val if paths.data is not None else ()
+    if val:
+        about["data"] = shown(val)
+        samples: Iterable[Pair] = lines_of(trained, val, _MOST_SAMPLES)
     elif trained.rule is not None and not hp.infile:
         about["rule"] = trained.rule.spec
         n = max(1, min(_MOST_SAMPLES, _MOST_SYMBOLS // hp.max_len))
@@ -57,8 +56,9 @@ def keep_newest(paths: RunPaths) -> bool:
     newest, _ = checkpoint.newest_whole(paths.run)
     if newest is None:
         return False
-    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG):
-        shutil.copy(newest / name, paths.model / name)
+    for name in (checkpoint.WEIGHTS, checkpoint.SEEN, checkpoint.CONFIG):
+        if (newest / name).exists():
+            shutil.copy(newest / name, paths.model / name)
     return True
 
 

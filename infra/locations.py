@@ -1,6 +1,7 @@
 """Uses of s3://... where a path is expected: data files, a model, a run's folder.
 
-    s3://bucket/data/da              data/da_train.txt and data/da_val.txt, or a file of just this name
+    s3://bucket/data/da              data/da_train.txt and data/da_val.txt, or a file or folder of this name
+    s3://bucket/data/part-*.csv      all files that match
     s3://bucket/runs/da              a run's folder: config.json, model.safetensors, ...
     s3://bucket/.../model.tar.gz     what a training job left; also the folder that holds it, or a job's own
     s3://bucket/.../model.tar.gz/KEY one model of a job that trained several
@@ -8,7 +9,10 @@
 The learning code sees local paths only.
 """
 
+import fnmatch
+import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,20 +33,26 @@ def data(place: str) -> str:
     """A local path of the data files at `place`. Raises StorageError, ServiceError."""
     if not storage.is_s3(place):
         return place
-    from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
+    from ahx.data.files.names import set_name, stem
 
     client, wanted = storage.client(), Location.parse(place)
-    stem = Location(wanted.bucket, wanted.key.removesuffix(TRAIN_SUFFIX).removesuffix(VAL_SUFFIX))
-    given = storage.at(client, wanted)
-    if given is None or wanted.key.endswith(TRAIN_SUFFIX):
-        pair = [storage.at(client, Location(stem.bucket, stem.key + suffix)) for suffix in (TRAIN_SUFFIX, VAL_SUFFIX)]
-        found = [one for one in pair if one is not None]
+    parent = wanted.key.removesuffix(wanted.name)
+    if glob.has_magic(wanted.key):
+        every = storage.beginning(client, Location(wanted.bucket, re.split(r"[*?\[]", wanted.key)[0]))
+        found = [one for one in every if fnmatch.fnmatchcase(one.key, wanted.key)]
     else:
-        found = [given]
+        name = set_name(Path(wanted.name))
+        marked = name != stem(Path(wanted.name))  # da_train.txt: da_val.txt belongs to it
+        every = storage.beginning(client, Location(wanted.bucket, parent + name if marked else wanted.key))
+        inside = [one for one in every if one.key.rpartition("/")[0] == wanted.key]
+        alone = [one for one in every if one.key == wanted.key and not marked]
+        beside = [one for one in every if one.key.rpartition("/")[0] + "/" == parent or "/" not in one.key]
+        found = inside or alone or [one for one in beside if set_name(Path(one.key)) == name]
+        if inside:
+            return str(storage.fetch(client, wanted.bucket, found, wanted.key + "/", str(wanted)))
     if not found:
-        raise StorageError(f"there is no {stem}{TRAIN_SUFFIX} and no object {wanted}; upload it, or check the name")
-    base = wanted.key.removesuffix(wanted.name)
-    return str(storage.fetch(client, wanted.bucket, found, base, str(wanted)) / wanted.name)
+        raise StorageError(f"there is no {wanted}_train.txt and no object {wanted}; upload it, or check the name")
+    return str(storage.fetch(client, wanted.bucket, found, parent, str(wanted)) / wanted.name)
 
 
 def is_given(place: str) -> bool:

@@ -73,6 +73,11 @@ def under(client: Any, folder: Location) -> list[Object]:
     return _listed(client, folder, folder.key + "/")
 
 
+def beginning(client: Any, place: Location) -> list[Object]:
+    """Everything whose key begins like this one. Raises ServiceError."""
+    return _listed(client, place, place.key)
+
+
 def at(client: Any, place: Location) -> Object | None:
     """The object with exactly this key, if there is one. Raises ServiceError."""
     found = _listed(client, place, place.key, most=1)

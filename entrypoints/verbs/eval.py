@@ -5,11 +5,9 @@ code is 0 for any result; with --require-exact it is 1 unless every sample is ex
 """
 
 import argparse
-from collections.abc import Iterable
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ahx.data.files.format import FORMATS
 from ahx.errors import InputError
 from ahx.text.printing import data
 from entrypoints.shared import eval_steps
@@ -17,7 +15,6 @@ from entrypoints.shared.arguments import add_trust
 from infra import locations
 
 if TYPE_CHECKING:
-    from ahx.evaluation.render import Leak
     from ahx.evaluation.samples import Series
     from ahx.evaluation.trained import Trained
 
@@ -43,7 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_trust(add)
     add("--device", default="auto", help="Device: auto, cpu, mps, cuda or cuda:N.")
     add = parser.add_argument_group("On which samples").add_argument
-    add("--data", metavar="FILE", help="File of input,output lines, local or in S3; data/da means data/da_val.txt.")
+    add("--data", metavar="FILE", help="Data file, local or in S3; data/da means data/da_val.txt.")
+    add("--format", choices=FORMATS, help="Format of the file (default: as in training; see docs/data.md).")
+    add("--columns", metavar="A,B", help="Columns of input and output, by name or number (default: as in training).")
+    add("--header", choices=("auto", "yes", "no"), help="Whether the first line names the columns.")
     add("--data_file", dest="data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     add("--rule", "--problem", metavar="RULE", help="Draw samples of this rule (default: the model's).")
     add("--num-samples", type=int, metavar="N", help="Samples to draw (default: 10000) or lines to read (all).")
@@ -74,10 +74,12 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print. Returns the exit code."""
     _check(args)
 
+    from ahx.data.files.names import shown
     from ahx.evaluation.evaluate import evaluate
+    from ahx.evaluation.leaks import LeakCounter
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import alphabet_of, draw, rule_to_draw
+    from ahx.evaluation.samples import alphabet_of, data_files, draw, lines_of, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -88,19 +90,19 @@ def run(args: argparse.Namespace) -> int:
     eval_steps.refuse(args)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
-    leak = None
+    counter = LeakCounter(trained)
     if args.data:
-        path, leak = _data(trained, locations.data(args.data))
-        about["data"] = str(path)
-        report = evaluate(trained, _lines(path, args.num_samples), **how)
+        paths = data_files(locations.data(args.data))
+        about["data"] = source = shown(paths)
+        lines = lines_of(trained, paths, args.num_samples, format=args.format, columns=args.columns, header=args.header)
+        report = evaluate(trained, counter.watch(lines), **how)
         groups = by_length(report)
-        source = f"{path}"
     else:
         rule = rule_to_draw(trained, args.rule)
         about["rule"] = rule.spec
         alphabet = args.alphabet or alphabet_of(trained, rule)
         series = _series(args, trained)
-        reports = [evaluate(trained, draw(rule, alphabet, one, args.seed), **how) for one in series]
+        reports = [evaluate(trained, counter.watch(draw(rule, alphabet, one, args.seed)), **how) for one in series]
         report = merged(reports)
         del report.failures[args.failures :]
         if args.lengths is None:
@@ -112,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         import json
 
-        data(json.dumps(as_json(about, report, groups, args.decode, leak)))
+        data(json.dumps(as_json(about, report, groups, args.decode, counter.leak)))
     else:
-        print(as_text(f"{trained.folder} on {source}", report, groups, args.decode, leak))
+        print(as_text(f"{trained.folder} on {source}", report, groups, args.decode, counter.leak))
     return int(args.require_exact and report.total.exact < report.total.samples)
 
 
@@ -146,23 +148,6 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--data: name a file of input,output lines")
     if args.lengths and (args.min_len is not None or args.max_len is not None):
         raise InputError("--lengths lists the lengths to try; leave out --min-len and --max-len")
-
-
-def _data(trained: "Trained", given: str) -> "tuple[Path, Leak | None]":
-    """The data file, and how much of it the model may have been trained on."""
-    from ahx.data.files.read import leak
-    from ahx.evaluation.render import Leak
-    from ahx.evaluation.samples import data_file, training_file
-
-    path = data_file(given)
-    train = training_file(trained, path)
-    return path, None if train is None else Leak(str(train), leak(train, path))
-
-
-def _lines(path: Path, n: int | None) -> Iterable[tuple[str, str]]:
-    from ahx.data.files.read import read_pairs
-
-    return islice(read_pairs(path), n)
 
 
 def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write both files and print a summary. Returns the exit code."""
-    from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
+    from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX
     from ahx.data.generate import generate
     from ahx.data.samples.sampler import Sampler
     from ahx.rules import parse_rule

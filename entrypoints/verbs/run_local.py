@@ -89,10 +89,10 @@ def _pairs(words: Sequence[str], option: str, example: str) -> dict[str, str]:
 
 
 def _data(given: str) -> str | Sequence[Path]:
-    """A folder as it is; otherwise the data file, with its validation file where there is one."""
-    from ahx.data.files.read import resolve_infile
+    """A folder as it is; otherwise the data files, those for validation too."""
+    from ahx.data.files.names import resolve_infile
 
-    return given if Path(given).is_dir() else [path for path in resolve_infile(given) if path is not None]
+    return given if Path(given).is_dir() else [path for paths in resolve_infile(given)[:2] for path in paths]
 
 
 def _name(hyperparameters: Mapping[str, str], data: str | None) -> str:

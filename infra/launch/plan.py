@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ahx.data.files.read import resolve_infile
+from ahx.data.files.names import resolve_infile
 from ahx.errors import CheckpointError
 from ahx.training.hyperparameters import facts
 from infra import locations
@@ -124,11 +124,12 @@ def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
     """The files of each channel. All configurations of a sweep share their data and the model they start from."""
     found: dict[str, list[Path]] = {"train": [], "model": []}
     for infile in {config["infile"] for config in configs if "infile" in config}:
-        train, val = resolve_infile(locations.data(infile))
-        found["train"] += [path for path in (train, val) if path is not None]
+        train, val, _ = resolve_infile(locations.data(infile))
+        found["train"] += [*train, *val]
     for model_in in {config["model_in"] for config in configs if "model_in" in config}:
         folder = Path(locations.model(model_in))
         found["model"] += [folder / name for name in ("config.json", "model.safetensors")]
+        found["model"] += [path for path in [folder / "seen.u64"] if path.is_file()]
         if missing := [path for path in found["model"] if not path.is_file()]:
             raise CheckpointError(f"model_in: there is no {missing[0]}; name a folder with a trained model")
     return found

@@ -7,7 +7,6 @@ Nothing here handles signals or ends the process.
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,14 +15,13 @@ from weakref import finalize
 
 import torch
 
-from ahx.data.files.read import read_pairs
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.attention import Attention, attention
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.render import Group, as_json, by_length
 from ahx.evaluation.report import Report
 from ahx.evaluation.rewriter import Rewriter
-from ahx.evaluation.samples import Series, alphabet_of, data_file, draw, lengths_to_try, rule_to_draw
+from ahx.evaluation.samples import Series, alphabet_of, data_files, draw, lengths_to_try, lines_of, rule_to_draw
 from ahx.evaluation.trained import SHIPPED, Trained, load_trained
 from ahx.model import checkpoint
 from ahx.rules import Rule
@@ -35,7 +33,7 @@ from ahx.training.signals import StopRequest
 
 __all__ = ["Attention", "Model", "load", "train"]
 
-_FILES = (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.CERTIFICATE, card.NAME, METRICS)
+_FILES = (checkpoint.WEIGHTS, checkpoint.SEEN, checkpoint.CONFIG, checkpoint.CERTIFICATE, card.NAME, METRICS)
 _USUAL_SAMPLES = 10_000
 
 
@@ -99,7 +97,7 @@ class Model:
         if n is not None and n < 1:
             raise InputError(f"n: must be at least 1 (got {n})")
         if data is not None:
-            groups = by_length(evaluate(trained, islice(read_pairs(data_file(str(data))), n), decode=decode))
+            groups = by_length(evaluate(trained, lines_of(trained, data_files(str(data)), n), decode=decode))
         else:
             drawn = rule_to_draw(trained, rule.spec if isinstance(rule, Rule) else rule)
             alphabet = alphabet_of(trained, drawn)

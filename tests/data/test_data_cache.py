@@ -13,6 +13,7 @@ from ahx.data.files import cache as cache_module
 from ahx.data.files import cache_folder
 from ahx.data.files.cache import TokenCache, open_cache
 from ahx.data.files.fit import fit, fit_once
+from ahx.data.files.source import open_files
 from ahx.data.samples.sampler import Sampler
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
@@ -130,7 +131,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, builds: list[Path],
     write(path, str)
     rows = all_rows(open_cache(path, *fit_once([path], None, True)))
     monkeypatch.setattr("ahx.data.files.fit.fit", None)
-    monkeypatch.setattr(cache_module, "open_data", None)
+    monkeypatch.setattr("hashlib.file_digest", None)
     assert all_rows(open_cache(path, *fit_once([path], None, True))) == rows
     assert len(builds) == 1
 
@@ -149,6 +150,25 @@ def test_a_touched_file_is_hashed_and_a_changed_one_is_tokenised_again(tmp_path:
     assert len(builds) == 2
     assert rows[0] == fitted[1].encode_input(pairs[-1][0]) + fitted[1].encode_steps(fitted[0].steps(*pairs[-1]))
     assert len(list(Path(f"{path}.ahxcache").iterdir())) == 1  # the stale one is gone
+
+
+def test_a_file_of_the_same_size_and_time_is_another_one(tmp_path: Path) -> None:
+    path, other = tmp_path / "da_train.txt", tmp_path / "other.txt"
+    path.write_text("A,A\nB,B\n" * 20)
+    other.write_text("A,B\nB,A\n" * 20)
+    before = path.stat()
+    first = open_files(path)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.replace(other, path)
+    second = open_files(path)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert first.content != second.content
+    assert {pair for source in (first, second) for pair in source.validation(9)} == {
+        ("A", "A"), ("B", "B"), ("A", "B"), ("B", "A")
+    }  # fmt: skip
+    path.write_text("A,A\nB,B\n" * 20)  # in place: the same inode
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert open_files(path).content == first.content
 
 
 @pytest.mark.parametrize("name", ["tokens.u16", "offsets.i64", "meta.json"])
@@ -176,7 +196,7 @@ def test_builders_at_the_same_time_agree(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "data.txt"
     write(path, str)
     fitted = fit([path], None, True)
-    monkeypatch.setattr(cache_module, "_is_current", lambda entry, source: False)  # nobody sees another's result
+    monkeypatch.setattr(cache_module, "_found", lambda homes, recipe, content: None)  # nobody sees another's result
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(lambda _: all_rows(open_cache(path, *fitted)), range(24)))
     assert all(other == rows[0] for other in rows)

@@ -8,7 +8,9 @@ import pytest
 from ahx.data.alignment import plain_steps
 from ahx.data.files.blocks import BLOCK_BYTES, MAX_LINE_BYTES
 from ahx.data.files.encode import Encoder
-from ahx.data.files.read import check, leak, read_pairs, resolve_infile
+from ahx.data.files.names import resolve_infile
+from ahx.data.files.read import check, read_pairs
+from ahx.data.source import DataFiles
 from ahx.data.teacher import PlainTeacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
@@ -116,24 +118,35 @@ def test_infile_stands_for_both_files(tmp_path: Path) -> None:
     train, val, lone = tmp_path / "da_train.txt", tmp_path / "da_val.txt", tmp_path / "lone.txt"
     train.touch()
     lone.touch()
-    assert resolve_infile(tmp_path / "da") == (train, None)
+    assert resolve_infile(tmp_path / "da") == DataFiles((train,))
     val.touch()
-    assert resolve_infile(tmp_path / "da") == (train, val)
-    assert resolve_infile(str(train)) == (train, val)
-    assert resolve_infile(lone) == (lone, None)
-    for wrong in ("db", "", "."):
+    assert resolve_infile(tmp_path / "da") == DataFiles((train,), (val,))
+    assert resolve_infile(str(train)) == DataFiles((train,), (val,))
+    assert resolve_infile(lone) == DataFiles((lone,))
+    for wrong in ("db", ""):
         with pytest.raises(StorageError, match="there is no "):
             resolve_infile(tmp_path / wrong if wrong else "")
 
 
-def test_leak_is_the_share_of_validation_lines_with_a_training_input(tmp_path: Path, samples: Path) -> None:
-    train, val = tmp_path / "train.txt", tmp_path / "val.txt"
-    train.write_text("A,A\nB,B\nAB,AB\n")
-    val.write_text("A,A\nA,A\nBB,BB\nBA,BA\n")
-    assert leak(train, val) == 0.5
-    assert leak(samples / "cp_train.txt", samples / "cp_train.txt") == 1.0
-    val.write_text("# nothing\n")
-    assert leak(train, val) == 0.0
+def test_names_of_other_formats_parts_and_folders(tmp_path: Path) -> None:
+    def made(*names: str) -> list[Path]:
+        for name in names:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        return [tmp_path / name for name in names]
+
+    train, val, test = made("w_train.csv.gz", "w_dev.csv", "w_test.csv")
+    for infile in (tmp_path / "w", train):
+        assert resolve_infile(infile) == DataFiles((train,), (val,), (test,))
+    parts = made("parts/train-00000-of-00002.jsonl", "parts/train-00001-of-00002.jsonl", "parts/validation-0.jsonl")
+    assert resolve_infile(tmp_path / "parts") == DataFiles(tuple(parts[:2]), tuple(parts[2:]))
+    assert resolve_infile(tmp_path / "parts" / "train-*") == DataFiles(tuple(parts[:2]))
+    assert resolve_infile(*made("spellings.tsv")) == resolve_infile(tmp_path / "spellings")
+    with pytest.raises(InputError, match=r"has the files of 2 data sets \(spellings, w\); name one of them"):
+        resolve_infile(tmp_path)
+    made("w_train.tsv")
+    with pytest.raises(InputError, match=r"has w_train.csv.gz and w_train.tsv; name the one to train on"):
+        resolve_infile(tmp_path / "w")
 
 
 def test_pairs_in_memory_are_encoded_like_one_at_a_time() -> None:

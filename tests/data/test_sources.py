@@ -103,7 +103,7 @@ def test_validation_pairs_are_those_of_the_file(infile: Path) -> None:
     assert data.validation(10_000) == pairs
     assert data.validation(50) == pairs[::4]
     assert data.teacher.to_json() == {"kind": "alignment", "start": "left", "lengths": {"A": 2, "B": 1}}
-    assert data.note == ""
+    assert not any("no validation file" in note for note in data.notes)
 
 
 def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Pa
     validated = {text for text, _ in data.validation(200)}
     assert validated
     assert not validated & set(texts(data, data.train.rows(np.arange(len(data.train)))))
-    assert data.note.startswith(f"there is no validation file for {infile}_train.txt: {len(data.val)} of its lines")
+    assert data.notes[1].startswith(f"there is no validation file for {infile}_train.txt: {len(data.val)} of its lines")
     lone = tmp_path / "lone.txt"
     lone.write_text("A,A\n")
-    assert "too few lines to hold any out" in open_files(lone).note
+    assert "holding out 10% of its 1 different input leaves none" in open_files(lone).notes[1]
     with pytest.raises(StorageError, match=r"there is no .*nothing_train.txt and no file .*nothing; make them with"):
         open_files(tmp_path / "nothing")
 

@@ -67,20 +67,19 @@ def test_eval_at_multiples_of_the_training_length(ahx: Ahx, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("data", ["x", "x_val.txt"])
-def test_eval_of_a_file_tells_the_leak(ahx: Ahx, folder: Path, pair_of_files: Path, data: str) -> None:
+def test_eval_of_a_file(ahx: Ahx, folder: Path, pair_of_files: Path, data: str) -> None:
     path = pair_of_files.parent / data
     code, out, _ = ahx("eval", "--model_file", folder, "--data_file", path, "--json")
     found = json.loads(out)
     assert (code, found["samples"], found["exact"]) == (0, 4, 4)
     assert found["data"] == f"{pair_of_files}_val.txt"
-    assert found["leak"] == {"train": f"{pair_of_files}_train.txt", "share": 0.5}
 
 
-def test_eval_of_the_first_lines_of_a_file_without_a_training_file(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+def test_eval_of_the_first_lines_of_a_file(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("A,AA\r\nAC,AC\r\nB,\r\n")
     _, out, _ = ahx("eval", "--model", folder, "--data", tmp_path / "mine.txt", "--num-samples", 2, "--json")
     found = json.loads(out)
-    assert (found["samples"], found["exact"], found["leak"]) == (2, 1, None)
+    assert (found["samples"], found["exact"]) == (2, 1)
 
 
 def test_require_exact(ahx: Ahx, folder: Path, pair_of_files: Path) -> None:
@@ -179,10 +178,6 @@ def test_a_model_that_knows_no_rule(
     assert code == 2
     assert "its training length is not known" in err
     assert ahx("eval", "--model", run, "--rule", "copy", "--max-len", 4, "--num-samples", 5)[0] == 0
-    (tmp_path / "x_train.txt").write_text("A,A\n")
-    shutil.copy(tmp_path / "x_train.txt", tmp_path / "x_val.txt")
-    _, out, _ = ahx("eval", "--model", run, "--data", tmp_path / "x_val.txt", "--json")
-    assert json.loads(out)["leak"]["share"] == 1.0  # the file in config.json is gone; the one beside it is used
 
 
 # ahx interactive

@@ -74,7 +74,7 @@ def test_the_caret_stands_under_the_wrong_symbol(at: int) -> None:
 def test_text(report: Report) -> None:
     lines = as_text("a title", report, by_length(report), False, Leak("x_train.txt", 0.985)).splitlines()
     assert lines[:3] == ["a title", "", "  exact match    5 / 7  71.42 %"]
-    assert "  leak           98.50% of the inputs also occur in x_train.txt" in lines
+    assert "  leak           98.50% of the inputs were trained on" in lines
     assert [line.split()[:4] for line in lines if line.startswith("       ") and " / " in line] == [
         ["1", "3", "/", "3"],
         ["3", "2", "/", "4"],

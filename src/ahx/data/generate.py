@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files.blocks import MAX_LINE_BYTES
-from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX
+from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX
 from ahx.data.samples.enumeration import listable, repeat, split_all, spread
 from ahx.data.samples.sampler import Sampler
 from ahx.data.split import Hashes, hash_texts, held_out

@@ -6,10 +6,21 @@ processes of a data-parallel run take slices of the same batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+from ahx.data.seen import Seen
 from ahx.data.teacher import Teacher
 from ahx.data.token_rows import Row
 from ahx.data.tokenizer import Tokenizer
+
+
+class DataFiles(NamedTuple):
+    """The files of one data set; more than one where it comes in parts."""
+
+    train: tuple[Path, ...]
+    val: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
 
 
 class Source(ABC):
@@ -19,6 +30,8 @@ class Source(ABC):
     tokenizer: Tokenizer
     longest_row: int  # tokens
     notes: Sequence[str] = ()  # sentences for the user, printed before training
+    seen: Seen | None = None  # the inputs that are trained on; None for drawn samples
+    content: str = ""  # identifies the data of files, and how they are read; "" for drawn samples
 
     @abstractmethod
     def batch(self, step: int, batch_size: int) -> Sequence[Row]:

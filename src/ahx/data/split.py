@@ -1,6 +1,7 @@
 """The split into training and validation: a property of each string or program, so that no draw leaks into training."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ VALIDATION_FRACTION = 0.1
 # splitmix64's finaliser: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_TABLE_POSITIONS = 256
 _CODE_BITS = np.uint64(21)  # a code point is below 2^21
 
 P = TypeVar("P", bound=Any)  # a NamedTuple of arrays over N programs, with a method `select`
@@ -37,11 +39,22 @@ def hash_strings(codes: Codes, lengths: Ints) -> Hashes:
     number per (position, code point), as in Zobrist hashing.
     """
     # Distinct (position, code point) pairs give distinct keys, so a sum of mixed keys identifies the string.
-    keys = (positions_of(lengths).astype(np.uint64) << _CODE_BITS) + codes.astype(np.uint64)
-    sums = np.zeros(len(keys) + 1, dtype=np.uint64)
-    np.cumsum(mix(keys), out=sums[1:])
+    positions = positions_of(lengths)
+    sums = np.zeros(len(codes) + 1, dtype=np.uint64)
+    if len(codes) and codes.itemsize == 1 and int(lengths.max()) <= _TABLE_POSITIONS:
+        np.cumsum(_table()[(positions << 8) + codes], out=sums[1:])
+    else:
+        keys = (positions.astype(np.uint64) << _CODE_BITS) + codes.astype(np.uint64)
+        np.cumsum(mix(keys), out=sums[1:])
     offsets = offsets_of(lengths)
     return mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
+
+
+@cache
+def _table() -> Hashes:
+    """The mixed keys of the first positions and all bytes: looking them up is faster than mixing."""
+    positions, codes = np.meshgrid(np.arange(_TABLE_POSITIONS), np.arange(256), indexing="ij")
+    return mix(((positions.astype(np.uint64) << _CODE_BITS) + codes.astype(np.uint64)).ravel())
 
 
 def hash_texts(texts: Sequence[str]) -> Hashes:

@@ -14,8 +14,11 @@ Row = Sequence[int] | npt.NDArray[np.uint16]
 
 
 def row_of(teacher: Teacher, tokenizer: Tokenizer, text: str, output: str) -> list[int]:
-    """The row of one sample. Raises InputError for what the vocabulary or the teacher cannot express."""
-    return tokenizer.encode_input(teacher.prompt(text)) + tokenizer.encode_steps(teacher.steps(text, output))
+    """The row of one sample, whose strings have one code point for each token.
+
+    Raises InputError for what the vocabulary or the teacher cannot express.
+    """
+    return tokenizer.encode_input(list(teacher.prompt(text))) + tokenizer.encode_steps(teacher.steps(text, output))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ Where input and output are one queue (see `ahx.rules.queue_machine`), input cell
 Tokens are composite: the model embeds each as the sum of its features, so what it learns about "A" or about "move on"
 is shared by every token with that feature.
 
+Where tokens are words or grapheme clusters, the vocabulary has one code point for each (see `ahx.data.segmentation`).
+
 For an interpreter (see `ahx.rules.interpreters`), an input is a program and a configuration. Symbols of a program may
 have several characters, such as `A0:`, and a configuration consists of the same tokens as an output.
 """
@@ -17,6 +19,7 @@ have several characters, such as `A0:`, and a configuration consists of the same
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ahx.data.segmentation import Segmentation
 from ahx.errors import InputError
 from ahx.rules.interpreters.interpreter import PromptToken
 from ahx.rules.queue_machine import QueueMachine
@@ -37,8 +40,11 @@ class Token(NamedTuple):
 class Tokenizer:
     """A fixed vocabulary of tokens. Numbers 0, 1, 2 are padding, begin and separator."""
 
-    def __init__(self, tokens: Sequence[Token], start: Start = "left") -> None:
+    def __init__(
+        self, tokens: Sequence[Token], start: Start = "left", segmentation: Segmentation | None = None
+    ) -> None:
         self.tokens = [Token(*token) for token in tokens]
+        self.segmentation = segmentation or Segmentation()
         self.start: Start = start  # where the cursor starts after a separator
         self._symbols = [token.symbol for token in self.tokens]
         self._number = {token: number for number, token in enumerate(self.tokens)}
@@ -55,15 +61,17 @@ class Tokenizer:
 
     @classmethod
     def fit(
-        cls, samples: Iterable[tuple[str, Sequence[Step]]], alphabet: str = "", start: Start = "left"
-    ) -> "Tokenizer":
+        cls, samples: Iterable[tuple[str, Sequence[Step]]], alphabet: str = "", start: Start = "left",
+        segmentation: Segmentation | None = None,
+    ) -> "Tokenizer":  # fmt: skip
         """The vocabulary of `samples`, each an input and its steps, and of the symbols in `alphabet`."""
         symbols, steps = set(alphabet), {Step(STOP)}
         for text, taken in samples:
             symbols.update(text)
             steps.update(taken)
         marks = [Token(mark) for mark in (PAD, BEGIN, SEPARATOR)]
-        return cls(marks + [Token(s) for s in sorted(symbols)] + [Token(*step) for step in sorted(steps)], start)
+        tokens = marks + [Token(s) for s in sorted(symbols)] + [Token(*step) for step in sorted(steps)]
+        return cls(tokens, start, segmentation)
 
     @classmethod
     def of_queue(cls, machine: QueueMachine) -> "Tokenizer":
@@ -78,30 +86,41 @@ class Tokenizer:
 
     def or_wider(self, other: "Tokenizer | None") -> "Tokenizer":
         """`other` if it has all of these tokens and the same start of the cursor; else this one."""
-        fits = other is not None and other.start == self.start and set(self.tokens) <= set(other.tokens)
-        return other if other is not None and fits else self
+        if other is None or other.start != self.start or not set(self.tokens) <= set(other.tokens):
+            return self
+        return other if other.segmentation.to_json() == self.segmentation.to_json() else self
 
     @property
     def alphabet(self) -> str:
-        """The symbols an input may use."""
+        """The symbols an input may use, one code point each."""
         return "".join(self._input)
+
+    @property
+    def shown_alphabet(self) -> str:
+        """The symbols an input may use, for a sentence."""
+        if not self.segmentation.has_words:
+            return repr(self.alphabet)
+        words = [self.segmentation.shown(symbol) for symbol in self._input]
+        return f"{', '.join(map(repr, words[:8]))}{f' and {len(words) - 8:,} more' if len(words) > 8 else ''}"
 
     def number(self, symbol: str, move: int | None = None, state: str = "") -> int:
         """The number of a token. Raises KeyError when there is no such token."""
         return self._number[Token(symbol, move, state)]
 
     def encode_input(self, text: Sequence[str | PromptToken]) -> list[int]:
-        """`<` text `>`, where `text` is a string or a list of cells; with a program, what `Interpreter.prompt` gives.
+        """`<` text `>`, where `text` is a string or a list of symbols; with a program, what `Interpreter.prompt` gives.
 
         Raises InputError for an unknown symbol.
         """
+        if isinstance(text, str):
+            text = self.segmentation.source_symbols(text)
         table: Mapping[Any, int] = self._number if self.has_program else self._input
         try:
             return [self.begin, *(table[symbol] for symbol in text), self.separator]
         except KeyError as unknown:
             raise InputError(
-                f"the symbol {unknown.args[0]!r} in {''.join(map(str, text[:40]))!r} is outside the alphabet "
-                f"{self.alphabet!r} that this model was trained on; use only its symbols"
+                f"the symbol {self.segmentation.shown(unknown.args[0])!r} in {self._shown(text[:40])!r} is outside the "
+                f"alphabet {self.shown_alphabet} that this model was trained on; use only its symbols"
             ) from None
 
     def encode_steps(self, steps: Sequence[Step]) -> list[int]:
@@ -125,15 +144,21 @@ class Tokenizer:
             del symbols[symbols.index(stop) :]
         if NEXT in symbols:
             del symbols[: len(symbols) - symbols[::-1].index(NEXT)]
-        return "".join(symbols)  # a silent step's symbol is the empty string
+        return self.segmentation.target_text("".join(symbols))  # a silent step's symbol is the empty string
 
     def spell(self, prompt: Sequence[int]) -> str:
         """The text of a prompt, `<` and `>` left out."""
-        return "".join(self.tokens[number].symbol for number in prompt if number not in (self.begin, self.separator))
+        marks = (self.begin, self.separator)
+        return self.segmentation.source_text("".join(self._symbols[n] for n in prompt if n not in marks))
+
+    def _shown(self, symbols: Sequence[str | PromptToken]) -> str:
+        return self.segmentation.source_text("".join(map(str, symbols)))
 
     def to_json(self) -> dict[str, object]:
-        return {"start": self.start, "tokens": [list(token) for token in self.tokens]}
+        own: dict[str, object] = {"start": self.start, "tokens": [list(token) for token in self.tokens]}
+        return own if self.segmentation.changes_nothing else own | {"segmentation": self.segmentation.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Tokenizer":
-        return cls([Token(*token) for token in data["tokens"]], data["start"])
+        segmentation = Segmentation.from_json(data["segmentation"]) if "segmentation" in data else None
+        return cls([Token(*token) for token in data["tokens"]], data["start"], segmentation)

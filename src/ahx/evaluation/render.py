@@ -6,19 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ahx.evaluation.judging import REASONS
+from ahx.evaluation.leaks import Leak
 from ahx.evaluation.report import Failure, Report, Tally, total
 from ahx.text.printing import masked, width
 
 _MOST_ROWS = 20
 _WIDTH = 72  # symbols of a string that are shown
-
-
-@dataclass(frozen=True)
-class Leak:
-    """How much of the evaluated file is also in a training file."""
-
-    train: str
-    share: float  # 0 to 1, of the lines
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, l
         lines.append(f"  loss           {_number(tally.loss, '.3g')} nats per token")
         lines.append(f"  least margin   {_number(tally.margin, '.2f')} logits")
     if leak is not None:
-        lines.append(f"  leak           {leak.share:.2%} of the inputs also occur in {leak.train}")
+        lines.append(f"  leak           {leak}")
     how = "decoded token by token" if decode else "teacher-forced, failures decoded"
     speed = _number(report.samples_per_second, ",.0f")
     lines.append(f"  speed          {speed} samples/s ({report.seconds:.2f} s; {how}; repeated ones judged once)")

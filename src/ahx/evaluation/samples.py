@@ -1,13 +1,16 @@
 """Samples to evaluate a model on: the lines of a file, or fresh strings of a rule, at and beyond training lengths."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ahx.data.files.read import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile
+from ahx.data.files.names import resolve_infile
+from ahx.data.files.read import read_pairs
 from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.judging import Pair
@@ -106,19 +109,18 @@ def draw(rule: Rule, alphabet: str, series: Series, seed: int) -> Iterator[Pair]
             yield text, outputs[text]
 
 
-def data_file(path: str) -> Path:
-    """The file itself, or the validation file of a pair: data/da is data/da_val.txt."""
-    exact, val = Path(path), Path(path + VAL_SUFFIX)
-    return val if val.is_file() and not exact.is_file() else exact
+def data_files(path: str) -> tuple[Path, ...]:
+    """The file itself, or the files for validation, else for testing, of a data set: data/da is data/da_val.txt."""
+    if Path(path).is_file():
+        return (Path(path),)
+    with suppress(StorageError):
+        files = resolve_infile(path)
+        return files.val or files.test or files.train
+    return (Path(path),)
 
 
-def training_file(trained: Trained, data: Path) -> Path | None:
-    """The file that may contain lines of `data` on which the model was trained; None if there is no such file.
-
-    It is the file the model was trained on, if it still exists, else the training file beside `data`.
-    """
-    if infile := trained.hyperparameters.get("infile"):
-        with suppress(StorageError):
-            return resolve_infile(infile)[0]
-    beside = data.with_name(data.name.removesuffix(VAL_SUFFIX) + TRAIN_SUFFIX)
-    return beside if data.name.endswith(VAL_SUFFIX) and beside.is_file() else None
+def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **said: str | None) -> Iterator[Pair]:
+    """The first `n` lines of files, read as in training, but for the format, columns or header that are said."""
+    reader = trained.reader
+    reader.reading = replace(reader.reading, **{name: value for name, value in said.items() if value})
+    return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), n)

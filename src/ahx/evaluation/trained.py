@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 from ahx.data.files.encode import Encoder
+from ahx.data.files.format import Reading
+from ahx.data.files.reader import Reader
+from ahx.data.seen import Seen
+from ahx.data.segmented_teacher import SegmentedTeacher
 from ahx.data.teacher import Teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, CheckpointError, InputError
@@ -36,12 +40,22 @@ class Trained:
     rule: Rule | None
     hyperparameters: Mapping[str, Any]  # as Hyperparameters.to_json wrote them
     folder: Path
+    steps: int = 0  # of training
+    seen: Seen | None = None  # the inputs of files that it was trained on
     lost: AhxError | None = None  # why the rule that the model names could not be read
 
     @cached_property
     def encoder(self) -> Encoder:
         """Encodes samples as rows of tokens."""
-        return Encoder(self.teacher, self.tokenizer)
+        teacher = self.teacher
+        return Encoder(teacher.inner if isinstance(teacher, SegmentedTeacher) else teacher, self.tokenizer)
+
+    @property
+    def reader(self) -> Reader:
+        """Reads files as the user said in training."""
+        hp = self.hyperparameters
+        reading = Reading(hp.get("format") or "auto", hp.get("columns") or "", hp.get("header") or "auto")
+        return Reader(reading, self.tokenizer.segmentation)
 
     @property
     def block_size(self) -> int | None:
@@ -96,6 +110,8 @@ def load_trained(path: str | Path | None, device: str = "cpu", *, trusted: str |
     teacher = teacher_from_json(description, rule)
     if teacher.start != saved.tokenizer.start:
         raise CheckpointError(f"{saved.folder} has a vocabulary that its teacher cannot use; use another model")
+    if not saved.tokenizer.segmentation.changes_nothing:
+        teacher = SegmentedTeacher(teacher, saved.tokenizer.segmentation)
     return Trained(
         model=saved.model,
         tokenizer=saved.tokenizer,
@@ -103,5 +119,7 @@ def load_trained(path: str | Path | None, device: str = "cpu", *, trusted: str |
         rule=rule,
         hyperparameters=saved.config.get("hyperparameters") or {},
         folder=saved.folder,
+        steps=saved.config.get("step", 0),
+        seen=saved.seen,
         lost=lost,
     )

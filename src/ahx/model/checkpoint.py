@@ -4,7 +4,7 @@ A folder is written under a temporary name, flushed to disk and renamed, so a ki
 absent. `config.json` holds the SHA-256 of the other files and of its own contents, so a truncated, edited or exchanged
 file is detected when it is read.
 
-    RUN/config.json, RUN/model.safetensors      the trained model
+    RUN/config.json, RUN/model.safetensors      the trained model; seen.u64: a sketch of the files it was trained on
     RUN/checkpoints/step-00000400/              the last few states of training
     RUN/checkpoints/best.json                   which of them validated best
 """
@@ -24,20 +24,22 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from ahx.data.seen import MOST, Seen
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
 from ahx.files.atomic import atomic_files, sync
-from ahx.files.untrusted import json_object, sha256
+from ahx.files.untrusted import json_object, open_file, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
 from ahx.model.config import TransformerConfig
 from ahx.model.config_file import CONFIG as CONFIG
-from ahx.model.config_file import FORMAT, check, digest, read_config
+from ahx.model.config_file import FORMAT, check, digest, read_config, reason
 from ahx.model.positions.schemes import SCHEMES
 from ahx.model.transformer import Transformer
 
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
+SEEN = "seen.u64"  # a sketch of the inputs that the model was trained on (ahx.data.seen)
 CERTIFICATE = "certificate.json"  # of a machine (certificate.py); valid for the weights in the same folder only
 _DERIVED = ("vocab_size", "table", "features", "scheme", "kinds", "limit")  # from others or the tokenizer: not stored
 
@@ -49,6 +51,7 @@ class Saved(NamedTuple):
     tokenizer: Tokenizer
     config: dict[str, Any]
     folder: Path
+    seen: Seen | None = None
 
 
 def save(
@@ -58,7 +61,7 @@ def save(
     about: Mapping[str, Any],
     training_state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model to `folder` atomically. `about` is added to config.json.
+    """Write a model to `folder` atomically. `about` is added to config.json, but for `seen`, which is a file.
 
     Raises StorageError if the disk is full or not writable.
     """
@@ -74,8 +77,9 @@ def save_flat(folder: Path, model: Transformer, tokenizer: Tokenizer, about: Map
     """
     with _partial(folder, folder / ".model.partial") as partial:
         _write(partial, model, tokenizer, about, None)
-        for name in (WEIGHTS, CONFIG):
-            os.replace(partial / name, folder / name)
+        for name in (WEIGHTS, SEEN, CONFIG):
+            if (partial / name).exists():
+                os.replace(partial / name, folder / name)
         partial.rmdir()
         sync(folder)
 
@@ -130,7 +134,20 @@ def load_folder(folder: Path, device: torch.device | str = "cpu") -> Saved:
     read = weights.read(folder / WEIGHTS, shape)
     model = Transformer(shape)
     model.load_state_dict(read)
-    return Saved(model.to(device).eval(), tokenizer, config, folder)
+    return Saved(model.to(device).eval(), tokenizer, config, folder, _seen(folder, config))
+
+
+def _seen(folder: Path, config: Mapping[str, Any]) -> Seen | None:
+    if SEEN not in config["sha256"]:
+        return None
+    check(folder, config, SEEN)
+    try:
+        with open_file(folder / SEEN) as file:
+            return Seen.from_bytes(file.read(8 * MOST + 1))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder / SEEN} is no sketch of training inputs ({reason(error)}); use another checkpoint"
+        ) from None
 
 
 def load_training_state(folder: Path) -> dict[str, Any]:
@@ -172,7 +189,9 @@ def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
 def set_aside(run: Path) -> Path | None:
     """Move the files of an earlier run in `run` to a folder `earlier.N` there: that folder, or None."""
     left = [
-        path for name in (CHECKPOINTS, CONFIG, WEIGHTS, "metrics.jsonl", CERTIFICATE) if (path := run / name).exists()
+        path
+        for name in (CHECKPOINTS, CONFIG, WEIGHTS, SEEN, "metrics.jsonl", CERTIFICATE)
+        if (path := run / name).exists()
     ]
     if not checkpoints(run) and not (run / CONFIG).exists():
         return None
@@ -233,6 +252,9 @@ def _write(
     own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(own))
     written = [WEIGHTS]
+    if (seen := about.get("seen")) is not None:
+        (folder / SEEN).write_bytes(seen.to_bytes())
+        written.append(SEEN)
     if state is not None:
         (folder / TRAINING_STATE).write_bytes(_packed(state))
         written.append(TRAINING_STATE)
@@ -241,7 +263,7 @@ def _write(
         "format": FORMAT,
         "architecture": architecture,
         "parameters": sum(p.numel() for p in model.parameters()),
-        **about,
+        **{name: value for name, value in about.items() if name != "seen"},
         "tokenizer": tokenizer.to_json(),
         "sha256": {name: sha256(folder / name) for name in written},
     }

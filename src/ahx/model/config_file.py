@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import SchemaValidator, ValidationError
 
+from ahx.data.segmentation import FORMS, KINDS, MOST_WORDS
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
 from ahx.files.untrusted import MOST_JSON, json_object, sha256
@@ -74,11 +75,20 @@ _ARCHITECTURE = _fields(
     }
 )
 _TOKEN = {"type": "tuple", "items_schema": [_text(1000), _or_null(_MOVE), _text(1000)], "strict": False}
+_SEGMENTATION = _fields(
+    {
+        "source": _one_of(*KINDS),
+        "target": _one_of(*KINDS),
+        "normalize": _text(1000, pattern=f"^(({'|'.join(FORMS)})(,({'|'.join(FORMS)}))*)?$"),
+        "words": _list(_text(1000, min_length=1), 0, MOST_WORDS),
+    }
+)
 _TOKENIZER = _fields(
     {
         "start": _one_of("left", "right", "queue", "program", "program right"),
         "tokens": _list(_TOKEN, 0, 65_536),
-    }
+    },
+    {"segmentation": _SEGMENTATION},
 )
 _TEACHER = _fields(
     {"kind": _one_of("plain", "machine", "queue", "program", "alignment")},
@@ -132,7 +142,12 @@ def _unfit(config: Mapping[str, Any]) -> str:
         return "a token of the tokenizer stands there twice"
     if tokens[:3] != [(mark, None, "") for mark in (PAD, BEGIN, SEPARATOR)]:
         return f"the first tokens are not {PAD}, {BEGIN} and {SEPARATOR}"
+    words = config["tokenizer"].get("segmentation", {}).get("words", ())
+    if len(set(words)) < len(words):
+        return "a word of the tokenizer stands there twice"
     has_program = config["tokenizer"]["start"].startswith("program")
+    if words and (has_program or config["tokenizer"]["start"] == "queue"):
+        return "there are words, and a machine's tokens are characters"
     needed = [(NEXT, 0, ""), (CONFIGURATION, None, "")] if has_program else [(STOP, 0, "")]
     return "".join(f"there is no token {token[0]}" for token in needed if token not in tokens)
 

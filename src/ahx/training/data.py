@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ahx.data.files.blocks import Progress
+from ahx.data.files.format import Reading
+from ahx.data.files.reader import Reader
 from ahx.data.files.source import open_files
 from ahx.data.programs.source import programs_of
 from ahx.data.samples.sampler import Sampler
 from ahx.data.samples.source import RuleSource, fit_rule
+from ahx.data.segmentation import Segmentation
 from ahx.data.source import Source
 from ahx.data.tokenizer import Tokenizer
 from ahx.data.windows.source import WindowSource
@@ -70,7 +73,7 @@ def prepare(
     if hp.infile:
         source = files = open_files(
             paths.data or hp.infile, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=paths.caches,
-            on_progress=on_progress, given=given,
+            on_progress=on_progress, given=given, reader=reader_of(hp),
         )  # fmt: skip
         epoch = epoch or files.steps_per_epoch(hp.batch_size)
         if rule and sampler:
@@ -80,6 +83,12 @@ def prepare(
         assert sampler is not None
         source = fit_rule(rule, sampler, hp.seed, use_cursor, given)
     return TrainingData(rule, source, epoch, _position_scheme(hp, source), source.notes)
+
+
+def reader_of(hp: Hyperparameters) -> Reader:
+    """A reader of the files of `hp`."""
+    reading = Reading(hp.format, hp.columns or "", hp.header)
+    return Reader(reading, Segmentation.of(hp.tokens, hp.normalize or ""), hp.val_share)
 
 
 def _position_scheme(hp: Hyperparameters, source: Source) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from ahx.data.segmentation import FORMS, KINDS
 from ahx.errors import InputError
 from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
@@ -50,6 +51,10 @@ SECTIONS = {
     "device": "Device and seed",
 }
 
+
+_KINDS, _FORMS = "|".join(KINDS), "|".join(FORMS)
+_TOKENS = f"{', '.join(KINDS)}, or two of them with a comma"
+_NORMALIZE = f"{', '.join(FORMS)}, or several with commas"
 
 if TYPE_CHECKING:
     _Position = str
@@ -112,7 +117,21 @@ class Hyperparameters(BaseModel):
     rule: Annotated[Annotated[str, Field(min_length=1)] | None, Field(validation_alias="problem")] = None
     """The rule to learn: a preset such as double_a, or the rule itself, such as 'A -> AA' (see `ahx rules`)."""
     infile: Annotated[Location | None, Facts(is_channel=True)] = None
-    """Train from INFILE_train.txt and INFILE_val.txt instead of fresh samples of the rule."""
+    """Train from files instead of fresh samples of the rule: a file, a folder or pattern of parts, or NAME for
+    NAME_train.txt and NAME_val.txt (docs/data.md)."""
+    format: Literal["auto", "plain", "csv", "tsv", "jsonl"] = "auto"
+    """Format of the files. auto: guessed from the first lines; plain: input,output without quotes."""
+    columns: Annotated[str, Field(min_length=3)] | None = None
+    """Columns or JSON fields of input and output, by name or by number from 1: src,tgt or 1,3."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first line of a file names its columns."""
+    tokens: Annotated[str, Field(pattern=f"^({_KINDS})(,({_KINDS}))?$", title=_TOKENS)] = "characters"
+    """Tokens of the files' strings: characters, words (between spaces) or graphemes (Unicode grapheme clusters); two
+    for inputs and outputs, such as characters,words."""
+    normalize: Annotated[str, Field(pattern=f"^({_FORMS})(,({_FORMS}))*$", title=_NORMALIZE)] | None = None
+    """What is done to the files' strings first: a Unicode normal form, strip (spaces at the ends), or both."""
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the inputs that is held out for validation where there is no file for it."""
     certify: bool = False
     """Prove that the model follows the rule for any number of steps: a machine, or turing-interpreter with every
     machine (docs/turing.md)."""
@@ -225,6 +244,10 @@ class Hyperparameters(BaseModel):
             wrong.append("until_exact: fresh samples need a rule; add the one that made the infile, or leave this out")
         if not self.epoch_size and not self.infile:
             wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
+        if self.tokens != "characters" and (self.rule or not self.infile):
+            wrong.append(
+                f"tokens: {self.tokens} is for files without a rule, and a rule rewrites characters; leave it out"
+            )
         if self.certify:
             wrong += self._not_certifiable()
         if self.min_len > self.max_len:

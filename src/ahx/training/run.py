@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 import ahx
+from ahx.data.seen import Seen
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.files.atomic import sync
 from ahx.model import checkpoint
@@ -68,6 +69,8 @@ def run(
         device = choose_device(hp.device, rank)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
         data = prepare(hp, paths, ReadingNotes(quiet=quiet or rank > 0), given.tokenizer if given else None)
+        if given is not None and given.seen is not None:
+            data.source.seen = given.seen | (data.source.seen or Seen())
         if hp.threads or device.type == "cpu":
             torch.set_num_threads(hp.threads or usual_threads(hp.batch_size * data.source.longest_row, hp.n_embd))
         resumed = None
@@ -195,6 +198,7 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
         "rule": data.rule.spec if data.rule else None,
         "teacher": data.source.teacher.to_json(),
         "hyperparameters": hp.to_json(),
+        "seen": data.source.seen,
     }
 
 

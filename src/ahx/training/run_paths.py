@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ahx.data.source import DataFiles
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import METRICS
 
@@ -15,7 +16,7 @@ class RunPaths:
     run: Path  # holds the folder checkpoints/
     model: Path  # the trained model
     metrics: Path  # metrics.jsonl
-    data: tuple[Path, Path | None] | None = None  # training and validation file; None: those that hp.infile names
+    data: DataFiles | None = None  # None: those that hp.infile names
     caches: Path | None = None  # of data files; None: beside them
     unattended: bool = False  # a job that is stopped and restarted: it writes the model whenever it is stopped
 

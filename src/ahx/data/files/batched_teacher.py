@@ -10,7 +10,7 @@ import numpy as np
 
 from ahx.data.alignment import Alignment
 from ahx.data.files.batched_transducer import BatchedTransducer
-from ahx.data.files.blocks import Block
+from ahx.data.files.block import Block
 from ahx.data.ragged import Ints, offsets_of, positions_of, totals_of
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, TransducerTeacher
 from ahx.rules.transducer import SILENT, Step

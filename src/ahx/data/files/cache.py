@@ -6,10 +6,9 @@ the same one. It holds
 
     tokens.u16    all rows, end to end, little-endian
     offsets.i64   where each row begins, and the total
-    meta.json     version, source (size, modification time, SHA-256), numbers of rows and tokens, longest row
+    meta.json     version, source (size, SHA-256), numbers of rows and tokens, longest row
 """
 
-import hashlib
 import json
 import mmap
 import os
@@ -19,21 +18,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ahx.data.files.blocks import Block, Problems, Progress, open_data, read_blocks
-from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.block import Block, Problems
+from ahx.data.files.blocks import Progress
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
+from ahx.data.files.content import content_of, identity_of
 from ahx.data.files.encode import Encoder, Tokens
-from ahx.data.files.read import hash_inputs
+from ahx.data.files.reader import Reader
 from ahx.data.ragged import Ints
 from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
-from ahx.files.atomic import atomic_files, reason, sync
+from ahx.files.atomic import reason, sync
 
 Part = Literal["all", "train", "validation"]
 
@@ -42,6 +43,19 @@ _BUILDING = ".building-"
 _ABANDONED_S = 24 * 3600.0
 _ROWS_BEFORE_RELEASE = 256  # each maps up to a few hundred KiB around it
 _SMALL_BYTES = 64_000_000  # such a cache may stay mapped as a whole
+
+
+class Lines(NamedTuple):
+    """Which lines of a file are meant, and how they are read."""
+
+    reader: Reader
+    part: Part
+
+    def select(self, block: Block) -> Block:
+        """Those lines of `block`."""
+        if self.part == "all":
+            return block
+        return block.select(held_out(block.hashes, self.reader.share) == (self.part == "validation"))
 
 
 class TokenCache:
@@ -97,22 +111,30 @@ def open_cache(
     part: Part = "all",
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
+    reader: Reader | None = None,
 ) -> TokenCache:
     """The cache of `path`, built now unless there is a sound one of the same content.
 
-    `part` keeps only lines whose inputs are, or are not, for validation (see `held_out`). A cache is trusted when size
-    and modification time of the source are as they were; otherwise the content is hashed. Raises InputError that lists
+    `part` keeps only lines whose inputs are, or are not, for validation (see `held_out`). Raises InputError that lists
     all malformed lines and those that cannot be encoded; StorageError when the disk is full or the file is missing.
     """
-    source = Path(path)
-    recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part])
+    source, reader = Path(path), reader or Reader()
+    content, share = content_of(source, cache_dir, keep=False), 0.0 if part == "all" else reader.share
+    recipe = fingerprint([CACHE_VERSION, teacher.to_json(), tokenizer.to_json(), part, share, reader.recipe(source)])
     homes = cache_homes(source, cache_dir)
+    found = _found(homes, recipe, content)
+    if found is not None:
+        return found
+    return _build(source, content, homes, recipe, Lines(reader, part), Encoder(teacher, tokenizer), on_progress)
+
+
+def _found(homes: list[Path], recipe: str, content: str) -> TokenCache | None:
     for home in homes:
-        for entry in _entries(home, recipe):
-            if _is_current(entry, source):
-                with suppress(OSError, ValueError):  # deleted or truncated by another process meanwhile
-                    return TokenCache(entry)
-    return _build(source, homes, recipe, Encoder(teacher, tokenizer), part, on_progress)
+        entry = home / f"{recipe}-{content[:16]}"
+        if _is_sound(entry, content):
+            with suppress(OSError, ValueError):  # deleted or truncated by another process meanwhile
+                return TokenCache(entry)
+    return None
 
 
 def _entries(home: Path, recipe: str) -> list[Path]:
@@ -122,65 +144,44 @@ def _entries(home: Path, recipe: str) -> list[Path]:
         return []
 
 
-def _sound_meta(entry: Path) -> dict[str, Any] | None:
-    """The description of a complete entry, or None."""
+def _is_sound(entry: Path, content: str) -> bool:
+    """Whether `entry` is complete, and of a source with this `content`."""
     try:
         meta: dict[str, Any] = json.loads((entry / _META).read_text("utf-8"))
         rows, tokens, _ = int(meta["rows"]), int(meta["tokens"]), int(meta["longest"])
         whole = (entry / _TOKENS).stat().st_size == 2 * tokens and (entry / _OFFSETS).stat().st_size == 8 * (rows + 1)
         ends = np.memmap(entry / _OFFSETS, dtype="<i8", mode="r")[[0, -1]].tolist() if whole else []
-        return meta if ends == [0, tokens] and set(meta["source"]) == {"size", "mtime_ns", "sha256"} else None
+        return ends == [0, tokens] and meta["source"]["sha256"] == content
     except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
-def _is_current(entry: Path, source: Path) -> bool:
-    """Whether `entry` is whole and of the present content of `source`."""
-    meta = _sound_meta(entry)
-    if meta is None:
         return False
-    was, (size, mtime_ns) = meta["source"], stat_of(source)
-    if was["size"] != size:
-        return False
-    if was["mtime_ns"] == mtime_ns:
-        return True
-    with open_data(source) as handle:
-        if hashlib.file_digest(handle, "sha256").hexdigest() != was["sha256"]:  # type: ignore[arg-type]
-            return False
-    was["mtime_ns"] = mtime_ns
-    with suppress(StorageError), atomic_files([entry / _META]) as [file]:  # a read-only cache is hashed each time
-        file.write(json.dumps(meta).encode("utf-8"))
-    return True
 
 
 def _build(
-    source: Path, homes: list[Path], recipe: str, encoder: Encoder, part: Part, on_progress: Progress
+    source: Path, content: str, homes: list[Path], recipe: str, lines: "Lines", encoder: Encoder, on_progress: Progress
 ) -> TokenCache:
-    before = stat_of(source)
+    before = identity_of(source)
     changed = StorageError(f"{source} changed while it was read; start again once it is complete")
     with _temporary_folder(homes) as folder:
-        digest = hashlib.sha256()
         done = 0
 
         def on_bytes(data: bytes) -> None:
             nonlocal done
-            digest.update(data)
             done += len(data)
             if done > before[0]:  # the file is still being written
                 raise changed
             on_progress(f"tokenising {source}", done, before[0])
 
-        rows, tokens, longest = _write(folder, source, encoder, part, on_bytes)
-        if stat_of(source) != before:
+        rows, tokens, longest = _write(folder, source, lines, encoder, on_bytes)
+        if identity_of(source) != before:
             raise changed
-        identity = {"size": before[0], "mtime_ns": before[1], "sha256": digest.hexdigest()}
+        identity = {"size": before[0], "sha256": content}
         meta = {"version": CACHE_VERSION, "rows": rows, "tokens": tokens, "longest": longest, "source": identity}
         with open(folder / _META, "w", encoding="utf-8") as file:
             json.dump(meta, file)
             file.flush()
             os.fsync(file.fileno())
-        entry = folder.parent / f"{recipe}-{digest.hexdigest()[:16]}"
-        _move_into_place(folder, entry)
+        entry = folder.parent / f"{recipe}-{content[:16]}"
+        _move_into_place(folder, entry, content)
         for stale in _entries(folder.parent, recipe):
             if stale != entry:
                 shutil.rmtree(stale, ignore_errors=True)
@@ -188,14 +189,14 @@ def _build(
 
 
 def _write(
-    folder: Path, source: Path, encoder: Encoder, part: Part, on_bytes: Callable[[bytes], None]
+    folder: Path, source: Path, lines: "Lines", encoder: Encoder, on_bytes: Callable[[bytes], None]
 ) -> tuple[int, int, int]:
     """Encode all lines of `source` into `folder`. Returns the numbers of rows and of tokens, and the longest row's."""
     problems, rows, tokens, longest = Problems(source), 0, 0, 0
     with open(folder / _TOKENS, "wb") as token_file, open(folder / _OFFSETS, "wb") as offset_file:
         offset_file.write(np.zeros(1, dtype="<i8").tobytes())
-        for block in read_blocks(source, problems, on_bytes):
-            encoded, lengths = encoder.encode(_select(block, part), problems)
+        for block in lines.reader.blocks(source, problems, on_bytes):
+            encoded, lengths = encoder.encode(lines.select(block), problems)
             ends = tokens + np.cumsum(lengths)
             token_file.write(encoded.astype("<u2", copy=False).data)
             offset_file.write(ends.astype("<i8", copy=False).data)
@@ -206,12 +207,6 @@ def _write(
             file.flush()
             os.fsync(file.fileno())
     return rows, tokens, longest
-
-
-def _select(block: Block, part: Part) -> Block:
-    if part == "all":
-        return block
-    return block.select(held_out(hash_inputs(block)) == (part == "validation"))
 
 
 @contextmanager
@@ -246,7 +241,7 @@ def _temporary_folder(homes: list[Path]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _move_into_place(folder: Path, entry: Path) -> None:
+def _move_into_place(folder: Path, entry: Path, content: str) -> None:
     """Rename `folder` to `entry`. If another process was faster, its entry is kept: it is the same."""
     for _ in range(100):
         try:
@@ -254,7 +249,7 @@ def _move_into_place(folder: Path, entry: Path) -> None:
         except OSError:
             if not entry.exists():
                 raise
-            if _sound_meta(entry) is not None:
+            if _is_sound(entry, content):
                 return
             with suppress(OSError):  # move a damaged entry aside, unless another process has done so
                 aside = tempfile.mkdtemp(prefix=_BUILDING, dir=entry.parent)

@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ahx.errors import StorageError
-from ahx.files.atomic import reason
-
-CACHE_VERSION = 1  # increase it when the same file and settings would give other rows
+CACHE_VERSION = 2  # increase it when the same file and settings would give other rows
 CACHE_SUFFIX = ".ahxcache"
 
 
@@ -40,12 +37,3 @@ def fingerprint(data: Any) -> str:
     """16 hexadecimal digits that identify JSON data."""
     text = json.dumps(data, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
-
-
-def stat_of(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time in ns. Raises StorageError when there is no such file."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {reason(error)}; check the path, or run `ahx gen-data`") from None
-    return stat.st_size, stat.st_mtime_ns

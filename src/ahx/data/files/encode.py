@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files.batched_teacher import BatchedTeacher, BlockSteps
-from ahx.data.files.blocks import Block, Problems, block_of
+from ahx.data.files.block import Block, Problems, block_of
 from ahx.data.ragged import Ints, distinct, inside, offsets_of
 from ahx.data.teacher import Teacher
 from ahx.data.token_rows import FlatRows, row_of
@@ -44,7 +44,13 @@ class Encoder:
         return self._one_by_one(block, problems) if rows is None else rows
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> FlatRows | None:
-        """The rows of all pairs of input and output; None when some pair cannot be encoded in a batch."""
+        """The rows of all pairs of input and output, as text; None when some pair cannot be encoded in a batch."""
+        cut = self._tokenizer.segmentation
+        if not cut.changes_nothing:
+            try:
+                pairs = [(cut.source_symbols(text), cut.target_symbols(output)) for text, output in pairs]
+            except InputError:
+                return None
         block = block_of(pairs)
         steps = self._batched.steps(block)
         rows = None if steps is None else self._assemble(block, steps)

@@ -7,9 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ahx.data.files.batched_teacher import BatchedTeacher
-from ahx.data.files.blocks import Block, Problems, Progress, byte_progress, read_blocks
-from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write, stat_of
+from ahx.data.files.block import Block, Problems
+from ahx.data.files.blocks import Progress, byte_progress
+from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
+from ahx.data.files.content import content_of, identity_of
+from ahx.data.files.reader import Reader, Survey
 from ahx.data.ragged import distinct
+from ahx.data.segmentation import Segmentation
 from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
@@ -28,24 +32,26 @@ def fit(
     rule: Rule | None,
     use_cursor: bool,
     on_progress: Progress = lambda what, done, total: None,
+    reader: Reader | None = None,
 ) -> tuple[Teacher, Tokenizer]:
     """A teacher that is right on every line of `paths`, and the tokenizer of their rows.
 
     An alignment is fitted to the first lines; when a later line contradicts it, it is fitted again with that line.
     Raises InputError that lists malformed lines, lines that contradict `rule`, or names a file without lines.
     """
-    files = [Path(path) for path in paths]
-    pairs = _first_pairs(files)
+    files, reader = [Path(path) for path in paths], reader or Reader()
+    reader.segmentation.growing = True
+    pairs = _first_pairs(files, reader)
     for _ in range(_ATTEMPTS):
         teacher = choose_teacher(rule, pairs, use_cursor)
-        vocabulary = _Vocabulary(teacher)
-        against = _scan(files, vocabulary, on_progress)
+        vocabulary = _Vocabulary(teacher, reader.segmentation)
+        against = _scan(files, vocabulary, on_progress, reader)
         if not against:
             return teacher, vocabulary.tokenizer()
         pairs = against + pairs
     teacher = PlainTeacher()
-    vocabulary = _Vocabulary(teacher)
-    _scan(files, vocabulary, on_progress)
+    vocabulary = _Vocabulary(teacher, reader.segmentation)
+    _scan(files, vocabulary, on_progress, reader)
     return teacher, vocabulary.tokenizer()
 
 
@@ -55,44 +61,53 @@ def fit_once(
     use_cursor: bool,
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
+    reader: Reader | None = None,
 ) -> tuple[Teacher, Tokenizer]:
-    """`fit`, cached beside the first file: unchanged files (size and modification time) are not read again."""
+    """`fit`, cached beside the first file: files of the same content are not read again."""
+    files, reader = [Path(path) for path in paths], reader or Reader()
     asked = {
         "version": CACHE_VERSION,
-        "files": [[str(Path(path).resolve()), *stat_of(Path(path))] for path in paths],
+        "files": [[content_of(path, cache_dir), reader.recipe(path)] for path in files],
+        "tokens": [reader.segmentation.to_json(), reader.share],
         "rule": None if rule is None else rule.spec,
         "use_cursor": use_cursor,
     }
     name = f"fit-{fingerprint(asked)}.json"
-    homes = cache_homes(Path(paths[0]), cache_dir)
+    homes = cache_homes(files[0], cache_dir)
     for home in homes:
-        with suppress(OSError, ValueError, LookupError, AhxError):  # any fault in the cache: fit again
+        with suppress(OSError, ValueError, LookupError, TypeError, AhxError):  # any fault in the cache: fit again
             data = json.loads((home / name).read_text("utf-8"))
-            return teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
-    teacher, tokenizer = fit(paths, rule, use_cursor, on_progress)
-    text = json.dumps({"teacher": teacher.to_json(), "tokenizer": tokenizer.to_json()}, ensure_ascii=False)
+            teacher, tokenizer = teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
+            surveys = map(Survey.from_json, data["surveys"])
+            reader.surveys, reader.segmentation = dict(zip(files, surveys, strict=True)), tokenizer.segmentation
+            return teacher, tokenizer
+    teacher, tokenizer = fit(files, rule, use_cursor, on_progress, reader)
+    surveyed = [reader.surveys[path].to_json() for path in files]
+    found = {"teacher": teacher.to_json(), "tokenizer": tokenizer.to_json(), "surveys": surveyed}
     for home in filter(may_write, homes):
         with suppress(StorageError), atomic_files([home / name]) as [file]:
-            file.write(text.encode("utf-8"))
+            file.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "surrogatepass"))
             break
     return teacher, tokenizer
 
 
-def _first_pairs(files: Sequence[Path]) -> list[tuple[str, str]]:
+def _first_pairs(files: Sequence[Path], reader: Reader) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for path in files:
-        for block in read_blocks(path, Problems(path)):
+        for block in reader.blocks(path, Problems(path)):
             pairs += block.pairs()[:_FIRST_PAIRS]
             break
     return pairs[:_FIRST_PAIRS]
 
 
-def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progress) -> list[tuple[str, str]]:
+def _scan(
+    files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progress, reader: Reader
+) -> list[tuple[str, str]]:
     """Add every line to `vocabulary`; returns the first lines that contradict its teacher, if any."""
     for path in files:
         problems, lines = Problems(path), 0
-        on_bytes = byte_progress(f"scanning {path}", stat_of(path)[0], on_progress)
-        for block in read_blocks(path, problems, on_bytes):
+        on_bytes = byte_progress(f"scanning {path}", identity_of(path)[0], on_progress)
+        for block in reader.blocks(path, problems, on_bytes, survey=True):
             lines += len(block)
             against = vocabulary.add(block, problems)
             if against:
@@ -106,14 +121,16 @@ def _scan(files: Sequence[Path], vocabulary: "_Vocabulary", on_progress: Progres
 class _Vocabulary:
     """The input symbols and steps seen so far."""
 
-    def __init__(self, teacher: Teacher) -> None:
-        self._teacher, self._batched = teacher, BatchedTeacher(teacher)
+    def __init__(self, teacher: Teacher, segmentation: Segmentation) -> None:
+        self._teacher, self._batched, self._segmentation = teacher, BatchedTeacher(teacher), segmentation
         self._symbols: set[str] = set()
         self._steps: set[Step] = set()
         self._done: set[tuple[str, str]] = set()
 
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.fit([("".join(self._symbols), list(self._steps))], start=self._teacher.start)
+        self._segmentation.growing = False
+        samples = [("".join(self._symbols), list(self._steps))]
+        return Tokenizer.fit(samples, start=self._teacher.start, segmentation=self._segmentation)
 
     def add(self, block: Block, problems: Problems) -> list[tuple[str, str]]:
         """Add the lines of `block`; returns up to 1,000 lines that contradict an alignment."""

@@ -3,37 +3,75 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ahx.data.files.blocks import Progress
-from ahx.data.files.cache import TokenCache, open_cache
+from ahx.data.files.cache import Part, TokenCache, open_cache
+from ahx.data.files.cache_folder import fingerprint
+from ahx.data.files.content import content_of
 from ahx.data.files.fit import fit_once
-from ahx.data.files.read import resolve_infile
+from ahx.data.files.names import resolve_infile, shown
+from ahx.data.files.reader import Reader
 from ahx.data.files.shuffle import permuted
-from ahx.data.ragged import Ints
-from ahx.data.source import Source
+from ahx.data.ragged import Ints, distinct, offsets_of
+from ahx.data.seen import Seen, joined
+from ahx.data.source import DataFiles, Source
 from ahx.data.teacher import AlignmentTeacher, Teacher
 from ahx.data.token_rows import Row
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.rule import Rule
+from ahx.text.plural import counted
 
 Pair = tuple[str, str]
 
 _SHOWN_SYMBOLS = 8
 
 
+class Rows(Protocol):
+    """Rows of tokens by number."""
+
+    longest: int  # tokens in the longest row
+
+    def __len__(self) -> int: ...
+
+    def rows(self, index: Ints) -> list[npt.NDArray[np.uint16]]: ...
+
+
+class JoinedRows:
+    """The rows of several caches, one after another."""
+
+    def __init__(self, parts: Sequence[TokenCache]) -> None:
+        self._parts, self._offsets = parts, offsets_of(np.array([len(part) for part in parts], dtype=np.int64))
+        self.longest = max(part.longest for part in parts)
+
+    def __len__(self) -> int:
+        return int(self._offsets[-1])
+
+    def rows(self, index: Ints) -> list[npt.NDArray[np.uint16]]:
+        """Copies of the rows with these numbers."""
+        of_part = np.searchsorted(self._offsets, index, side="right") - 1
+        found = np.empty(len(index), dtype=object)
+        for at in distinct(of_part):
+            here = np.flatnonzero(of_part == at)
+            for place, row in zip(here, self._parts[at].rows(index[here] - self._offsets[at]), strict=True):
+                found[place] = row
+        return list(found)
+
+
 class FileSource(Source):
-    """The rows of a data file, each once per epoch, in another pseudo-random order every epoch."""
+    """The rows of data files, each once per epoch, in another pseudo-random order every epoch."""
 
     def __init__(
-        self, train: TokenCache, val: TokenCache, teacher: Teacher, tokenizer: Tokenizer, seed: int, note: str = ""
-    ) -> None:
+        self, train: Rows, val: Rows, teacher: Teacher, tokenizer: Tokenizer, seed: int, notes: Sequence[str] = (),
+        content: str = "", seen: Seen | None = None,
+    ) -> None:  # fmt: skip
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
-        self.seed, self.note = seed, note
+        self.seed, self.content, self.seen = seed, content, seen or Seen()
         self.longest_row = max(train.longest, val.longest)
-        self.notes = [sentence for sentence in (note, _about(teacher)) if sentence]
+        self.notes = [sentence for sentence in (*notes, _about(teacher)) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
 
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -68,12 +106,11 @@ class FileSource(Source):
     def _pair(self, row: npt.NDArray[np.uint16]) -> Pair:
         numbers = row.tolist()
         separator = numbers.index(self.tokenizer.separator)
-        text = "".join(self.tokenizer.tokens[number].symbol for number in numbers[1:separator])
-        return text, self.tokenizer.decode(numbers[separator + 1 :])
+        return self.tokenizer.spell(numbers[:separator]), self.tokenizer.decode(numbers[separator + 1 :])
 
 
 def open_files(
-    infile: str | os.PathLike[str] | tuple[Path, Path | None],
+    infile: str | os.PathLike[str] | DataFiles,
     *,
     rule: Rule | None = None,
     use_cursor: bool = True,
@@ -81,27 +118,61 @@ def open_files(
     cache_dir: str | os.PathLike[str] | None = None,
     on_progress: Progress = lambda what, done, total: None,
     given: Tokenizer | None = None,
+    reader: Reader | None = None,
 ) -> FileSource:
-    """The samples of `infile` (see `resolve_infile`; or its two files), tokenised into caches on first use.
+    """The samples of `infile` (see `resolve_infile`; or its files), tokenised into caches on first use.
 
     Teacher and tokenizer are fitted to the files; a tokenizer that is `given` is used if it has all their tokens.
-    Without a validation file, a tenth of the lines is held out. Raises InputError and StorageError.
+    Without a validation file, a share of the inputs is held out. Raises InputError and StorageError.
     """
-    train_path, val_path = infile if isinstance(infile, tuple) else resolve_infile(infile)
-    paths = [train_path] if val_path is None else [train_path, val_path]
-    teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir, on_progress)
+    files = infile if isinstance(infile, DataFiles) else resolve_infile(infile)
+    paths, reader = [*files.train, *files.val], reader or Reader()
+    reader.share = 0.0 if files.val else reader.share
+    reader.segmentation.take_words(given.segmentation if given else None)
+    teacher, tokenizer = fit_once(paths, rule, use_cursor, cache_dir, on_progress, reader)
     tokenizer = tokenizer.or_wider(given)
-    if val_path is not None:
-        train, val = (open_cache(path, teacher, tokenizer, "all", cache_dir, on_progress) for path in paths)
-        return FileSource(train, val, teacher, tokenizer, seed)
-    train = open_cache(train_path, teacher, tokenizer, "train", cache_dir, on_progress)
-    val = open_cache(train_path, teacher, tokenizer, "validation", cache_dir, on_progress)
+    content = fingerprint([[content_of(path, cache_dir), reader.recipe(path)] for path in paths] + [reader.share])
+
+    def cached(paths: Sequence[Path], part: Part) -> Rows:
+        parts = [open_cache(path, teacher, tokenizer, part, cache_dir, on_progress, reader) for path in paths]
+        return parts[0] if len(parts) == 1 else JoinedRows(parts)
+
+    notes, surveys = reader.notes(), reader.surveys
+    seen = joined(surveys[path].seen for path in files.train)
+    if files.val:
+        train, val = cached(files.train, "all"), cached(files.val, "all")
+        held = joined(surveys[path].seen for path in files.val)
+        notes.append(_overlap(seen, held, files))
+        if files.test:
+            notes.append(f"{shown(files.test)} is not read: evaluate on it with `ahx eval --data`")
+        return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen)
+    train, val = cached(files.train, "train"), cached(files.train, "validation")
+    held = joined(surveys[path].held for path in files.train)
     if len(train) and len(val):
-        note = f"there is no validation file for {train_path}: {len(val):,} of its lines are held out instead"
+        notes.append(
+            f"there is no validation file for {shown(files.train)}: {len(val):,} of its lines are held out instead"
+        )
     else:
-        train = val = open_cache(train_path, teacher, tokenizer, "all", cache_dir, on_progress)
-        note = f"there is no validation file for {train_path}, and too few lines to hold any out: validation is on all"
-    return FileSource(train, val, teacher, tokenizer, seed, note)
+        where = "to validate on" if len(train) else "to train on"
+        train = val = cached(files.train, "all")
+        seen |= held
+        notes.append(
+            f"there is no validation file for {shown(files.train)}, and holding out {reader.share:.0%} of its "
+            f"{counted(seen.count, 'different input')} leaves none {where}: validation is on all lines, as training is"
+        )
+    return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen)
+
+
+def _overlap(train: Seen, val: Seen, files: DataFiles) -> str:
+    """A sentence about validation inputs that are in training too; "" if there are none."""
+    known, found = train.shared(val)
+    if not found:
+        return ""
+    share = "all" if found == known else f"{found / known:.1%}"
+    return (
+        f"{share} of the {val.count:,} different inputs in {shown(files.val)} are in training too: "
+        "for these, validation shows what was memorised"
+    )
 
 
 def _about(teacher: Teacher) -> str:

@@ -18,7 +18,7 @@ Pair = tuple[str, str]
 
 _TRAINING, _VALIDATION, _FRESH, _PROBES = 0, 1, 2, 0xF17  # separate streams of random numbers
 _N_PROBES = 4_000  # samples from which the vocabulary and the longest row are read
-_FEWEST_TO_HOLD_OUT = 1_000  # below this many distinct strings, every one is needed for training
+FEWEST_TO_HOLD_OUT = 1_000  # below this many distinct strings, every one is needed for training
 _REMEMBERED_ROWS = 100_000
 _DRAWS = 1_000
 
@@ -32,7 +32,7 @@ class RuleSource(Source):
         self.rule, self.teacher, self.tokenizer, self.sampler, self.seed = rule, teacher, tokenizer, sampler, seed
         self.longest_row = longest_row
         self.note = ""
-        self.holds_out = sampler.count() >= _FEWEST_TO_HOLD_OUT
+        self.holds_out = sampler.count() >= FEWEST_TO_HOLD_OUT
         if not self.holds_out:
             self.note = (
                 f"there are only {sampler.count():,} distinct strings of length {sampler.min_len} to "
