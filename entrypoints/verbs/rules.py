@@ -12,7 +12,8 @@ from ahx.errors import InputError, StorageError
 from ahx.text.printing import data, one_line, padded, width
 
 if TYPE_CHECKING:
-    from ahx.rules import Rule, Step
+    from ahx.rules import Rule
+    from ahx.rules.transducer import Step
 
 EXAMPLES = [
     "ahx rules",
@@ -153,8 +154,8 @@ def _step_table(rule: "Rule", text: str, max_steps: int | None) -> Iterator[str]
 
 def _with_cells(rule: "Rule", text: str, steps: "list[Step]") -> Iterator[tuple[str, "Step"]]:
     """Each step with the cell that was under the cursor."""
-    from ahx.rules import LEFT_EDGE, NEXT, RIGHT_EDGE, written
     from ahx.rules.interpreters.interpreter import Interpreter
+    from ahx.rules.transducer import LEFT_EDGE, NEXT, RIGHT_EDGE, written
 
     machine = rule.transducer()
     from_left = machine is None or machine.start == "left"

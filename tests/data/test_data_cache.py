@@ -17,7 +17,8 @@ from ahx.data.files.source import open_files
 from ahx.data.samples.sampler import Sampler
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import InputError, StorageError
-from ahx.rules import STOP, Step, parse_rule
+from ahx.rules import parse_rule
+from ahx.rules.transducer import STOP, Step
 
 WORDS = str.maketrans({"A": "", "B": "BAC", "C": "🐍ä"})
 

@@ -6,9 +6,10 @@ import re
 import pytest
 
 from ahx.errors import InputError
-from ahx.rules import NEXT, parse_rule, written
+from ahx.rules import parse_rule
 from ahx.rules.interpreters.turing_interpreter import BAR, TuringInterpreter, program_of, read_machine
 from ahx.rules.presets import presets
+from ahx.rules.transducer import NEXT, written
 
 INTERPRETER = parse_rule("turing-interpreter")
 

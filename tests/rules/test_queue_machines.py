@@ -6,7 +6,8 @@ from itertools import islice
 import pytest
 
 from ahx.errors import InputError
-from ahx.rules import STOP, parse_rule, run
+from ahx.rules import parse_rule
+from ahx.rules.transducer import STOP, run
 
 RULES = {
     "bb3": ["", "1", "0110"],

@@ -7,8 +7,9 @@ import pytest
 from rule_cases import CASES, PRESET_CASES
 
 from ahx.errors import InputError
-from ahx.rules import NEXT, STOP, parse_rule, presets, written
+from ahx.rules import parse_rule, presets
 from ahx.rules.parse import interpreter_kind
+from ahx.rules.transducer import NEXT, STOP, written
 
 ALL_CASES = CASES + PRESET_CASES
 # Interpreters take programs, not random strings; test_interpreter.py has them.

@@ -83,8 +83,8 @@ def sections(runs: Sequence[Run], example: str = "", samples: int | None = None)
     if figure := curves.learning(lines):
         learning.figure(figure)
         yield learning
-    reports = {id(run): _evaluated(run, samples) for run in runs}
-    lengths = [(name, [_shares(reports[id(run)]) for run in own]) for name, own in groups.items()]
+    reports = {id(run): evaluated(run, samples) for run in runs}
+    lengths = [(name, [shares(reports[id(run)]) for run in own]) for name, own in groups.items()]
     if figure := curves.by_length(lengths):
         section = Section("Length")
         section.text("Fresh samples at the length of training and beyond it; a point is right only if every symbol is.")
@@ -129,7 +129,7 @@ def _table(runs: Sequence[Run]) -> Section:
     return section
 
 
-def _evaluated(run: Run, samples: int | None) -> dict[float, Report]:
+def evaluated(run: Run, samples: int | None) -> dict[float, Report]:
     """Reports by the multiple of the training length; none for a model that is not asked strings of a rule."""
     trained = run.trained
     if trained.rule is None or trained.teacher.kind in ("queue", "program") or trained.hyperparameters.get("infile"):
@@ -144,7 +144,7 @@ def _evaluated(run: Run, samples: int | None) -> dict[float, Report]:
     return found
 
 
-def _shares(reports: Mapping[float, Report]) -> dict[float, float]:
+def shares(reports: Mapping[float, Report]) -> dict[float, float]:
     return {multiple: report.total.share for multiple, report in reports.items()}
 
 

@@ -10,33 +10,5 @@ from ahx.rules.parse import parse_rule, rule_of_a_model
 from ahx.rules.preset import Preset
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
-from ahx.rules.transducer import (
-    DEFAULT_STEP_LIMIT,
-    LEFT_EDGE,
-    NEXT,
-    RIGHT_EDGE,
-    SILENT,
-    STOP,
-    Step,
-    Transducer,
-    run,
-    written,
-)
 
-__all__ = [
-    "DEFAULT_STEP_LIMIT",
-    "LEFT_EDGE",
-    "NEXT",
-    "RIGHT_EDGE",
-    "SILENT",
-    "STOP",
-    "Preset",
-    "Rule",
-    "Step",
-    "Transducer",
-    "parse_rule",
-    "presets",
-    "rule_of_a_model",
-    "run",
-    "written",
-]
+__all__ = ["Preset", "Rule", "parse_rule", "presets", "rule_of_a_model"]

@@ -205,11 +205,11 @@ def written_rule(left: str, right: str, final: bool = False) -> str:
     return " ".join([*([quoted(left)] if left else []), arrow, *([quoted(right)] if right else [])])
 
 
-def written_spec(family: str, parts: Iterable[str], **options: object) -> str:
-    """A whole rule in the rule language; options that are None are left out."""
+def written_spec(family: str, parts: Iterable[str], **options: tuple[object, object]) -> str:
+    """A whole rule in the rule language; `options` are values with their defaults, where they are left out."""
     body = ", ".join(parts)
     head = f"{family}: {body}" if family else body
-    tail = [f"{name}={quoted(str(value))}" for name, value in options.items() if value is not None]
+    tail = [f"{name}={quoted(str(value))}" for name, (value, usual) in options.items() if value != usual]
     return "; ".join([head.strip(), *tail])
 
 

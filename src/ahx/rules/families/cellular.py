@@ -47,13 +47,8 @@ class CellularAutomaton(Rule):
 
     @property
     def spec(self) -> str:
-        return written_spec(
-            "ca",
-            [str(self.number)],
-            steps=None if self.generations == 1 else self.generations,
-            boundary=None if self.boundary == "0" else self.boundary,
-            alphabet=None if self.alphabet == CELLS else self.alphabet,
-        )
+        steps, boundary, alphabet = (self.generations, 1), (self.boundary, "0"), (self.alphabet, CELLS)
+        return written_spec("ca", [str(self.number)], steps=steps, boundary=boundary, alphabet=alphabet)
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         for symbol in text:

@@ -55,12 +55,9 @@ class Markov(Rule):
 
     @property
     def spec(self) -> str:
-        return written_spec(
-            "markov",
-            [written_rule(*production) for production in self.productions],
-            steps=self.max_steps,
-            alphabet=None if self.alphabet == _symbols(self.productions) else self.alphabet,
-        )
+        rules = [written_rule(*production) for production in self.productions]
+        usual = _symbols(self.productions)
+        return written_spec("markov", rules, steps=(self.max_steps, None), alphabet=(self.alphabet, usual))
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         return limited(self._run(text), limit)

@@ -45,7 +45,7 @@ class PythonFunction(Rule):
 
     @property
     def spec(self) -> str:
-        return written_spec("", [self.name], alphabet=None if self.alphabet == LETTERS else self.alphabet)
+        return written_spec("", [self.name], alphabet=(self.alphabet, LETTERS))
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         return limited([text, self._call(text)], limit)

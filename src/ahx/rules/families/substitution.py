@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
 from ahx.rules.rule import Rule, check_growth, limited
@@ -22,28 +22,30 @@ class Substitution(Rule):
     """Rewrites every left side by its right side, from left to right, `passes` times."""
 
     family = "substitution"
+    example = "A -> AA"
+    left_length: ClassVar[int | None] = None  # symbols on a left side, where they are fixed
 
     productions: Productions
     alphabet: str
     passes: int = 1
 
     @classmethod
-    def read(cls, source: Source) -> "Substitution":
-        source.no_words("A -> AA")
+    def read(cls, source: Source) -> Self:
+        source.no_words(cls.example)
         source.check_options("alphabet", "steps")
-        productions = tuple(source.productions())
+        productions = tuple(source.productions(cls.left_length))
+        if cls.left_length and not productions:
+            source.fail(len(source.text), f"expected a rule for at least one symbol, as in {cls.example}")
         alphabet = source.alphabet(default_alphabet(*map("".join, productions)))
         return cls(productions, alphabet, source.steps(1) or 1)
 
     @property
     def spec(self) -> str:
-        usual = default_alphabet(*map("".join, self.productions))
-        return written_spec(
-            "",
-            [written_rule(left, right) for left, right in self.productions] or ["copy"],
-            steps=None if self.passes == 1 else self.passes,
-            alphabet=None if self.alphabet == usual else self.alphabet,
-        )
+        rules = [written_rule(left, right) for left, right in self.productions] or ["copy"]
+        passes, alphabet = (self.passes, 1), (self.alphabet, default_alphabet(*map("".join, self.productions)))
+        if self.left_length:
+            return written_spec(self.family, rules, n=passes, alphabet=alphabet)
+        return written_spec("", rules, steps=passes, alphabet=alphabet)
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         return limited(self._passes(text), limit)

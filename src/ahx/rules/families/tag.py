@@ -62,12 +62,8 @@ class Tag(Rule):
     def spec(self) -> str:
         usual = default_alphabet(*map("".join, self.productions))
         rules = ", ".join(written_rule(left, right) for left, right in self.productions)
-        return written_spec(
-            self.family,
-            [f"{self.window}; {rules}"],
-            steps=self.max_steps,
-            alphabet=None if self.alphabet == usual else self.alphabet,
-        )
+        steps, alphabet = (self.max_steps, None), (self.alphabet, usual)
+        return written_spec(self.family, [f"{self.window}; {rules}"], steps=steps, alphabet=alphabet)
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         return limited(self._run(text), limit)

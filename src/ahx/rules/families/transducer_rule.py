@@ -78,12 +78,8 @@ class TransducerRule(Rule):
 
     @property
     def spec(self) -> str:
-        return written_spec(
-            "transducer",
-            map(_written_row, self.rows),
-            start=None if self.start == "left" else self.start,
-            alphabet=None if self.alphabet == _symbols(self.rows) else self.alphabet,
-        )
+        start, alphabet = (self.start, "left"), (self.alphabet, _symbols(self.rows))
+        return written_spec("transducer", map(_written_row, self.rows), start=start, alphabet=alphabet)
 
     def trace(self, text: str, limit: int = DEFAULT_STEP_LIMIT) -> Iterator[str]:
         """`text`, what is written at each `next`, and the output. Here `limit` counts the transducer's steps."""

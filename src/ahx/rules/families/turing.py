@@ -66,13 +66,9 @@ class TuringMachine(Rule):
     def spec(self) -> str:
         rows = ("".join("".join(action) if action else "---" for action in row) for row in self.table)
         return written_spec(
-            "turing",
-            ["_".join(rows)],
-            blank=None if self.blank == "0" else self.blank,
-            start=None if self.start == "A" else self.start,
-            steps=self.max_steps,
-            alphabet=None if self.alphabet == self._symbols else self.alphabet,
-        )
+            "turing", ["_".join(rows)], blank=(self.blank, "0"), start=(self.start, "A"),
+            steps=(self.max_steps, None), alphabet=(self.alphabet, self._symbols),
+        )  # fmt: skip
 
     @property
     def _symbols(self) -> str:

@@ -47,7 +47,7 @@ class Interpreter(Rule):
 
     @property
     def spec(self) -> str:
-        chosen = {name: most for name, (_, most) in self.sizes.items() if most != self.limits[name][1]}
+        chosen = {name: (most, self.limits[name][1]) for name, (_, most) in self.sizes.items()}
         return written_spec("interpreter", [self.kind], **chosen)
 
     @property
