@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from infra.run_local.docker import docker
+from infra.run_local.docker import docker, find_image
 from infra.run_local.job import Job
-from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner, check_image
+from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner, Runner
 from opt_ml import tree as trees
 
 NAME = os.environ.get("AHX_IMAGE", IMAGE)
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--names", nargs="*", default=["TERM", "KILL"])
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    check_image(NAME)
+    find_image(NAME)
     with tempfile.TemporaryDirectory() as folder:
         {"start": start, "kill": kill, "size": size}[args.what](args, Path(folder))
 

@@ -1,7 +1,6 @@
 """The image in this machine's Docker and those in ECR, and pushing from one to the other."""
 
 import base64
-import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 from ahx.errors import ServiceError
 from infra import aws_clients
 from infra.provision.repository import Repository
-from infra.run_local.docker import docker, docker_command, last_line
+from infra.run_local.docker import docker, docker_command, find_image, last_line
 
 PLATFORM = ("linux", "amd64")  # what SageMaker's instances are
 _STDERR = 2  # where progress belongs
@@ -56,12 +55,7 @@ class Registry:
 
 def local(name: str) -> LocalImage:
     """The image of this name. Raises ServiceError when Docker, or the image, is not there."""
-    asked = docker("image", "inspect", name)
-    if asked.returncode != 0:
-        if "No such image" in asked.stderr:
-            raise ServiceError(f"Docker has no image {name}; build it with `make image`, or give --image")
-        raise ServiceError(f"no Docker engine answers ({last_line(asked.stderr)}); start Docker")
-    found = json.loads(asked.stdout)[0]
+    found = find_image(name)
     labels = found["Config"].get("Labels") or {}
     revision = str(labels.get("org.opencontainers.image.revision", ""))
     return LocalImage(name, found["Id"], (found["Os"], found["Architecture"]), revision)

@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _runner(args: argparse.Namespace) -> "Runner":
-    from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner, check_image
+    from infra.run_local.docker import find_image
+    from infra.run_local.runner import IMAGE, ContainerRunner, ProcessRunner
 
     if args.process:
         for option in ("image", "memory", "network"):
@@ -71,7 +72,7 @@ def _runner(args: argparse.Namespace) -> "Runner":
                 raise InputError(f"--{option} is for containers; leave it out, or --process")
         return ProcessRunner()
     image = args.image or IMAGE
-    check_image(image)
+    find_image(image)
     return ContainerRunner(image, network=args.network, memory=args.memory)
 
 

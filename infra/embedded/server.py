@@ -24,7 +24,7 @@ from infra.embedded.http.target import TARGET
 from infra.embedded.iam import simulation
 from infra.embedded.registry.images import Images
 from infra.embedded.registry.registry import Registry
-from infra.embedded.sagemaker.execution.runners import JobHost, Runners, docker
+from infra.embedded.sagemaker.execution.runners import JobHost, Runners
 from infra.embedded.sagemaker.jobs.quotas import Quotas
 from infra.embedded.sagemaker.own_clients import OwnClients
 from infra.embedded.sagemaker.service import SageMaker
@@ -33,6 +33,7 @@ from infra.embedded.state.persistence import NoPersistence, Persistence
 from infra.embedded.state.store import Store
 from infra.embedded.status_page import PAGE, StatusPage
 from infra.embedded.work_folder import WorkFolder
+from infra.run_local.docker import docker
 
 HOST, PORT = "127.0.0.1", 4566
 REGION = "us-east-1"

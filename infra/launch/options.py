@@ -46,13 +46,7 @@ class Options(JobOptions):
     image: str | None = _option(None, "Image (default: the last one pushed; for docker, ahx-transformer:dev).", "IMAGE")
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("max_runtime", 1),
-            ("keep_alive", 1),
-            ("max_parallel", 1),
-            ("max_cost", 0),
-            ("halving", 2),
-        ):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise InputError(f"--{name.replace('_', '-')}: must be at least {least} (got {value})")

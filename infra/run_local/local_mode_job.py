@@ -38,7 +38,6 @@ class Order:
     tree: str
     root: str
     image: str
-    instance_type: str
     environment: Mapping[str, str]
     owner: int  # the process that asked for it
 
@@ -101,7 +100,7 @@ def _trainer(order: Order, tree: OptMl) -> Any:
         training_mode=model_trainer.Mode.LOCAL_CONTAINER,
         training_image=order.image,
         base_job_name=Path(order.root).name,
-        compute=Compute(instance_type=order.instance_type, instance_count=1),
+        compute=Compute(instance_type="local_cpu", instance_count=1),
         hyperparameters=config.read(tree.hyperparameters),
         # docker-compose replaces $NAME in what it reads.
         environment={name: value.replace("$", "$$") for name, value in order.environment.items()},

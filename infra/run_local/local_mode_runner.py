@@ -17,10 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ahx.errors import InputError, ServiceError
-from infra.run_local.docker import docker
+from infra.run_local.docker import docker, find_image
 from infra.run_local.job import GRACE_SECONDS, ContainerJob, spawn
 from infra.run_local.local_mode_job import Order, containers
-from infra.run_local.runner import IMAGE, check_image
+from infra.run_local.runner import IMAGE
 from opt_ml.paths import OptMl
 
 #: The SDK's name for the network of its containers.
@@ -32,12 +32,11 @@ class LocalModeRunner:
     """Jobs as containers that SageMaker's SDK starts."""
 
     image: str = IMAGE
-    gpu: bool = False
 
     def start(self, tree: OptMl, environment: Mapping[str, str] | None = None) -> "LocalModeJob":
         """Start the job in `tree`. Raises ServiceError and InputError before anything is started."""
         check_installed()
-        check_image(self.image)  # docker-compose would look in the registries first
+        find_image(self.image)  # docker-compose would look in the registries first
         for place in (tree.base, *(channel.resolve() for channel in tree.channels.iterdir())):
             if {":", "$"} & set(str(place)):
                 raise InputError(f"docker-compose cannot use {place}: its name has a : or $; use another folder")
@@ -62,7 +61,6 @@ class LocalModeRunner:
             tree=str(tree.base),
             root=str(root),
             image=self.image,
-            instance_type="local_gpu" if self.gpu else "local_cpu",
             environment=dict(environment or {}),
             owner=os.getpid(),
         )

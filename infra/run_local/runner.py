@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ahx.errors import ServiceError
-from infra.run_local.docker import docker, docker_command, last_line
+from infra.run_local.docker import docker, docker_command
 from infra.run_local.job import ContainerJob, Job, ProcessJob, spawn
 from infra.run_local.process_identity import has_ended
 from infra.run_local.supervisor import VARIABLES
@@ -95,17 +94,6 @@ class ContainerRunner:
         for place, inside, mode in _mounts(tree, self.own_inputs):
             command += ["--mount", f'type=bind,"source={place}","target={inside}"{mode}']
         return [*command, *self.options, self.image, *self.program]
-
-
-def check_image(image: str) -> None:
-    """Raises ServiceError when no engine answers, or the image is not there."""
-    asked = docker("version", "--format", "{{.Server.Version}}")
-    if asked.returncode:
-        raise ServiceError(
-            f"no Docker engine answers ({last_line(asked.stderr)}); start it, or run the job as a process"
-        )
-    if docker("image", "inspect", image).returncode:
-        raise ServiceError(f"there is no image {image} here; build it with `make image`, or pull it (docker pull)")
 
 
 def leftovers(label: str, *what: str) -> list[str]:

@@ -130,7 +130,7 @@ def test_before_apply_there_is_nowhere_to_push_to(image, ecr, capsys):
 
 def test_what_cannot_be_pushed_is_one_sentence(image, ecr, capsys, monkeypatch):
     assert main(["push", "--image", "no-such-image:x"]) == 1
-    assert "Docker has no image no-such-image:x; build it with `make image`" in capsys.readouterr().err
+    assert "there is no image no-such-image:x here; build it with `make image`" in capsys.readouterr().err
     other = f"{image}-arm"
     build(other, other.encode(), "arm64")
     assert main(["push", "--image", other]) == 2

@@ -41,7 +41,7 @@ from infra.launch.backends.backend import (
 )
 from infra.launch.job_request import JobTemplate, address_of
 from infra.provision.stack_id import StackId
-from infra.run_local.docker import docker, last_line
+from infra.run_local.docker import find_image
 from infra.run_local.job import log_file
 from infra.run_local.local_mode_runner import check_installed
 from infra.run_local.runner import IMAGE
@@ -205,10 +205,7 @@ def code_digest() -> str:
 
 def local_image(name: str) -> Image:
     """An image of this machine's Docker. Raises ServiceError when it is not there."""
-    asked = docker("image", "inspect", "--format", "{{.Id}}", name)
-    if asked.returncode != 0:
-        raise ServiceError(f"there is no image {name} here ({last_line(asked.stderr)}); build it with `make image`")
-    return Image(name, asked.stdout.strip())
+    return Image(name, find_image(name)["Id"])
 
 
 def read_status(folder: Path) -> dict[str, Any]:

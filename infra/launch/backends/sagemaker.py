@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from ahx.errors import ServiceError
 from ahx.training.trial_states import NAME
-from infra import aws_clients, locations, storage
+from infra import aws_clients, ecr, locations, storage
 from infra.launch.backends.backend import (
     Image,
     Job,
@@ -63,16 +63,15 @@ class SageMakerBackend:
         """The image pushed last; if the embedded AWS has none, this machine's."""
         if given is not None:
             return Image(given, given.partition("@")[2] or given)
-        ecr, repository = aws_clients.client("ecr"), Repository(self.stack_id)
-        with aws_clients.sentences(f"look for the image in {repository.name}"):
-            try:
-                pages = list(ecr.get_paginator("describe_images").paginate(repositoryName=repository.name))
-            except ecr.exceptions.RepositoryNotFoundException:
-                pages = []
-        images = [one for page in pages for one in page["imageDetails"]]
+        repository = Repository(self.stack_id)
+        try:
+            images = ecr.pushed(repository)
+        except ServiceError:
+            if self.on != "embedded":
+                raise
+            images = []
         if images:
-            newest = max(images, key=lambda one: one["imagePushedAt"])
-            return Image(f"{repository.image}@{newest['imageDigest']}", newest["imageDigest"])
+            return Image(f"{repository.image}@{images[0].digest}", images[0].digest)
         if self.on == "embedded":
             return self._image_here()
         raise ServiceError(f"there is no image in {repository.image}; push one with `ahx push`")

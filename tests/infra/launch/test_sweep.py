@@ -2,6 +2,8 @@
 
 import doctest
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from ahx.training.halving import hopeless
 from infra.launch import job_request, sweep
 from infra.launch.job_request import JobTemplate, job_name, job_pattern, training_job
 from infra.launch.leaderboard import leaderboard, ranked
+from infra.launch.options import Options
 from infra.launch.sobol import sobol
 from infra.launch.sweep import Sweep, parse_grid
+from infra.launch.sweep_file import read_sweep_file
 from infra.launch.trial import SweepState, Trial
 from infra.provision.stack_id import StackId
 
@@ -120,6 +124,33 @@ def test_sweeps_are_kept_as_earlier_versions_keep_them() -> None:
     }  # fmt: skip
     assert kept == old
     assert JobTemplate.from_json(old) == template(spot=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"keep_alive": 0}, "--keep-alive: must be at least 1 (got 0)"),
+        ({"keep_alive": 21_601}, "--keep-alive: must be at most 21,600 seconds (got 21,601)"),
+        ({"keep_alive": 60, "spot": True}, "--keep-alive: SageMaker keeps no spot instances; leave out one of"),
+        ({"trials_per_job": "0"}, "--trials-per-job: must be auto or a whole number from 1 (got '0')"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        Options(**options)
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_kept_instance_is_in_the_request_and_the_record() -> None:
+    kept = template(keep_alive=600)
+    assert training_job(kept, "ahx-s1-0123456789", "s3://b/data/2")["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert JobTemplate.from_json(kept.to_json()) == kept
+
+
+def test_limits_in_a_sweep_file_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("trials_per_job = 8\nmax_parallel = 4\nmax_cost = 20\nkeep_alive = 60\n")
+    options = Options(**read_sweep_file(str(tmp_path / "s.toml")).options)
+    assert (options.trials_per_job, options.max_parallel, options.max_cost, options.keep_alive) == ("8", 4, 20, 60)
 
 
 def test_the_whole_request() -> None:

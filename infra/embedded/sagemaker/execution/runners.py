@@ -4,7 +4,6 @@ import ipaddress
 import json
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from infra.embedded.http.protocols import AwsError
 from infra.embedded.sagemaker.execution import container_inputs
 from infra.embedded.sagemaker.jobs.training_job import TrainingJob
 from infra.run_local import process_identity
+from infra.run_local.docker import docker, find_image
 from infra.run_local.runner import ContainerRunner, ProcessRunner, Runner, leftovers
 from opt_ml.paths import BASE_VARIABLE, OptMl
 
@@ -171,29 +171,18 @@ def _network_of(folder: Path) -> str:
     return f"ahx-aws-{folder.name}"
 
 
-def docker(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `docker WORDS`. Raises ServiceError if there is no such command."""
-    command = shutil.which("docker")
-    if command is None:
-        raise ServiceError(
-            "there is no docker command here; install Docker, or run jobs as processes: ahx aws --process"
-        )
-    return subprocess.run([command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-
-
 def choose(image: str | None, process: bool) -> Runners:
     """Containers if a Docker engine answers, unless `process`. Raises ServiceError for a missing image."""
     if process:
         return Runners()
-    found = shutil.which("docker")
-    answer = docker("version", "--format", "{{.Server.Version}}") if found else None
-    if answer is None or answer.returncode != 0:
+    if shutil.which("docker") is None or docker("version").returncode != 0:
         if image is None:
             return Runners()
-        reason = "there is no docker command here" if answer is None else "no Docker engine answers"
-        raise ServiceError(f"{reason}, so --image {image} cannot be run; start Docker, or give --process")
-    if image is not None and docker("image", "inspect", image).returncode != 0:
-        raise ServiceError(f"Docker has no image {image}; build it with `make image`, or choose one of `docker images`")
+        raise ServiceError(
+            f"no Docker engine answers, so --image {image} cannot be run; start Docker, or give --process"
+        )
+    if image is not None:
+        find_image(image)
     return Runners(containers=True, image=image)
 
 
