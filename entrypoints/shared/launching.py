@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from infra.launch.sweep import Sweep
     from infra.launch.trial import SweepState
 
+_SHOWN_TRIALS = 12  # of a plan
+
 
 def backend_options(parser: argparse._ActionsContainer) -> None:
     """Where jobs are stored."""
@@ -45,7 +47,7 @@ def run_options(parser: argparse._ActionsContainer) -> None:
     """How the launcher behaves."""
     add = parser.add_argument
     add("--retry-failed", action="store_true", help="Run the failed jobs of an earlier call again.")
-    add("--dry-run", action="store_true", help="Show jobs, requests, quota, time and cost, and submit nothing.")
+    add("--dry-run", action="store_true", help="Submit nothing; show trials, quota, time, cost, with --json requests.")
     add("--detach", action="store_true", help="Submit the jobs that can run now, then exit.")
     add("--yes", action="store_true", help="Do not ask for confirmation before jobs that cost money.")
     add("--json", action="store_true", help="Print one JSON object.")
@@ -91,7 +93,7 @@ def show_result(state: "SweepState", backend: "Backend", as_json: bool) -> int:
     return int(any(trial.job is None or trial.job.status == "Failed" for trial in state.trials))
 
 
-def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: bool) -> None:
+def show_plan(backend: "Backend", planned: "Planned", as_json: bool, dry_run: bool) -> None:
     """Print what would be submitted, and its quota, time and cost."""
     from infra.launch import prices
     from infra.launch.batch_jobs import job_of_trials
@@ -101,7 +103,7 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
     template, halving = planned.template, planned.manifest.limits["halving"]
     most = estimate(backend, planned)
     made = []
-    for configs in planned.jobs if requests else ():
+    for configs in planned.jobs if as_json else ():
         name = batch_name(template, [key_of(template, config) for config in configs])
         made.append(job_of_trials(backend, template, configs, name, halving)[0])
     names = [job_name(template, config) for config in planned.configs]
@@ -111,10 +113,8 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
         told = {"sweep": template.sweep, "at_most": about, "notes": planned.notes, "trials": trials, "requests": made}
         data(json.dumps(told))
         return
-    if requests:
+    if dry_run:
         _print_trials(planned, names)
-        for request in made:
-            data(json.dumps(request, indent=1))
     kind = f" of {template.instance_type}" if backend.costs else ""
     most_jobs = counted(most.n_jobs, "job")
     if most.n_jobs > 1 and planned.manifest.limits["trials_per_job"] == "auto":
@@ -135,6 +135,8 @@ def show_plan(backend: "Backend", planned: "Planned", as_json: bool, requests: b
         print(f"At most {most.hours:,.1f} h if every job runs to {limit}.")
     for note in planned.notes:
         print(f"Note: {note}.")
+    if dry_run:
+        print("Nothing was submitted. --json prints every trial and request.")
 
 
 def confirm(backend: "Backend", yes: bool) -> None:
@@ -156,9 +158,11 @@ def _print_trials(planned: "Planned", names: list[str]) -> None:
 
     columns = varied(planned.configs)
     table = Table("trial", *columns, box=None)
-    for name, config in zip(names, planned.configs, strict=True):
+    for name, config in list(zip(names, planned.configs, strict=True))[:_SHOWN_TRIALS]:
         table.add_row(name, *[one_line(shown(config, column)) for column in columns])
     console().print(table)
+    more = len(names) - _SHOWN_TRIALS
+    print(f"... and {more:,} more\n" if more > 0 else "")
 
 
 def options(args: argparse.Namespace) -> Options:
@@ -176,10 +180,10 @@ def launch(sweep: "Sweep", args: argparse.Namespace) -> int:
     backend = open_backend(args.on or default_backend(), Path(args.folder), args.prefix)
     planned = plan(backend, sweep, options(args))
     if args.dry_run:
-        show_plan(backend, planned, args.json, requests=True)
+        show_plan(backend, planned, args.json, dry_run=True)
         return 0
     if not args.json:
-        show_plan(backend, planned, False, requests=False)
+        show_plan(backend, planned, False, dry_run=False)
     confirm(backend, args.yes)
     publish(backend, planned)
     if args.detach:

@@ -42,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the script. Returns the exit code."""
     from ahx.rules import presets
+    from ahx.text.printing import data
     from entrypoints.main import VERBS, verb_parser
 
     options = [("", [*VERBS, "--help", "--version"])]
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
                     words += action.option_strings or choices
                     values += [(f"{command} {option}", choices) for option in action.option_strings if choices]
             options.append((command, words))
-    print(
+    data(
         _SCRIPT.format(
             before=_BEFORE[args.shell],
             actions="|".join(f'"{name}"' for name in actions),

@@ -62,7 +62,7 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     backend = open_backend("local-mode", Path(args.folder))
     planned = plan(backend, sweep, launching.options(args))
     if args.dry_run:
-        launching.show_plan(backend, planned, args.json, requests=True)
+        launching.show_plan(backend, planned, args.json, dry_run=True)
         return 0
     config = planned.configs[0]
     folder = _FOLDER / job_name(planned.template, config)

@@ -136,4 +136,5 @@ def test_sentences_are_broken_between_words_but_commands_are_not() -> None:
     for whole in ("`ahx train --help`", "ahx train --rule copy"):
         assert sum(whole in line for line in lines) == 2
     assert all(line.startswith("  ") for line in lines[3:-1])
-    assert wrapped("x" * 60, 50) == "x" * 60
+    for whole in ("x" * 60, "  ahx train " + "--option value " * 9, "a  table with " + "cells  " * 9):
+        assert wrapped(whole, 50) == whole

@@ -58,15 +58,16 @@ def padded(text: str, columns: int) -> str:
 
 # A word, a command in quotes, or one at the end of a sentence: it can be copied as one line.
 _WORD = re.compile(r"`[^`]*`\S*|(?<=: )(?:ahx|pip|make|docker) .*|\S+")
+_NO_SENTENCE = re.compile(r"\s*(ahx|pip|make|docker|export) |.*\S  +\S")  # a command, or a row of a table
 
 
 def wrapped(text: str, columns: int) -> str:
-    """`text` in lines of at most `columns` columns where they can be broken between words; indentation is kept."""
+    """`text` with sentences in lines of at most `columns` columns, broken between words; indentation is kept."""
     return "\n".join("\n".join(_broken(line, columns)) for line in text.split("\n"))
 
 
 def _broken(line: str, columns: int) -> Iterator[str]:
-    if width(line) <= columns:
+    if width(line) <= columns or _NO_SENTENCE.match(line):
         yield line
         return
     indent = line[: len(line) - len(line.lstrip())]
@@ -85,8 +86,8 @@ class Guarded:
     On a terminal, sentences are broken between words.
     """
 
-    def __init__(self, stream: TextIO, sentences: bool = False) -> None:
-        self.stream, self._wraps = stream, sentences and stream.isatty()
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self._wraps = stream, stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -113,7 +114,7 @@ def guard() -> None:
     if not isinstance(sys.stdout, Guarded):
         sys.stdout = cast(TextIO, Guarded(sys.stdout))
     if not isinstance(sys.stderr, Guarded):
-        sys.stderr = cast(TextIO, Guarded(sys.stderr, sentences=True))
+        sys.stderr = cast(TextIO, Guarded(sys.stderr))
 
 
 @contextmanager
@@ -129,7 +130,8 @@ def guarded() -> Iterator[None]:
 
 def data(line: str, flush: bool = False) -> None:
     """Print a result: escaped on a terminal, unchanged into a file or a pipe."""
-    print(line, file=sys.stdout if sys.stdout.isatty() else raw(sys.stdout), flush=flush)
+    stream = raw(sys.stdout)
+    print(printable(line) if stream.isatty() else line, file=stream, flush=flush)
 
 
 def console(**settings: Any) -> "Console":

@@ -193,6 +193,8 @@ def test_a_dry_run_tells_everything_and_does_nothing(aws: Callable[..., None], c
     assert main([*words.split(), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "8 jobs on the embedded AWS" in printed
+    assert "TrainingJobName" not in printed
+    assert len(printed.splitlines()) < 24
     assert "an estimate: ml.m5.large at $0.115 an hour (us-east-1, on demand, as of 20" in printed
     assert main([*words.split(), "--instance-type", "ml.p3.2xlarge", "--dry-run"]) == 0
     assert "$3.825 an hour (us-east-1, on demand, not confirmed by AWS's price list)" in capsys.readouterr().out
