@@ -190,6 +190,8 @@ class Pool:
                 if code or "torch._dynamo" in sys.modules:  # a process may compile a function a few times only
                     sys.exit(code)
                 gc.collect()  # the model
+                if "torch" in sys.modules and (cuda := sys.modules["torch"].cuda).is_initialized():
+                    cuda.empty_cache()  # other workers share the GPU
                 for stream in (sys.stdout, sys.stderr):
                     stream.flush()
                 control.send(0)
