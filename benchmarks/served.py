@@ -13,7 +13,7 @@ AHX = [sys.executable, "-m", "entrypoints.main"]
 @contextmanager
 def served(*command: str) -> Iterator[None]:
     """Start one and stop it afterwards; the environment of this process leads to it."""
-    os.environ["PYTHONPATH"] = os.getcwd()
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert server.stdout is not None

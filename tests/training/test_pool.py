@@ -56,6 +56,7 @@ def test_each_trial_has_its_own_outcome(tmp_path: Path, capsys: pytest.CaptureFi
     assert states["good"].metrics["val_exact"] == 0.5
     assert states["bad"].reason == "n_layer: must be a whole number"
     assert states["killed"].reason == "its process ended with code -9"
+    assert states["killed"].kills == 1
     assert states["late"].reason.startswith("it took longer than its limit of 2 s")
     assert (tmp_path / "late" / "failure").read_text() == states["late"].reason + "\n"
     assert read(tmp_path / NAME) == states
@@ -73,6 +74,34 @@ def test_each_trial_has_its_own_outcome(tmp_path: Path, capsys: pytest.CaptureFi
     retried = run(tmp_path, keys, again, retry_failed=True)
     assert {state.status for state in retried.values()} == {COMPLETED}
     assert not (tmp_path / "good" / "again").exists()
+
+
+def test_a_trial_whose_process_is_killed_is_trained_once_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(key: str, stop: StopRequest) -> int:
+        before = tmp_path / key / "before"
+        if not before.exists():
+            before.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        print(before.read_text() != str(os.getpid()))
+        return 0
+
+    state = run(tmp_path, ["a"], work)["a"]
+    assert (state.status, state.over, state.reason, state.kills) == (COMPLETED, True, "", 1)
+    printed = capsys.readouterr().out
+    assert "a: Stopped: its process was ended from outside (code -9); it is trained again" in printed
+    assert "a: True" in printed
+
+
+def test_a_process_trains_one_trial_after_another(tmp_path: Path) -> None:
+    def work(key: str, stop: StopRequest) -> int:
+        print(os.getpid())
+        return 0 if key != "c" else 1
+
+    run(tmp_path, list("abcd"), work, at_once=1)
+    processes = [(tmp_path / key / "log").read_text() for key in "abcd"]
+    assert processes[0] == processes[1] == processes[2] != processes[3]
 
 
 def test_halving_stops_trials_that_are_behind(tmp_path: Path) -> None:
@@ -125,7 +154,8 @@ PROGRAM = """
 def test_a_pool_that_is_stopped_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)]
     first = subprocess.Popen(command)
-    while not ((tmp_path / "a" / "starts").exists() and (tmp_path / "b" / "starts").exists()):
+    starts = [tmp_path / key / "starts" for key in "ab"]
+    while not all(path.exists() and path.read_text() for path in starts):
         time.sleep(0.01)
     with pytest.raises(StorageError, match="is being trained into by process"):
         run(tmp_path, ["a"], lambda key, stop: 0)

@@ -36,8 +36,7 @@ class TrainingStep:
 
     def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
         """Take step number `step` on `rows`; the mean loss per token before it, as a tensor."""
-        self.model.train()
-        self.seed_dropout(step)
+        self._begin(step)
         self.flat.gradients.zero_()
         if own := rows[self.rank :: self.world]:
             batch = to_batch(own, self.separator, self.device, restart=self.restart)
@@ -54,8 +53,10 @@ class TrainingStep:
         self.optimizer.step(scale)
         return loss
 
-    def seed_dropout(self, step: int) -> None:
+    def _begin(self, step: int) -> None:
         """Dropout depends only on the step, so a resumed run drops the same."""
+        if not self.model.training:  # train() visits all modules
+            self.model.train()
         if self.model.config.dropout:
             torch.manual_seed(hash((self.seed, step, self.rank)) % 2**63)
 
@@ -85,8 +86,7 @@ class CompiledStep(TrainingStep):
         self.graph: Callable[..., Tensor] = torch.compile(self._step, fullgraph=True, dynamic=False, options=options)
 
     def __call__(self, rows: Sequence[Row], step: int, scale: float) -> Tensor:
-        self.model.train()
-        self.seed_dropout(step)
+        self._begin(step)
         batch = to_batch(rows, self.separator, self.device, self.length, self.restart)
         target_BT = torch.full_like(batch.tokens_BT, -100)
         target_BT.view(-1)[batch.scored_R] = batch.target_R

@@ -22,6 +22,7 @@ class TrialState:
     started: float = 0.0  # Unix time of its first start
     ended: float | None = None  # Unix time
     elapsed: float = 0.0  # seconds that its processes took, up to `ended` or its latest evaluation
+    kills: int = 0  # times its process was ended from outside
 
 
 class Record:

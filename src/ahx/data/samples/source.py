@@ -1,6 +1,8 @@
 """Training on fresh samples of a rule."""
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +12,50 @@ from ahx.data.samples.sampler import Sampler
 from ahx.data.source import Source
 from ahx.data.split import hash_texts, held_out
 from ahx.data.teacher import Teacher, TransducerTeacher, choose_teacher
-from ahx.data.token_rows import Row, row_of
+from ahx.data.token_rows import Row
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.rule import Rule
+from ahx.rules.transducer import Step
 
 Pair = tuple[str, str]
+Answer = tuple[str, list[Step]]
 
 _TRAINING, _VALIDATION, _FRESH, _PROBES = 0, 1, 2, 0xF17  # separate streams of random numbers
 _N_PROBES = 4_000  # samples from which the vocabulary and the longest row are read
 FEWEST_TO_HOLD_OUT = 1_000  # below this many distinct strings, every one is needed for training
 _REMEMBERED_ROWS = 100_000
+_SHORT, _REMEMBERED_ANSWERS = 16, 20_000  # inputs that occur again, and how many of them are remembered
 _DRAWS = 1_000
+
+
+@lru_cache(maxsize=8)
+def _known(rule: str, teacher: str) -> dict[str, Answer]:
+    """Answers of short inputs, which all sources of one rule share: a process may train many models."""
+    return {}
+
+
+class Answers:
+    """The output of a rule for an input, and the steps that write it."""
+
+    def __init__(self, rule: Rule, teacher: Teacher) -> None:
+        self.rule, self.teacher = rule, teacher
+        self._known = _known(rule.spec, json.dumps(teacher.to_json()))
+
+    def of(self, text: str, output: str | None = None) -> Answer:
+        """`output` is given where it is known. Raises InputError when the teacher does not write it."""
+        known = self._known.get(text)
+        if known is None:
+            output = self.rule.apply(text) if output is None else output
+            known = output, self.teacher.steps(text, output)
+            if len(text) <= _SHORT and len(self._known) < _REMEMBERED_ANSWERS:
+                self._known[text] = known
+        return known
+
+    def steps(self, text: str) -> list[Step]:
+        """The steps alone, with less work for inputs that are not remembered."""
+        if text in self._known or not isinstance(self.teacher, TransducerTeacher):
+            return self.of(text)[1]
+        return self.teacher.follow(text)  # its steps spell the output, so the rule need not be applied
 
 
 class RuleSource(Source):
@@ -39,6 +74,7 @@ class RuleSource(Source):
                 f"{sampler.max_len}: all are used for training, and validation is on the same ones"
             )
             self.notes = [self.note]
+        self._answers = Answers(rule, teacher)
         self._remembered: dict[str, npt.NDArray[np.uint16]] = {}
 
     def batch(self, step: int, batch_size: int) -> list[npt.NDArray[np.uint16]]:
@@ -55,11 +91,14 @@ class RuleSource(Source):
 
     def validation(self, n: int) -> list[Pair]:
         """Up to `n` distinct held-out pairs; of all pairs, where there are too few to hold any out."""
+        return self._pairs(self._validation(n))
+
+    def _validation(self, n: int) -> list[str]:
         rng = np.random.default_rng((self.seed, _VALIDATION))
         if not self.holds_out:
-            return self._pairs(spread(rng, list(self.sampler.every()), n))
+            return spread(rng, list(self.sampler.every()), n)
         if listable(self.sampler):
-            return self._pairs(spread(rng, split_all(self.sampler)[1], n))
+            return spread(rng, split_all(self.sampler)[1], n)
         found: dict[str, None] = {}
         for _ in range(_DRAWS):
             drawn = self.sampler.draw(rng, max(1, min(n, 4_000_000 // max(1, self.sampler.max_len))))
@@ -67,33 +106,34 @@ class RuleSource(Source):
             found.update((text, None) for text, keep in zip(drawn, kept, strict=True) if keep)
             if len(found) >= n:
                 break
-        return self._pairs(list(found)[:n])
+        return list(found)[:n]
 
     def validation_rows(self, n: int) -> list[Row]:
-        return self._rows(self.validation(n))
+        return self._rows(self._validation(n))
 
     def fresh(self, n: int, stream: int, sampler: Sampler | None = None) -> list[Pair]:
         """`n` new pairs for evaluation, others for each `stream`; of other lengths with another `sampler`."""
-        rng = np.random.default_rng((self.seed, _FRESH, stream))
-        return self._pairs((sampler or self.sampler).draw(rng, n))
+        return self._pairs(self._fresh(n, stream, sampler or self.sampler))
 
     def fresh_rows(self, n: int, stream: int) -> list[Row]:
-        return self._rows(self.fresh(n, stream))
+        return self._rows(self._fresh(n, stream, self.sampler))
 
-    def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
-        return [row_of(self.teacher, self.tokenizer, *pair) for pair in pairs]
+    def _fresh(self, n: int, stream: int, sampler: Sampler) -> list[str]:
+        return sampler.draw(np.random.default_rng((self.seed, _FRESH, stream)), n)
+
+    def _rows(self, texts: Sequence[str]) -> list[Row]:
+        return [self._encode(text, self._answers.of(text)[1]) for text in texts]
 
     def _pairs(self, texts: Sequence[str]) -> list[Pair]:
         return [(text, self.rule.apply(text)) for text in texts]
 
+    def _encode(self, text: str, steps: Sequence[Step]) -> npt.NDArray[np.uint16]:
+        return np.array(self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps), dtype=np.uint16)
+
     def _row(self, text: str) -> npt.NDArray[np.uint16]:
         row = self._remembered.get(text)
         if row is None:
-            if isinstance(self.teacher, TransducerTeacher):
-                steps = self.teacher.follow(text)  # its steps spell the output, so the rule need not be applied
-            else:
-                steps = self.teacher.steps(text, self.rule.apply(text))
-            row = np.array(self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps), dtype=np.uint16)
+            row = self._encode(text, self._answers.steps(text))
             if len(self._remembered) >= _REMEMBERED_ROWS:
                 self._remembered.clear()
             self._remembered[text] = row
@@ -108,9 +148,11 @@ def fit_rule(rule: Rule, sampler: Sampler, seed: int, use_cursor: bool, given: T
     rng = np.random.default_rng((seed, _PROBES))
     # Runs of one symbol often give the longest outputs, and random strings are hardly ever runs.
     texts = sampler.draw(rng, _N_PROBES) + [symbol * sampler.max_len for symbol in sampler.alphabet]
-    outputs = {text: rule.apply(text) for text in dict.fromkeys(texts)}  # short strings repeat
-    teacher = choose_teacher(rule, [(text, outputs[text]) for text in texts], use_cursor)
-    steps = [(text, teacher.steps(text, output)) for text, output in outputs.items()]
+    distinct = list(dict.fromkeys(texts))  # short strings repeat
+    known = {text: rule.apply(text) for text in distinct} if use_cursor and rule.transducer() is None else {}
+    teacher = choose_teacher(rule, ((text, known[text]) for text in texts), use_cursor)
+    answers = Answers(rule, teacher)
+    steps = [(text, answers.of(text, known.get(text))[1]) for text in distinct]
     tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
     longest_row = max(len(text) + len(taken) + 2 for text, taken in steps)
     return RuleSource(rule, teacher, tokenizer, sampler, seed, longest_row)
