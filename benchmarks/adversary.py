@@ -4,8 +4,9 @@
     python benchmarks/adversary.py damage [RUN] [--models 40]
 
 `search` looks for a step that the model gets wrong, or nearly: on random machines, on odd ones (one rule, all 32, all
-with one action, none that halts), and on machines that are changed again and again where the margin is least. Tapes
-have 1 to 120 cells, rules stand in random order. `damage` changes single weights, rows and columns, more and more until
+with one action, none that halts), and on machines that are changed again and again where the margin is least: changed
+at random, or as the gradient of the margin says (Ebrahimi et al. 2018, arXiv 1712.06751). Tapes have 1 to 120 cells,
+rules stand in random order. `damage` changes single weights, rows and columns, more and more until
 the model errs on some machine, and asks for a certificate of it: none may be given.
 """
 
@@ -21,8 +22,10 @@ import torch
 
 from ahx.data.programs.program_writer import Runs, Tokens
 from ahx.data.programs.turing_machines import Machines, Sizes, draw_machines
-from ahx.data.programs.writers import writer_of
+from ahx.data.programs.turing_writer import TuringWriter
+from ahx.data.token_rows import FlatRows
 from ahx.evaluation.trained import Trained, load_trained
+from ahx.model.batches import to_batch
 from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.scoring import score
 from ahx.model.transformer import Transformer
@@ -38,7 +41,7 @@ class Attacker:
     def __init__(self, trained: Trained, seed: int) -> None:
         assert isinstance(trained.rule, TuringInterpreter)
         self.rule, self.tokenizer, self.rng = trained.rule, trained.tokenizer, np.random.default_rng(seed)
-        self.writer = writer_of(trained.rule, trained.tokenizer)
+        self.writer = TuringWriter(trained.rule, trained.tokenizer)
         self.Q, self.S = trained.rule.n_states, trained.rule.n_symbols
 
     def random(self, n: int, missing: float = 0.6) -> Machines:
@@ -75,6 +78,35 @@ class Attacker:
             has_rule_NQS=machines.has_rule_NQS ^ (swap & (self.rng.random(shape) < 0.3)),
         )
 
+    def steered(self, model: Transformer, machines: Machines) -> Machines:
+        """Machines with other actions, by which the least margin of a run falls most to first order."""
+        rows, tokens = self.rows(machines, (2, 6)), self.tokenizer
+        batch = to_batch(FlatRows.of(rows), tokens.separator, torch.device("cpu"), restart=tokens.configuration)
+        table_VC = model.tokens.table().detach()
+        x_BTC = table_VC[batch.tokens_BT].requires_grad_()
+        twin = copy.copy(model)  # the same weights; its embeddings have a gradient
+        twin.embed = lambda tokens, at: x_BTC  # type: ignore[method-assign]
+        logits_RV, right_R1 = twin(batch.tokens_BT, batch.scored_R, reference=True), batch.target_R[:, None]
+        margin_R = logits_RV.gather(1, right_R1)[:, 0] - logits_RV.scatter(1, right_R1, -torch.inf).amax(1)
+        row_R = batch.scored_R // batch.tokens_BT.shape[1]
+        least_B = torch.full((len(rows),), torch.inf).scatter_reduce(0, row_R, margin_R, "amin")
+        (slope_BTC,) = torch.autograd.grad(least_B.sum(), x_BTC)
+        actions, keys = self.writer.action_SMQ.reshape(-1), self.writer.key_QS.reshape(-1)
+        change_BTA = slope_BTC @ table_VC[torch.from_numpy(actions)].T - (slope_BTC * x_BTC.detach()).sum(2, True)
+        changed = machines._replace(
+            **{name: getattr(machines, name).copy() for name in ("write_NQS", "move_NQS", "target_NQS")}
+        )
+        for b, row in enumerate(rows):
+            n = int(machines.has_rule_NQS[b].sum())
+            change_nA = change_BTA[b, 2 : 2 * n + 2 : 2].numpy() + self.rng.normal(0, 0.1, (n, len(actions)))
+            for at in change_nA.min(1).argsort()[: self.rng.integers(1, 4)]:
+                q, s = divmod(int(np.flatnonzero(keys == row[1 + 2 * at])[0]), self.S)
+                write, rest = divmod(int(change_nA[at].argmin()), 2 * (self.Q + 1))
+                right, target = divmod(rest, self.Q + 1)
+                changed.write_NQS[b, q, s], changed.move_NQS[b, q, s] = write, 2 * right - 1
+                changed.target_NQS[b, q, s] = target
+        return changed
+
     def rows(self, machines: Machines, lengths: tuple[int, int]) -> list[Tokens]:
         return self.writer.rows(self.rng, machines, Runs(2 if lengths[1] > 20 else 4, 6, lengths))
 
@@ -95,13 +127,19 @@ def search(trained: Trained, seconds: float, seed: int) -> int:
     attacker, model = Attacker(trained, seed), trained.model
     pool = attacker.random(200)
     pool_margin_N = attacker.margins(model, attacker.rows(pool, (2, 6)))
-    counts = dict.fromkeys(("random", "odd", "guided"), 0)
+    counts = dict.fromkeys(("random", "odd", "changed", "steered"), 0)
     least = dict.fromkeys(counts, np.inf)
     steps = machines_asked = wrong = 0
     began = told = time.monotonic()
     for lengths in itertools.cycle(LENGTHS):
         n = 200 if lengths[1] <= 20 else 20
-        kinds = {"random": attacker.random(n), "odd": attacker.odd(n), "guided": attacker.changed(pool)}
+        some = attacker.rng.permutation(len(pool_margin_N))[:40]
+        kinds = {
+            "random": attacker.random(n),
+            "odd": attacker.odd(n),
+            "changed": attacker.changed(pool),
+            "steered": attacker.steered(model, pool.select(some)),
+        }
         for kind, machines in kinds.items():
             rows = attacker.rows(machines, lengths)
             margin_N = attacker.margins(model, rows)
@@ -111,13 +149,12 @@ def search(trained: Trained, seconds: float, seed: int) -> int:
             for row in np.flatnonzero(margin_N <= 0):
                 wrong += 1
                 print(f"WRONG by {margin_N[row]:.2f}: {attacker.shown(rows[row])}", flush=True)
-            if kind == "guided":  # of each machine and its change the one with the lesser margin stays
-                better = margin_N < pool_margin_N
-                pool = Machines._make(
-                    np.where(better.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-                    for old, new in zip(pool, machines, strict=True)
-                )
-                pool_margin_N = np.minimum(margin_N, pool_margin_N)
+            if kind in ("changed", "steered"):  # of each machine and its change the one with the lesser margin stays
+                at = some if kind == "steered" else np.arange(len(pool_margin_N))
+                better = margin_N < pool_margin_N[at]
+                for old, new in zip(pool, machines, strict=True):
+                    old[at[better]] = new[better]
+                pool_margin_N[at] = np.minimum(margin_N, pool_margin_N[at])
         over = time.monotonic() - began > seconds
         if over or time.monotonic() - told > 60:
             told = time.monotonic()

@@ -3,12 +3,14 @@
     python benchmarks/interpreter.py train --seed 0 --out runs/ti0 [--epochs 10]
     python benchmarks/interpreter.py errors runs/ti0 [--steps 3000000]
     python benchmarks/interpreter.py free-run runs/ti0 [--steps 100000] [--seconds 3600] [--cells 24]
+    python benchmarks/interpreter.py universal runs/ti0 [--tokens 1000000] [--seconds 3600]
 
 `train` is `ahx train` in a process of its own, on one thread, with its CPU seconds. `errors` asks for single steps on
 tapes as long as in training, 20 and 50 times as long. `free-run` searches random machines of the split that training
 never sees for one that runs for `--steps` steps on at most `--cells` cells without coming back to a configuration;
 then the model decodes that run greedily, token by token, each fed back to it, to the end or until `--seconds` have
-passed or a configuration is not the simulator's. There is nothing in it that remembers answers.
+passed or a configuration is not the simulator's. There is nothing in it that remembers answers. `universal` does the
+same with the universal machine of Neary and Woods (`utm64`), which runs a bi-tag system to its end.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ SIZES = Sizes((2, 8), (2, 4))
 TRAINED_ON = (2, 6)  # cells
 SHARE_ASKED = 0.89  # of the steps that a run may have: it ends where its machine halts
 MOST_MACHINES = 2_000_000
+MOST_STEPS = MOST_TOKENS = 10**9
+STATES = "ABCDEFGHZ"  # Z halts
 Rules = dict[tuple[int, int], tuple[int, int, int]]  # (state, symbol): (written, move, next state)
 
 
@@ -85,9 +89,11 @@ def rules_of(machines: Machines, n: int) -> Rules:
     }
 
 
-def simulate(rules: Rules, state: int) -> Iterator[tuple[list[int], int, int]]:
-    """Cells, head and state after each step, from a blank tape of two cells; always the same list of cells."""
-    cells, head = [0, 0], 1
+def simulate(
+    rules: Rules, state: int, cells: Sequence[int] = (0, 0), head: int = 1
+) -> Iterator[tuple[list[int], int, int]]:
+    """Cells, head and state after each step, by default from a blank tape of two cells; always the same list."""
+    cells = list(cells)
     while True:
         yield cells, head, state
         if (state, cells[head]) not in rules:
@@ -131,17 +137,45 @@ def find(steps: int, most_cells: int, seed: int) -> tuple[Rules, int, int]:
 
 
 def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -> None:
+    rules, state, tried = find(steps, most_cells, seed)
+    print(f"the first of {tried:,} held-out machines that goes on:")
+    follow(run, rules, simulate(rules, state), steps, MOST_TOKENS, seconds)
+
+
+def universal(run: str, tokens: int, seconds: float) -> None:
+    from ahx.rules.families.turing import TuringMachine
+    from ahx.rules.families.universal_machines import neary_woods_64_configuration
+    from ahx.rules.parse import parse_rule
+
+    rule = parse_rule("utm64")
+    assert isinstance(rule, TuringMachine)
+    rules = {
+        (q, s): (int(todo.symbol), -1 if todo.move == "L" else 1, STATES.index(todo.state))
+        for q, row in enumerate(rule.table)
+        for s, todo in enumerate(row)
+        if todo is not None
+    }
+    before, after = neary_woods_64_configuration(1, 2, {(1, 1): (1, 2)}, [("e", 1), ("a", 1)]).split("A")
+    truth = simulate(rules, 0, [int(symbol) for symbol in before + after], len(before))
+    follow(run, rules, truth, MOST_STEPS, tokens, seconds)
+
+
+def follow(
+    run: str, rules: Rules, truth: Iterator[tuple[list[int], int, int]], steps: int, most_tokens: int, seconds: float
+) -> None:
+    """Decode the run of a machine greedily and compare each configuration with the true one."""
     from ahx.evaluation.interpreting import Runaway, interpret
     from ahx.evaluation.trained import load_trained
-    from ahx.rules.interpreters.turing_interpreter import HALT
-    from ahx.rules.language import LETTERS
 
-    trained, states = load_trained(run, trusted=None), LETTERS[:8] + HALT
-    rules, state, tried = find(steps, most_cells, seed)
-    program = "".join(f"{states[q]}{s}:{w}{'LR'[m > 0]}{states[t]}," for (q, s), (w, m, t) in rules.items())
-    print(f"machine {program} from 0{states[state]}0, the first of {tried:,} held-out ones that goes on", flush=True)
-    truth = simulate(rules, state)
-    next(truth)
+    trained = load_trained(run, trusted=None)
+    program = "".join(f"{STATES[q]}{s}:{w}{'LR'[m > 0]}{STATES[t]}," for (q, s), (w, m, t) in rules.items())
+
+    def shown() -> str:
+        return "".join(map(str, cells[:head])) + STATES[now] + "".join(map(str, cells[head:]))
+
+    cells, head, now = next(truth)
+    print(f"machine {program} from {shown()}", flush=True)
+    model = interpret(trained, program, shown())
     began = told = time.monotonic()
     before, memory = cpu_seconds(resource.RUSAGE_SELF), megabytes()
     done = tokens = 0
@@ -154,16 +188,15 @@ def free_run(run: str, steps: int, seconds: float, most_cells: int, seed: int) -
             flush=True,
         )
 
-    said, cells = "the end", [0, 0]
+    said = "the end"
     try:
-        for (cells, head, now), written in zip(truth, interpret(trained, program, f"0{states[state]}0"), strict=False):
+        for (cells, head, now), written in zip(truth, model, strict=False):
             tokens += len(cells) + 1  # a token for each cell, one for the end
-            right = "".join(map(str, cells[:head])) + states[now] + "".join(map(str, cells[head:]))
-            if written != right:
-                said = f"WRONG at step {done + 1:,}, expected {right}, got {written}"
+            if written != shown():
+                said = f"WRONG at step {done + 1:,}, expected {shown()}, got {written}"
                 break
             done += 1
-            if done == steps:
+            if done == steps or tokens >= most_tokens:
                 break
             if time.monotonic() - began > seconds:
                 said = "time is up"
@@ -193,11 +226,17 @@ def main() -> None:
     three.add_argument("--seconds", type=float, default=3600)
     three.add_argument("--cells", type=int, default=24)
     three.add_argument("--seed", type=int, default=0)
+    four = what.add_parser("universal")
+    four.add_argument("run")
+    four.add_argument("--tokens", type=int, default=1_000_000)
+    four.add_argument("--seconds", type=float, default=3600)
     args = parser.parse_args()
     if args.what == "train":
         train(args.seed, args.out, args.epochs)
     elif args.what == "errors":
         errors(args.run, args.steps, args.seed)
+    elif args.what == "universal":
+        universal(args.run, args.tokens, args.seconds)
     else:
         free_run(args.run, args.steps, args.seconds, args.cells, args.seed)
 

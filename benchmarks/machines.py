@@ -7,7 +7,7 @@
 `certify` trains each machine in a process of its own, on one thread, to its certificate, and checks that with
 `ahx verify`; CPU seconds are those of the whole `ahx train` process, the start of Python and torch included. `run`
 trains one, lets the network run it from a blank tape, and compares every configuration with the simulator's.
-`universal` does so for both universal machines, with other machines as their programs.
+`universal` does so for the universal machines, with other machines as their programs.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-MACHINES = ("bb3", "bb4", "bb5", "rule110", "collatz", "utm15_2", "utm46")
+MACHINES = ("bb3", "bb4", "bb5", "rule110", "collatz", "utm15_2", "utm46", "utm64")
 
 
 def ahx(*words: str) -> tuple[str, float, int]:
@@ -89,13 +89,19 @@ def run(rule: str, text: str, tokens: int, cached: bool, folder: str) -> None:
 
 
 def universal(tokens: int) -> None:
-    from ahx.rules.families.universal_machines import neary_woods_configuration, rogozhin_configuration
+    from ahx.rules.families.universal_machines import (
+        BiTag,
+        neary_woods_64_configuration,
+        neary_woods_configuration,
+        rogozhin_configuration,
+    )
 
+    words = {(1, 1): (2, 2), (1, 2): (1, 2, 2), (2, 1): (2, 1, 1), (2, 2): (1, 3)}
+    start: list[BiTag] = [("e", 1), ("a", 1), ("a", 2)]
     programs = {
         "utm46": rogozhin_configuration([[2, 2, 1], [2, 2, 3, 0], [2, 2]], [0, 2, 1, 2]),
-        "utm15_2": neary_woods_configuration(
-            2, 3, {(1, 1): (2, 2), (1, 2): (1, 2, 2), (2, 1): (2, 1, 1), (2, 2): (1, 3)}, [("e", 1), ("a", 1), ("a", 2)]
-        ),
+        "utm64": neary_woods_64_configuration(2, 3, words, start),
+        "utm15_2": neary_woods_configuration(2, 3, words, start),
     }
     for rule, text in programs.items():
         with tempfile.TemporaryDirectory() as folder:

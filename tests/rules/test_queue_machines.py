@@ -15,6 +15,7 @@ RULES = {
     "1RB1LC_1RC1RB_1RD0LE_1LA1LD_1RZ0LA": ["", "E1", "0110"],
     "1RA---_---1RB; start=B; blank=1": ["", "01", "A1"],
     "utm46": ["1C24", "1A1"],
+    "utm64": ["13333A22", "F1"],
     "rule110": ["0001101", "1", "10"],
     "ca: 90; boundary=1": ["0010"],
     "collatz": ["aaa", "aaaaa"],

@@ -306,6 +306,20 @@ def utm46() -> str:
 
 
 @_preset
+def utm64() -> str:
+    """The universal machine of Neary and Woods with 6 states and 4 symbols: it simulates bi-tag systems.
+
+    Symbols 0 to 3 are the paper's c (blank), g, b and delta, and the letters A to F its states u1 to u6. The table was
+    written from memory; tests hold it to a simulator of bi-tag systems.
+    Source: Neary & Woods, "Four small universal Turing machines", Fundamenta Informaticae 91 (2009).
+
+    >>> utm64("1A2")
+    '2A11'
+    """
+    return "turing: 3LA2LA1LA0RB_1RE1RA1RB0RB_3LC2LC2LE3LE_0RE2RB1RD0RD_2LC2LF1RF3RE_---2LD1RE1RA; alphabet=0123"
+
+
+@_preset
 def utm15_2() -> str:
     """The universal machine of Neary and Woods with 15 states and 2 symbols: it simulates bi-tag systems.
 

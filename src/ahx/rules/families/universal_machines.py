@@ -1,7 +1,7 @@
-"""Programs for the universal machines: tag systems as starting configurations of `utm46` and `utm15_2`.
+"""Programs for the universal machines: tag systems as starting configurations of `utm46`, `utm64` and `utm15_2`.
 
-A universal machine computes anything computable, given the right tape. These two simulate tag systems, which are
-universal themselves (Cocke & Minsky 1964; Neary & Woods 2009).
+A universal machine computes anything computable, given the right tape. These simulate tag systems, which are universal
+themselves (Cocke & Minsky 1964; Neary & Woods 2009).
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,6 +71,49 @@ def neary_woods_word(q: int, h: int, word: Sequence[BiTag]) -> str:
         else:
             codes.append("cb" * (8 * h * q + 3) + "bb" if i == h else "cb" * (8 * i * q))
     return _binary("".join(codes))
+
+
+def neary_woods_64_configuration(
+    q: int, h: int, productions: Mapping[tuple[int, int], Sequence[int]], word: Sequence[BiTag]
+) -> str:
+    """The configuration in which utm64 begins to simulate a bi-tag system, as in `neary_woods_configuration`.
+
+    The encoding was found by following the machine. In A and B it replaces one 3 of the program, from the right, for
+    each 2 of the letters in front, and so finds their object, which has eight 3s. In C to F it executes the object from
+    the right: a 3 begins, 111 appends 22, 311 appends 32, 33 ends; one 22 is appended before. Runs of 1 must be even.
+    So the second letter of a production has a code of its own: letter q + i is read as i.
+
+    Raises InputError for a production with two letters before the e that halts: its object has too many 3s.
+    """
+    if any(len(own) > 2 and own[-1] == h for own in productions.values()):
+        raise InputError(f"a production that ends with e{h}, which halts, can have one letter before it on utm64")
+
+    def appended(e: int, *letters: int) -> str:
+        first, *second = letters
+        own = "311" + "111" * (4 * first - 4) + "3"
+        for letter in second:
+            own = "311" + "111" * (4 * (q + letter) - 4) + "3" + own
+        return ("311" if e == h else "") + ("111" * (8 * e * q) + "3" if e else "") + own
+
+    objects = []
+    for j in range(h):
+        for i in range(1, 2 * q + 1):
+            letter = (i - 1) % q + 1
+            *own, e = productions[j, letter] if j else (letter, 0)
+            code = appended(e, *own) + ("333" if i <= q else "3")
+            objects.append("3" * (8 - code.count("3")) + code)
+    return "133" + "".join(reversed(objects)) + "A" + neary_woods_64_word(q, h, word)
+
+
+def neary_woods_64_word(q: int, h: int, word: Sequence[BiTag]) -> str:
+    """The letters of a bi-tag system's word as the tape of utm64 has them, and the 2 that follows."""
+    codes = []
+    for kind, i in word:
+        if kind == "a":
+            codes.append("2" * (8 * i - (5 if i <= q else 7)) + "3")
+        else:
+            codes.append("2" * (16 * h * q + 1) + "3" if i == h else "2" * (16 * i * q))
+    return "".join(codes) + "2"
 
 
 def _binary(symbols: str) -> str:
