@@ -171,7 +171,25 @@ _FIT = "do not fit their config.json"
 _NO = "does not describe a model"
 _RUN = "is not run unasked"
 
+
 #: What is wrong, how it is made, what is then asked for, and a part of what is said.
+def wide_alignment() -> dict[str, object]:
+    """An alignment of 20,000 symbols, each of which writes another chunk."""
+    alone = {chr(0x4E00 + n): {chr(0x4E00 + n): 1.0} for n in range(20_000)}
+    return {
+        "kind": "monotone",
+        "start": "left",
+        "longest": 3,
+        "outputs": 1,
+        "alone": alone,
+        "after": {},
+        "before": {},
+        "reads": [-1, 1],
+        "whole": False,
+        "settled": 1.0,
+    }
+
+
 ATTEMPTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("a rule in the standard library", edit(rule="subprocess:getoutput; alphabet=AB"), LOST, _RUN),
     ("a rule in the folder", edit(rule=f"{MODULE}:rule"), LOST, _RUN),
@@ -226,6 +244,8 @@ ATTEMPTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("a teacher of no kind", edit(teacher={"kind": "x"}), LOAD, _NO),
     ("a teacher without lengths", edit(teacher={"kind": "alignment", "start": "left"}), LOAD, "a teacher"),
     ("a teacher with words for lengths", edit(teacher={"kind": "alignment", "lengths": {"A": "x"}}), LOAD, _NO),
+    ("an alignment without chunks", edit(teacher={"kind": "monotone", "start": "left"}), LOAD, "a teacher"),
+    ("an alignment of 4 * 10^8 entries", edit(teacher=wide_alignment()), LOAD, "a teacher"),
     ("a step in words", edit(step="three"), LOAD, _NO),
     ("a step of -1", edit(step=-1), LOAD, _NO),
     ("metrics in words", edit(metrics={"val_loss": "low"}), LOAD, _NO),

@@ -1,13 +1,18 @@
 """Steps for pairs whose rule is unknown."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from ahx.data.alignment import Alignment, infer_alignment, plain_steps
+from ahx.data.files.batched_teacher import BatchedTeacher
+from ahx.data.files.block import block_of
+from ahx.data.files.fit import fit
+from ahx.data.monotone.alignment import MonotoneAlignment, find_monotone
 from ahx.data.samples.sampler import Sampler
-from ahx.data.teacher import choose_teacher, teacher_from_json
+from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, choose_teacher, teacher_from_json
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.transducer import STOP, Step, run, written
 
@@ -106,3 +111,112 @@ def test_teachers_survive_json(double_a) -> None:
 def test_a_machine_contradicts_wrong_outputs(double_a) -> None:
     with pytest.raises(InputError, match="the rule 'a test rule' turns 'AB' into 'AAB', not 'AB'"):
         choose_teacher(double_a, [], True).steps("AB", "AB")
+
+
+def context(text: str) -> str:
+    """AB gives X and any other B gives YY; C is dropped before A. Lengths do not tell which is which."""
+    return text.replace("CA", "A").replace("AB", "X").replace("B", "YY")
+
+
+def sum_of(text: str) -> str:
+    return str(sum(map(int, text.split("+"))))
+
+
+def monotone(function: Callable[[str], str], alphabet: str = "ABCD", n: int = 600) -> MonotoneAlignment:
+    found = find_monotone(pairs_of(function, alphabet, n))
+    assert isinstance(found, MonotoneAlignment), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("function", "start"), [(context, "left"), (lambda text: context(text)[::-1], "right"), (lambda t: t + "!", "left")]
+)
+def test_steps_of_a_monotone_alignment_follow_from_windows(function: Callable[[str], str], start: str) -> None:
+    found = monotone(function)
+    assert (found.start, found.evidence.whole) == (start, False)
+    assert found.evidence.settled == 1.0
+    seen: dict[object, Step] = {}
+    for text, output in pairs_of(function, "ABCD", 500):
+        steps = found.steps(text, output)
+        assert written(steps) == output
+        cursor, state = 0 if start == "left" else len(text) - 1, ""
+        edged, (low, high) = f"<<<<<<<{text}>>>>>>>", found.evidence.reads
+        for step in steps:
+            view = edged[7 + cursor + min(low, -1) : 8 + cursor + max(high, 1)]
+            assert seen.setdefault((view, state), step) == step
+            cursor, state = cursor + step.move, step.state
+
+
+@pytest.mark.parametrize(
+    ("pairs", "why"),
+    [
+        (pairs_of(lambda text: "".join(sorted(text)), "ABCDEFGH", 2_000), "settle only"),
+        ([(f"{a}+{b * 7 % 97}", sum_of(f"{a}+{b * 7 % 97}")) for a in range(90) for b in range(30)], "settle only"),
+        ([("A", "B")], "there are only 1 pairs"),
+        ([(f"{n}", "x" * 50) for n in range(100)], "26 times as long"),
+        ([("A" * n, "A" * n) for n in range(1_000, 1_100)], "too long"),
+    ],
+)
+def test_no_monotone_alignment(pairs: list[tuple[str, str]], why: str) -> None:
+    found = find_monotone(pairs)
+    assert isinstance(found, str)
+    assert why in found
+
+
+def test_a_mark_far_away_calls_for_heads_that_see_everything() -> None:
+    pairs = [(f"{tag}:{t}", t.lower() + tag * 2) for tag in "PQ" for t, _ in pairs_of(str, "ABCD", 1_000) if len(t) > 3]
+    found = find_monotone(pairs)
+    assert isinstance(found, MonotoneAlignment)
+    assert found.evidence.whole
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_block_of_lines_has_the_steps_of_each(reverse: bool) -> None:
+    teacher = MonotoneTeacher(monotone(lambda text: context(text)[:: -1 if reverse else 1]))
+    odd = [("", ""), ("", "YX"), ("A", "XYXYXYXYXY"), ("QQ", "\u0416"), ("ABAB", "")]
+    pairs = [*odd, *((text, context(text)) for text, _ in pairs_of(str, "ABCD", 50))]
+    block = BatchedTeacher(teacher).steps(block_of(pairs))
+    assert block is not None
+    numbers, together = iter(block.numbers.tolist()), []
+    for length in block.per_line.tolist():
+        together.append([block.step(next(numbers)) for _ in range(length)] + [Step(STOP)])
+    assert together == [teacher.steps(*pair) for pair in pairs]
+    assert [written(steps) for steps in together] == [output for _, output in pairs]
+
+
+def test_a_monotone_teacher_survives_json() -> None:
+    teacher = MonotoneTeacher(monotone(context))
+    data = json.loads(json.dumps(teacher.to_json()))
+    assert teacher_from_json(data) == teacher
+    for name, value in {
+        "longest": 10**6,
+        "alone": {"AB": {}},
+        "after": {"A?": {"": 1.0}},
+        "reads": [1],
+        "start": "up",
+    }.items():
+        with pytest.raises(CheckpointError, match="does not describe a teacher"):
+            teacher_from_json({**data, name: value})
+
+
+def test_an_odd_line_does_not_hide_the_alignment(tmp_path) -> None:
+    file = tmp_path / "odd.txt"
+    lines = ["AB,AB", *(f"{text},{text.replace('A', 'AA')}" for text, _ in pairs_of(str, "ABCD", 1_000)), "A,DDD"]
+    file.write_text("\n".join(lines))
+    teacher, _ = fit([file], None, use_cursor=True)
+    assert isinstance(teacher, MonotoneTeacher)
+    assert teacher.steps("AB", "AAB") == [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)]
+
+
+@pytest.mark.parametrize("distance", [0, 1, 3])
+def test_fixed_lengths_have_the_window_that_chunks_depend_on(tmp_path, distance: int) -> None:
+    def output(text: str) -> str:
+        """B becomes b where A stands so far to its right."""
+        return "".join("b" if s + text[i + distance : i + distance + 1] == "BA" else s for i, s in enumerate(text))
+
+    file = tmp_path / "near.txt"
+    file.write_text("".join(f"{text},{output(text)}\n" for text, _ in pairs_of(str, "ABCDEFGH", 2_000) if text))
+    teacher, _ = fit([file], None, use_cursor=True)
+    assert isinstance(teacher, AlignmentTeacher)
+    assert teacher.reads[1] >= distance if distance > 1 else teacher.reads == (0, 0)  # offsets -1 to 1 are always there
+    assert teacher_from_json(json.loads(json.dumps(teacher.to_json()))) == teacher

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
 from ahx.data.alignment import Alignment, infer_alignment, plain_steps
+from ahx.data.monotone.alignment import MonotoneAlignment
 from ahx.errors import CheckpointError, InputError
 from ahx.rules.interpreters.interpreter import Interpreter, PromptToken
 from ahx.rules.rule import Rule
@@ -15,6 +17,7 @@ from ahx.rules.transducer import Start, Step, Transducer, run, written
 
 _ALIGNED_PAIRS = 20_000
 _CACHE_SIZE = 100_000
+_SHOWN_SYMBOLS = 8
 
 
 class Teacher(ABC):
@@ -36,6 +39,16 @@ class Teacher(ABC):
     def lookups(self) -> int:
         """How many things a step may have to look up in a program."""
         return 0
+
+    @property
+    def note(self) -> str:
+        """What was found in the data, as a sentence for the user; "" if nothing was looked for."""
+        return ""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether a step may depend on any symbol of the input, besides those near the cursor."""
+        return False
 
     def prompt(self, text: str) -> Sequence[str | PromptToken]:
         """An input as `Tokenizer.encode_input` takes it."""
@@ -162,31 +175,87 @@ class AlignmentTeacher(Teacher):
     """Cuts the output into one chunk per input symbol."""
 
     alignment: Alignment
+    around: tuple[int, int] = (0, 0)  # the window on which chunks depend
     kind = "alignment"
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self.around
 
     @property
     def start(self) -> Start:
         return self.alignment.start
 
+    @property
+    def note(self) -> str:
+        lengths = [f"{symbol}: {length}" for symbol, length in self.alignment.lengths.items()]
+        shown = ", ".join(lengths[:_SHOWN_SYMBOLS] + ["..."] * (len(lengths) > _SHOWN_SYMBOLS))
+        return f"found in the data: symbols give outputs of fixed length ({shown})"
+
     def steps(self, text: str, output: str) -> list[Step]:
         return self.alignment.steps(text, output)
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "start": self.alignment.start, "lengths": self.alignment.lengths}
+        wider = {"reads": list(self.around)} if self.around != (0, 0) else {}
+        return {"kind": self.kind, "start": self.alignment.start, "lengths": self.alignment.lengths, **wider}
+
+
+@dataclass(frozen=True)
+class MonotoneTeacher(Teacher):
+    """Cuts the output into the chunks of the most probable monotone alignment."""
+
+    alignment: MonotoneAlignment
+    kind = "monotone"
+
+    @property
+    def start(self) -> Start:
+        return self.alignment.start
+
+    @property
+    def reads(self) -> tuple[int, int]:
+        return self.alignment.evidence.reads
+
+    @property
+    def sees_all(self) -> bool:
+        return self.alignment.evidence.whole
+
+    @property
+    def note(self) -> str:
+        reads, whole, settled = self.alignment.evidence
+        seen = f"{reads[0]} to {reads[1]:+} around the cursor" + " and the ends of the input" * whole
+        return (
+            f"found in the data: a monotone alignment, read from the {self.start}, with 0 to "
+            f"{self.alignment.chunks.longest} output symbols for each input symbol; windows of {seen} settle "
+            f"{settled:.1%} of held-out lines by a decision list"
+        )
+
+    def steps(self, text: str, output: str) -> list[Step]:
+        return self.alignment.steps(text, output)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self.alignment.to_json()}
 
 
 @dataclass(frozen=True)
 class PlainTeacher(Teacher):
     """The output alone, for models without a cursor."""
 
+    why: str = field(default="", compare=False)  # no alignment was found
     kind = "plain"
 
     @property
     def start(self) -> Start:
         return "left"
 
+    @property
+    def note(self) -> str:
+        return f"the data show no monotone alignment: {self.why}" if self.why else ""
+
     def steps(self, text: str, output: str) -> list[Step]:
         return plain_steps(output)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "why": self.why} if self.why else super().to_json()
 
 
 def choose_teacher(rule: Rule | None, pairs: Iterable[tuple[str, str]], use_cursor: bool) -> Teacher:
@@ -206,7 +275,7 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
     """The teacher that `to_json` described. Raises CheckpointError when `data` is no such description."""
     match data:
         case {"kind": "plain"}:
-            return PlainTeacher()
+            return PlainTeacher(str(data.get("why", "")))
         case {"kind": "machine"} if rule is not None and rule.transducer() is not None:
             return TransducerTeacher(rule)
         case {"kind": "queue"} if rule is not None and rule.queue() is not None:
@@ -214,5 +283,10 @@ def teacher_from_json(data: Mapping[str, Any], rule: Rule | None = None) -> Teac
         case {"kind": "program"} if isinstance(rule, Interpreter):
             return ProgramTeacher(rule)
         case {"kind": "alignment", "start": "left" | "right" as start, "lengths": dict(lengths)}:
-            return AlignmentTeacher(Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()}))
+            low, high = data.get("reads", (0, 0))
+            alignment = Alignment(start, {str(symbol): int(n) for symbol, n in lengths.items()})
+            return AlignmentTeacher(alignment, (int(low), int(high)))
+        case {"kind": "monotone", **rest}:
+            with suppress(KeyError, TypeError, ValueError, InputError):
+                return MonotoneTeacher(MonotoneAlignment.from_json(rest))
     raise CheckpointError(f"{str(dict(data))[:80]} does not describe a teacher; the model's config.json is damaged")

@@ -57,15 +57,17 @@ def _state(token: Token, by_place: bool) -> list[tuple[object, ...]]:
     return [("state", place, character) for place, character in enumerate(token.state)]
 
 
-def default_heads(n_layer: int, n_head: int, lookups: int = 0) -> tuple[str, ...]:
+def default_heads(n_layer: int, n_head: int, lookups: int = 0, sees_all: bool = False) -> tuple[str, ...]:
     """Head kinds of the coupled scheme: in the first layer one head in four is a sequence head.
 
-    With a program in the prompt, `lookups` of four heads of the later layers are program heads.
+    With a program in the prompt, `lookups` of four heads of the later layers are program heads. With `sees_all`, the
+    last of several heads of each layer is a global one.
     """
     n_sequence = max(1, n_head // 4) if n_head > 1 else 0
     n_program = -(-n_head * lookups // 4)
-    first = "s" * n_sequence + "c" * (n_head - n_sequence)
-    return (first, *("c" * (n_head - n_program) + "p" * n_program for _ in range(n_layer - 1)))
+    words = ["s" * n_sequence + "c" * (n_head - n_sequence)]
+    words += ["c" * (n_head - n_program) + "p" * n_program] * (n_layer - 1)
+    return tuple(word[:-1] + "g" if sees_all and n_head > 1 else word for word in words)
 
 
 def window_offsets(reads: tuple[int, int]) -> tuple[int, ...]:
@@ -86,11 +88,12 @@ def configure(
     heads: tuple[str, ...] = (),
     reads: tuple[int, int] = (0, 0),
     lookups: int = 2,
+    sees_all: bool = False,
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens.
 
     `reads` are the first and last offset from the cursor that the rule's machine reads, `lookups` of four heads of the
-    later layers look rules up in a program.
+    later layers look rules up in a program; `sees_all` adds heads that see all of the input.
     """
     coupled = SCHEMES[pos].coupled
     # The window of a queue machine has just the cells that it reads, so that there are few windows to check.
@@ -103,7 +106,7 @@ def configure(
         n_embd=n_embd,
         dropout=dropout,
         pos=pos,
-        heads=heads or (default_heads(n_layer, n_head, lookups * tokenizer.has_program) if coupled else ()),
+        heads=heads or (default_heads(n_layer, n_head, lookups * tokenizer.has_program, sees_all) if coupled else ()),
         window=2 if tokenizer.has_program else 4,  # an action and its key stand side by side
         offsets=offsets,
         table=token_table(tokenizer) if coupled else None,

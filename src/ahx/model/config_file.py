@@ -91,8 +91,19 @@ _TOKENIZER = _fields(
     {"segmentation": _SEGMENTATION},
 )
 _TEACHER = _fields(
-    {"kind": _one_of("plain", "machine", "queue", "program", "alignment")},
-    {"rule": _text(), "start": _one_of("left", "right"), "lengths": _dict(_LENGTH)},
+    {"kind": _one_of("plain", "machine", "queue", "program", "alignment", "monotone")},
+    {
+        "rule": _text(),
+        "start": _one_of("left", "right"),
+        "lengths": _dict(_LENGTH),
+        "why": _text(),
+        "longest": _whole(1, 100),
+        "outputs": _whole(0, 10**7),
+        "reads": _list(_whole(-100, 100), 2, 2),
+        **dict.fromkeys(("alone", "after", "before"), _dict(_dict({"type": "float", "ge": 0, "le": 1}))),
+        "whole": {"type": "bool"},
+        "settled": {"type": "float", "ge": 0, "le": 1},
+    },
 )
 _HYPERPARAMETERS = _fields(
     {},

@@ -19,6 +19,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
         source.tokenizer, pos=data.pos, n_layer=hp.n_layer, n_head=hp.n_head, n_embd=hp.n_embd,
         block_size=hp.block_size or source.longest_row, dropout=hp.dropout,
         heads=_heads(hp), reads=source.teacher.reads, lookups=source.teacher.lookups,
+        sees_all=source.teacher.sees_all,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)

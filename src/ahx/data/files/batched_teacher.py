@@ -11,8 +11,10 @@ import numpy as np
 from ahx.data.alignment import Alignment
 from ahx.data.files.batched_transducer import BatchedTransducer
 from ahx.data.files.block import Block
-from ahx.data.ragged import Ints, offsets_of, positions_of, totals_of
-from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, TransducerTeacher
+from ahx.data.monotone.alignment import MonotoneAlignment, in_reading_order
+from ahx.data.ragged import Ints, positions_of, totals_of
+from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, PlainTeacher, Teacher, TransducerTeacher
+from ahx.errors import InputError
 from ahx.rules.transducer import SILENT, Step
 
 _SILENT_CODE = 0  # data files hold no NUL
@@ -42,6 +44,8 @@ class BatchedTeacher:
                 return BlockSteps(block.output_lengths, block.outputs.astype(np.int64), lambda code: Step(chr(code)))
             case AlignmentTeacher(alignment):
                 return _aligned(block, alignment)
+            case MonotoneTeacher(alignment=monotone):
+                return _monotone(block, monotone)
         return None if self._transducer is None else _run(block, self._transducer)
 
 
@@ -54,17 +58,35 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
     lengths = totals_of(written, block.input_lengths)
     if written.min(initial=0) < 0 or not np.array_equal(lengths, block.output_lengths):
         return None
-    if alignment.start == "right":
-        ends = offsets_of(block.input_lengths)[1:]
-        written = written[np.repeat(ends, block.input_lengths) - 1 - positions_of(block.input_lengths)]
+    written = in_reading_order(written, block.input_lengths, alignment.start)
     # A symbol that writes nothing still takes a step, a silent one.
     taken = np.maximum(written, 1)
     last = np.cumsum(taken) - 1
-    done = positions_of(taken) + 1
+    return _steps(
+        block, totals_of(taken, block.input_lengths), positions_of(taken) + 1, last, last[written == 0], alignment.move
+    )
+
+
+def _monotone(block: Block, alignment: MonotoneAlignment) -> BlockSteps | None:
+    try:
+        written = alignment.align(block.inputs, block.input_lengths, block.outputs, block.output_lengths)
+    except InputError:
+        return None
+    reading = np.ones(len(written), np.bool_)
+    reading[np.cumsum(block.input_lengths + 1) - 1] = False  # the end marks
+    taken = np.where(reading, np.maximum(written, 1), written)
+    last = np.cumsum(taken) - 1
+    done = np.minimum(positions_of(taken) + 1, alignment.chunks.longest)
+    per_line = totals_of(taken, block.input_lengths + 1)
+    return _steps(block, per_line, done, last[reading], last[reading & (written == 0)], alignment.move)
+
+
+def _steps(block: Block, per_line: Ints, done: Ints, last: Ints, silent: Ints, move: int) -> BlockSteps:
+    """Steps that write the outputs of all lines, `done` symbols of a chunk with each. Those numbered `last` move, and
+    of these the `silent` ones write nothing."""
     done[last] = 0
     # The outputs of all lines, laid end to end, are the chunks laid end to end.
     codes = block.outputs
-    silent = last[written == 0]
     if len(silent):
         speaks = np.ones(len(done), dtype=np.bool_)
         speaks[silent] = False
@@ -75,9 +97,9 @@ def _aligned(block: Block, alignment: Alignment) -> BlockSteps | None:
     def step(number: int) -> Step:
         written, code = divmod(number, width)
         symbol = SILENT if code == _SILENT_CODE else chr(code)
-        return Step(symbol, 0, str(written)) if written else Step(symbol, alignment.move)
+        return Step(symbol, 0, str(written)) if written else Step(symbol, move)
 
-    return BlockSteps(totals_of(taken, block.input_lengths), done * width + codes, step)
+    return BlockSteps(per_line, done * width + codes, step)
 
 
 def _run(block: Block, transducer: BatchedTransducer) -> BlockSteps | None:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.block import Block, Problems
 from ahx.data.files.blocks import Progress, byte_progress
 from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
 from ahx.data.files.content import content_of, identity_of
 from ahx.data.files.reader import Reader, Survey
+from ahx.data.monotone.alignment import find_monotone, windows
 from ahx.data.ragged import distinct
 from ahx.data.segmentation import Segmentation
-from ahx.data.teacher import AlignmentTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
+from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.files.atomic import atomic_files
@@ -36,23 +39,38 @@ def fit(
 ) -> tuple[Teacher, Tokenizer]:
     """A teacher that is right on every line of `paths`, and the tokenizer of their rows.
 
-    An alignment is fitted to the first lines; when a later line contradicts it, it is fitted again with that line.
+    An alignment by fixed lengths is fitted to the first lines; when a later line contradicts it, it is fitted again
+    with that line. If there is none, a monotone alignment is fitted to a sample of the first file.
     Raises InputError that lists malformed lines, lines that contradict `rule`, or names a file without lines.
     """
     files, reader = [Path(path) for path in paths], reader or Reader()
     reader.segmentation.growing = True
     pairs = _first_pairs(files, reader)
+    teacher: Teacher
     for _ in range(_ATTEMPTS):
         teacher = choose_teacher(rule, pairs, use_cursor)
+        if use_cursor and isinstance(teacher, PlainTeacher):
+            break
         vocabulary = _Vocabulary(teacher, reader.segmentation)
         against = _scan(files, vocabulary, on_progress, reader)
         if not against:
-            return teacher, vocabulary.tokenizer()
+            return _with_window(teacher, pairs), vocabulary.tokenizer()
         pairs = against + pairs
     teacher = PlainTeacher()
+    if use_cursor:
+        found = find_monotone(_sample(files[0], reader))
+        teacher = PlainTeacher(found) if isinstance(found, str) else MonotoneTeacher(found)
     vocabulary = _Vocabulary(teacher, reader.segmentation)
     _scan(files, vocabulary, on_progress, reader)
     return teacher, vocabulary.tokenizer()
+
+
+def _with_window(teacher: Teacher, pairs: Sequence[tuple[str, str]]) -> Teacher:
+    """`teacher`, with the window that `pairs` call for if that is wider than the usual one."""
+    if not isinstance(teacher, AlignmentTeacher):
+        return teacher
+    low, high = windows(teacher.alignment, pairs)
+    return AlignmentTeacher(teacher.alignment, (low, high)) if min(low, -high) < -1 else teacher
 
 
 def fit_once(
@@ -98,6 +116,19 @@ def _first_pairs(files: Sequence[Path], reader: Reader) -> list[tuple[str, str]]
             pairs += block.pairs()[:_FIRST_PAIRS]
             break
     return pairs[:_FIRST_PAIRS]
+
+
+def _sample(path: Path, reader: Reader) -> list[tuple[str, str]]:
+    """About 20,000 lines from all parts of a file, evenly spaced; all lines of a smaller file."""
+    pairs: list[tuple[str, str]] = []
+    every, lines = 1, 0
+    for block in reader.blocks(path, Problems(path)):
+        number = np.arange(lines, lines + len(block))
+        pairs += block.select(number % every == 0).pairs()
+        lines += len(block)
+        while len(pairs) > 2 * _FIRST_PAIRS:
+            pairs, every = pairs[::2], 2 * every
+    return pairs
 
 
 def _scan(

@@ -19,15 +19,13 @@ from ahx.data.files.shuffle import permuted
 from ahx.data.ragged import Ints, distinct, offsets_of
 from ahx.data.seen import Seen, joined
 from ahx.data.source import DataFiles, Source
-from ahx.data.teacher import AlignmentTeacher, Teacher
+from ahx.data.teacher import Teacher
 from ahx.data.token_rows import Row
 from ahx.data.tokenizer import Tokenizer
 from ahx.rules.rule import Rule
 from ahx.text.plural import counted
 
 Pair = tuple[str, str]
-
-_SHOWN_SYMBOLS = 8
 
 
 class Rows(Protocol):
@@ -71,7 +69,7 @@ class FileSource(Source):
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
         self.seed, self.content, self.seen = seed, content, seen or Seen()
         self.longest_row = max(train.longest, val.longest)
-        self.notes = [sentence for sentence in (*notes, _about(teacher)) if sentence]
+        self.notes = [sentence for sentence in (*notes, teacher.note) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
 
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -173,15 +171,6 @@ def _overlap(train: Seen, val: Seen, files: DataFiles) -> str:
         f"{share} of the {val.count:,} different inputs in {shown(files.val)} are in training too: "
         "for these, validation shows what was memorised"
     )
-
-
-def _about(teacher: Teacher) -> str:
-    """A sentence about what was found in the data."""
-    if not isinstance(teacher, AlignmentTeacher):
-        return ""
-    lengths = [f"{symbol}: {length}" for symbol, length in teacher.alignment.lengths.items()]
-    shown = ", ".join(lengths[:_SHOWN_SYMBOLS] + ["..."] * (len(lengths) > _SHOWN_SYMBOLS))
-    return f"found in the data: symbols give outputs of fixed length ({shown})"
 
 
 def _evenly(size: int, n: int) -> Ints:
