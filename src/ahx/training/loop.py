@@ -37,6 +37,7 @@ from ahx.training.run_paths import RunPaths
 from ahx.training.schedule import UNLIMITED, planned_steps, scale
 from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
+from ahx.training.time_limit import EVALUATIONS, TimeLimit
 
 N_EXAMPLES = 5
 #: "Exact" requires this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
@@ -44,8 +45,6 @@ N_EXAMPLES = 5
 SAFE_MARGIN = 1.0
 #: Rows that are scored between checks for a stop request.
 ROWS_AT_ONCE = 10_000
-_EVALUATIONS = 20  # of a run on files
-_MOST_EVALUATING = 0.05  # of the time
 
 
 class _State(BaseModel):
@@ -87,14 +86,11 @@ class Loop:
         epoch = data.steps_per_epoch
         self.total, self.plan = planned_steps(hp, epoch)
         self.evaluate_every, self.checkpoint_every = (
-            max(1, self.total // _EVALUATIONS if interval is None else round(min(interval * epoch, UNLIMITED)))
+            max(1, self.total // EVALUATIONS if interval is None else round(min(interval * epoch, UNLIMITED)))
             for interval in (hp.eval_interval, hp.checkpoint_interval)
         )
         self.keeps_best = hp.infile is not None
-        self.began = time.monotonic() if began is None else began
-        self.before = 0.0  # seconds from there to the first step
-        self.evaluating = self.writing = 0.0  # seconds that the last evaluation and the last checkpoint took
-        self.evaluated = 0.0  # when the last evaluation was: seconds of training
+        self.limit = TimeLimit(hp.max_seconds, began)
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
         self.best: dict[str, float | int] = {}  # the best evaluation among checkpoints
@@ -147,7 +143,7 @@ class Loop:
     def __call__(self) -> Outcome:
         file = MetricsFile(self.paths.metrics, self.history) if self.first else None
         began, seconds_before = time.monotonic(), self.seconds
-        self.before, self.evaluated = began - self.began, self.seconds
+        self.limit.start(self.seconds)
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
         self.stop.prepared()
@@ -157,9 +153,8 @@ class Loop:
                 losses, tokens, since = [], 0, time.monotonic()
             if self.due is None and not self.reason:
                 self.reason = self._limit()
-            ended, asked, used = self._agree(
-                self.first and bool(self.reason), self.stop.signal is not None, self.time_used if self.first else 0
-            )
+            flags = self.first and bool(self.reason), self.stop.signal is not None
+            ended, asked, used = self._agree(*flags, self._time_used)
             if ended or asked or self._is_time_for_a_checkpoint():
                 self._refuse_nan(float(losses[-1]) if losses else 0.0)
                 self._checkpoint()
@@ -178,26 +173,20 @@ class Loop:
                 self.due = {"train_loss": float(torch.stack(losses).mean()), "tokens_per_second": speed}
                 self._refuse_nan(self.due["train_loss"])
             elif self.first and self.step % 10 == 0:
-                speed, expected = tokens / (time.monotonic() - since), round(self.step / max(self.time_used, 1e-9))
+                speed, expected = tokens / (time.monotonic() - since), round(self.step / max(self._time_used, 1e-9))
                 self.reporter.step(self.step, float(losses[-1]), speed, min(self.total, expected))
             elif not self.first:
                 losses = losses[-1:]
 
     @property
-    def time_used(self) -> float:
-        """The share of the time limit that has passed; the last evaluation and writing the model are set apart."""
-        if self.hp.max_seconds is None:
-            return 0.0
-        return (self.before + self.seconds) / max(self.hp.max_seconds - self.evaluating - 2 * self.writing, 1e-9)
+    def _time_used(self) -> float:
+        """The share of the time limit that has passed. The first process measures it for all."""
+        return self.limit.used(self.seconds) if self.first else 0.0
 
     def _is_time_to_evaluate(self) -> bool:
-        """By steps; for a run on files that only the clock limits, by time."""
-        if self.hp.eval_interval is not None or self.total < UNLIMITED:
-            return self.step % self.evaluate_every == 0
-        assert self.hp.max_seconds is not None
-        pause = max(self.hp.max_seconds / _EVALUATIONS, self.evaluating / _MOST_EVALUATING)
-        near_the_end = self.time_used > 1 - 0.5 / _EVALUATIONS
-        return self.first and not near_the_end and self.seconds - self.evaluated >= pause
+        if self.hp.eval_interval is None and self.hp.max_seconds is not None:
+            return self.first and self.limit.evaluation_is_due(self.seconds)
+        return self.step % self.evaluate_every == 0
 
     def _is_time_for_a_checkpoint(self) -> bool:
         if self.hp.checkpoint_interval is None:  # at each evaluation
@@ -205,10 +194,10 @@ class Loop:
         return (self.keeps_best and self._is_best()) or (self.step > 0 and self.step % self.checkpoint_every == 0)
 
     def _limit(self) -> str:
-        """The limit that has been reached, as a reason to end; "" for none. The first process measures time for all."""
+        """The limit that has been reached, as a reason to end; "" for none."""
         if self.step >= self.total:
             return f"reached {counted(self.total, 'step')}"
-        if self.first and self.time_used >= 1:
+        if self._time_used >= 1:
             return f"reached {self.hp.max_seconds:g} seconds"
         return ""
 
@@ -246,7 +235,7 @@ class Loop:
             self.due, self.kept, self.reason = None, False, reason
             self.history.append(metrics)
             file.write(metrics)
-        self.evaluating, self.evaluated = time.monotonic() - began, self.seconds
+        self.limit.evaluating, self.limit.evaluated = time.monotonic() - began, self.seconds
 
     def _good_enough(self, scores: Scores, metrics: dict[str, float | int]) -> str | None:
         """Why to end, "" to continue; None when training was asked to stop before that was known."""
@@ -329,7 +318,7 @@ class Loop:
         if is_best:
             checkpoint.mark_best(run, name, self.best)
         checkpoint.prune(run, self.hp.keep_checkpoints)
-        self.kept, self.writing = True, time.monotonic() - began
+        self.kept, self.limit.writing = True, time.monotonic() - began
 
     def _is_best(self) -> bool:
         """Whether the model as it is validated better than those of all checkpoints."""

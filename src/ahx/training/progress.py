@@ -159,8 +159,8 @@ class Notebook(_Table):
     def say(self, sentence: str) -> None:
         print(wrapped(printable(sentence), _NOTEBOOK_COLUMNS), flush=True)
 
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
-        self._show(f"step {step:,} of {self.total:,}, loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
+    def step(self, step: int, loss: float, tokens_per_second: float, total: int | None = None) -> None:
+        self._show(f"step {step:,} of {total or self.total:,}, loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
 
     def close(self) -> None:
         self._show("")
