@@ -77,10 +77,6 @@ TRAIN = [
         "--rule copy --epoch_size 0",
         "epoch_size: 0 means the whole file, but there is no infile; give a number of samples",
     ),
-    (
-        "--infile data/da --until_exact 9",
-        "until_exact: fresh samples need a rule; add the one that made the infile, or leave this out",
-    ),
     ("--rule copy --heads sccc", "heads: 'sccc' must be 2 words (n_layer) of 4 letters (n_head)"),
     ("--rule copy --heads sccc/cccx", "heads: 'x' in 'sccc/cccx' is not a kind of head; use the letters s, c, g and p"),
     (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ahx.data.files.blocks import Progress
 from ahx.data.files.format import Reading
 from ahx.data.files.reader import Reader
-from ahx.data.files.source import open_files
+from ahx.data.files.source import FileSource, open_files
 from ahx.data.programs.source import programs_of
 from ahx.data.samples.sampler import Sampler
 from ahx.data.samples.source import RuleSource, fit_rule
@@ -23,6 +23,7 @@ from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.rule import Rule
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run_paths import RunPaths
+from ahx.training.schedule import planned_steps
 
 #: The position scheme that learns best at the lengths of training where there is no cursor to follow (docs/LOG.md).
 _WITHOUT_CURSOR = "alibi"
@@ -52,7 +53,7 @@ def prepare(
     InputError or StorageError before anything is trained.
     """
     rule = parse_rule(hp.rule) if hp.rule else None
-    epoch = -(-hp.epoch_size // hp.batch_size)
+    epoch = epoch_of(hp)
     if hp.certify and not isinstance(rule, Interpreter):
         assert rule is not None  # Hyperparameters requires it
         machine = machine_of(rule)
@@ -66,7 +67,7 @@ def prepare(
             raise InputError(f"{hp.rule} draws its own programs; leave out --infile and --alphabet")
         if hp.pos not in ("auto", "coupled"):
             raise InputError(f"{hp.rule} needs coupled positions; leave out --pos {hp.pos}")
-        source = programs_of(rule, hp.max_steps or hp.num_epochs * epoch, (hp.min_len, hp.max_len), hp.seed)
+        source = programs_of(rule, planned_steps(hp, epoch)[0], (hp.min_len, hp.max_len), hp.seed)
         return TrainingData(rule, source, epoch, "coupled", source.notes)
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None
     use_cursor = hp.pos in ("auto", "coupled")
@@ -75,7 +76,7 @@ def prepare(
             paths.data or hp.infile, rule=rule, use_cursor=use_cursor, seed=hp.seed, cache_dir=paths.caches,
             on_progress=on_progress, given=given, reader=reader_of(hp),
         )  # fmt: skip
-        epoch = epoch or files.steps_per_epoch(hp.batch_size)
+        epoch = epoch_of(hp, source)
         if rule and sampler:
             files.fresh = RuleSource(rule, files.teacher, files.tokenizer, sampler, hp.seed)
     else:
@@ -89,6 +90,13 @@ def reader_of(hp: Hyperparameters) -> Reader:
     """A reader of the files of `hp`."""
     reading = Reading(hp.format, hp.columns or "", hp.header)
     return Reader(reading, Segmentation.of(hp.tokens, hp.normalize or ""), hp.val_share)
+
+
+def epoch_of(hp: Hyperparameters, source: Source | None = None) -> int:
+    """Steps of an epoch: of the whole file, where `hp` gives no number of samples."""
+    if isinstance(source, FileSource) and not hp.epoch_size:
+        return source.steps_per_epoch(hp.batch_size)
+    return -(-hp.epoch_size // hp.batch_size)
 
 
 def _position_scheme(hp: Hyperparameters, source: Source) -> str:

@@ -73,7 +73,7 @@ def _usual(others: int, turing: int, substitution: int, markov: int) -> Callable
     return lambda earlier: of_kind.get(interpreter_kind(earlier.get("rule")) or "", others)
 
 
-def _with(name: str, given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
+def _with(name: str, given: Any, otherwise: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
     """A default that is another one if the hyperparameter `name` is given."""
     return lambda earlier: given if earlier.get(name) else otherwise(earlier)
 
@@ -163,20 +163,25 @@ class Hyperparameters(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability."""
 
-    num_epochs: Annotated[Length, LIMIT] = Field(default_factory=_certified(16, lambda _: 10))
+    num_epochs: Annotated[Length | None, LIMIT] = Field(
+        default_factory=_with("infile", None, _certified(16, lambda _: 10))
+    )
     """Epochs to train for. Default: 10; 16 with certify, which stops as soon as every window is right, except for an
-    interpreter."""
+    interpreter; with infile, what suits the number of lines, or all that max_seconds allows."""
     epoch_size: Count = Field(default_factory=_with("infile", 0, _usual(1600, 4000, 1600, 9600)))
     """Samples in an epoch; 0 is the whole file. Default: 0 with infile; 1600 from a rule; 4000 for
     turing-interpreter, 9600 for markov-interpreter."""
     max_steps: Annotated[Annotated[int, Field(ge=1, le=10**9)] | None, LIMIT] = None
     """Stop after this many steps (batches)."""
     max_seconds: Annotated[Positive | None, LIMIT] = None
-    """Stop after this many seconds of training."""
+    """End after this many seconds, with reading, evaluation and writing; the learning rate falls to its end by then."""
     min_loss: Annotated[NotNegative, LIMIT] = 0.0
     """Stop when the validation loss, in nats per token, falls below this; 0 never does."""
     until_exact: Annotated[Count, LIMIT] = 0
-    """Stop when this many fresh samples of the rule are all rewritten exactly; 0 does not test."""
+    """Stop when this many fresh samples of the rule are all rewritten exactly, or without a rule as many validation
+    lines; 0 does not test."""
+    patience: Annotated[Count, LIMIT] = 0
+    """Stop after this many evaluations without an improvement; 0 never does."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
@@ -195,10 +200,13 @@ class Hyperparameters(BaseModel):
     grad_clip: NotNegative = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 
-    eval_interval: Annotated[Positive, MAY_CHANGE] = 1.0
-    """Epochs between evaluations; may be a fraction."""
-    checkpoint_interval: Annotated[Positive, MAY_CHANGE] = 1.0
-    """Epochs between checkpoints; may be a fraction."""
+    eval_interval: Annotated[Positive | None, MAY_CHANGE] = Field(default_factory=_with("infile", None, lambda _: 1.0))
+    """Epochs between evaluations; may be a fraction. Default: 1; with infile, about 20 evaluations in all."""
+    checkpoint_interval: Annotated[Positive | None, MAY_CHANGE] = Field(
+        default_factory=_with("infile", None, lambda _: 1.0)
+    )
+    """Epochs between checkpoints; may be a fraction. Default: 1; with infile, at each evaluation. One that is the best
+    so far is always kept with infile."""
     keep_checkpoints: Annotated[Length, MAY_CHANGE] = 3
     """Newest checkpoints to keep, in addition to the best one."""
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
@@ -240,8 +248,6 @@ class Hyperparameters(BaseModel):
         wrong = []
         if not self.rule and not self.infile:
             wrong.append("rule: nothing to learn yet; give a rule (such as double_a) or an infile")
-        if self.until_exact and not self.rule:
-            wrong.append("until_exact: fresh samples need a rule; add the one that made the infile, or leave this out")
         if not self.epoch_size and not self.infile:
             wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
         if self.tokens != "characters" and (self.rule or not self.infile):

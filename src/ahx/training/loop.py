@@ -2,13 +2,17 @@
 
 Everything random is a function of the seed and the step, never of what happened before: batches, dropout and evaluation
 draws. The state of training is therefore the weights, the optimiser's two moments and the step
-number; a run that is stopped or killed at any moment and resumed ends with the same bits as one that was not.
+number; a run that is stopped or killed at any moment and resumed ends with the same bits as one that was not. That
+holds for runs without max_seconds: with it the learning rate follows the clock, and a resumed run has the time left.
+
+Of a run on files the best model is kept: at every evaluation that is better than all before there is a checkpoint.
 """
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from signal import Signals
 from typing import Annotated, Any, Literal
 
@@ -30,9 +34,10 @@ from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import MetricsFile
 from ahx.training.progress import Example, Reporter
 from ahx.training.run_paths import RunPaths
-from ahx.training.schedule import scale
+from ahx.training.schedule import UNLIMITED, planned_steps, scale
 from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
+from ahx.training.time_limit import EVALUATIONS, TimeLimit
 
 N_EXAMPLES = 5
 #: "Exact" requires this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
@@ -40,7 +45,6 @@ N_EXAMPLES = 5
 SAFE_MARGIN = 1.0
 #: Rows that are scored between checks for a stop request.
 ROWS_AT_ONCE = 10_000
-_NEVER = 10**18  # steps; more than any run takes
 
 
 class _State(BaseModel):
@@ -48,9 +52,9 @@ class _State(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    step: Annotated[int, Field(ge=0, le=_NEVER)]
+    step: Annotated[int, Field(ge=0, le=UNLIMITED)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    best: float
+    best: dict[str, int | float]
     due: Annotated[dict[Literal["train_loss", "tokens_per_second"], float], Field(min_length=2)] | None
     history: list[dict[str, int | float]]
     reason: str
@@ -72,20 +76,24 @@ class Loop:
 
     def __init__(
         self, hp: Hyperparameters, data: TrainingData, model: Transformer, step: TrainingStep, paths: RunPaths,
-        reporter: Reporter, about: dict[str, Any], stop: StopRequest,
+        reporter: Reporter, about: dict[str, Any], stop: StopRequest, began: float | None = None,
     ) -> None:  # fmt: skip
+        """`began` is when the run began, by time.monotonic(): a time limit counts from there."""
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
         self.paths, self.reporter, self.about, self.stop = paths, reporter, about, stop
         self.first = step.rank == 0
         self.validation_rows = data.source.validation_rows(hp.val_samples) if self.first else []
         epoch = data.steps_per_epoch
-        self.total = hp.max_steps or hp.num_epochs * epoch
+        self.total, self.plan = planned_steps(hp, epoch)
         self.evaluate_every, self.checkpoint_every = (
-            max(1, round(min(interval * epoch, _NEVER))) for interval in (hp.eval_interval, hp.checkpoint_interval)
+            max(1, self.total // EVALUATIONS if interval is None else round(min(interval * epoch, UNLIMITED)))
+            for interval in (hp.eval_interval, hp.checkpoint_interval)
         )
+        self.keeps_best = hp.infile is not None
+        self.limit = TimeLimit(hp.max_seconds, began)
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
-        self.best = math.inf  # least validation loss among checkpoints
+        self.best: dict[str, float | int] = {}  # the best evaluation among checkpoints
         self.due: dict[str, float] | None = None  # what training measured for an evaluation still to be made
         self.history: list[dict[str, float | int]] = []  # all evaluations
         self.reason = ""  # why training ended, once it has
@@ -95,6 +103,11 @@ class Loop:
     def metrics(self) -> dict[str, float | int]:
         """The last evaluation."""
         return self.history[-1] if self.history else {}
+
+    @property
+    def best_folder(self) -> Path:
+        """The checkpoint of the best evaluation."""
+        return self.paths.run / checkpoint.CHECKPOINTS / _name(self.best)
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
@@ -121,10 +134,16 @@ class Loop:
         self.due, self.history = state["due"], kept.history
         self.reason = kept.reason if same_limits else ""
         self.kept = True
+        if self.best and self.first:
+            if self.best_folder.is_dir():
+                checkpoint.mark_best(self.paths.run, self.best_folder.name, self.best)
+            else:  # deleted after a later checkpoint, which is broken
+                self.best = {}
 
     def __call__(self) -> Outcome:
         file = MetricsFile(self.paths.metrics, self.history) if self.first else None
         began, seconds_before = time.monotonic(), self.seconds
+        self.limit.start(self.seconds)
         losses: list[torch.Tensor] = []
         tokens, since = 0, time.monotonic()
         self.stop.prepared()
@@ -134,8 +153,9 @@ class Loop:
                 losses, tokens, since = [], 0, time.monotonic()
             if self.due is None and not self.reason:
                 self.reason = self._limit()
-            ended, asked = self._agree(self.first and bool(self.reason), self.stop.signal is not None)
-            if ended or asked or (self.step and self.step % self.checkpoint_every == 0):
+            flags = self.first and bool(self.reason), self.stop.signal is not None
+            ended, asked, used = self._agree(*flags, self._time_used)
+            if ended or asked or self._is_time_for_a_checkpoint():
                 self._refuse_nan(float(losses[-1]) if losses else 0.0)
                 self._checkpoint()
             if ended:
@@ -143,33 +163,51 @@ class Loop:
             if asked:
                 return Outcome(self.step, "was asked to stop", self.metrics, self.stop.signal or Signals.SIGTERM)
             rows = self.data.source.batch(self.step, self.hp.batch_size)
-            rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule)
+            rate = scale(self.step, self.total, self.hp.warmup_steps, self.hp.lr_schedule, used)
             losses.append(self.train_step(rows, self.step, rate))
             tokens += sum(map(len, rows))
             self.step, self.kept = self.step + 1, False
             self.seconds = seconds_before + time.monotonic() - began
-            if self._limit() or self.step % self.evaluate_every == 0:
+            if self._limit() or self._is_time_to_evaluate():
                 speed = tokens / (time.monotonic() - since)
                 self.due = {"train_loss": float(torch.stack(losses).mean()), "tokens_per_second": speed}
                 self._refuse_nan(self.due["train_loss"])
             elif self.first and self.step % 10 == 0:
-                self.reporter.step(self.step, float(losses[-1]), tokens / (time.monotonic() - since))
+                speed, expected = tokens / (time.monotonic() - since), round(self.step / max(self._time_used, 1e-9))
+                self.reporter.step(self.step, float(losses[-1]), speed, min(self.total, expected))
+            elif not self.first:
+                losses = losses[-1:]
+
+    @property
+    def _time_used(self) -> float:
+        """The share of the time limit that has passed. The first process measures it for all."""
+        return self.limit.used(self.seconds) if self.first else 0.0
+
+    def _is_time_to_evaluate(self) -> bool:
+        if self.hp.eval_interval is None and self.hp.max_seconds is not None:
+            return self.first and self.limit.evaluation_is_due(self.seconds)
+        return self.step % self.evaluate_every == 0
+
+    def _is_time_for_a_checkpoint(self) -> bool:
+        if self.hp.checkpoint_interval is None:  # at each evaluation
+            return self.metrics.get("step") == self.step
+        return (self.keeps_best and self._is_best()) or (self.step > 0 and self.step % self.checkpoint_every == 0)
 
     def _limit(self) -> str:
-        """The limit that has been reached, as a reason to end; "" for none. The first process measures time for all."""
+        """The limit that has been reached, as a reason to end; "" for none."""
         if self.step >= self.total:
             return f"reached {counted(self.total, 'step')}"
-        if self.first and self.hp.max_seconds and self.seconds >= self.hp.max_seconds:
+        if self._time_used >= 1:
             return f"reached {self.hp.max_seconds:g} seconds"
         return ""
 
-    def _agree(self, *flags: bool) -> tuple[bool, ...]:
-        """In a group of processes, a flag of any of them holds for all: they must leave the loop at the same step."""
+    def _agree(self, *values: float) -> tuple[float, ...]:
+        """In a group of processes, the greatest of each value: they must leave the loop at the same step."""
         if self.train_step.world == 1:
-            return flags
-        shared = torch.tensor(flags, dtype=torch.int32, device=self.train_step.device)
+            return values
+        shared = torch.tensor(values, dtype=torch.float32, device=self.train_step.device)
         dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return tuple(bool(flag) for flag in shared.tolist())
+        return tuple(shared.tolist())
 
     def _evaluate(self, measured: dict[str, float], file: MetricsFile | None) -> None:
         """Validate, report, and see whether that is a reason to end. Only the first process of a group does.
@@ -179,6 +217,7 @@ class Loop:
         if file is None:
             self.due = None
             return
+        began = time.monotonic()
         scores = self._score(self.validation_rows)
         if scores is None:
             return
@@ -191,28 +230,34 @@ class Loop:
             "seconds": self.seconds,
         }
         self.reporter.evaluation(metrics, self._examples(scores))
-        reason = self._good_enough(scores)
+        reason = self._good_enough(scores, metrics)
         if reason is not None:
             self.due, self.kept, self.reason = None, False, reason
             self.history.append(metrics)
             file.write(metrics)
+        self.limit.evaluating, self.limit.evaluated = time.monotonic() - began, self.seconds
 
-    def _good_enough(self, scores: Scores) -> str | None:
+    def _good_enough(self, scores: Scores, metrics: dict[str, float | int]) -> str | None:
         """Why to end, "" to continue; None when training was asked to stop before that was known."""
         hp, data = self.hp, self.data
         if hp.min_loss and scores.loss < hp.min_loss:
             return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
-        if (
-            hp.until_exact and scores.exact == 1.0
-            and (rows := data.source.fresh_rows(hp.until_exact, self.step)) is not None
-        ):  # fmt: skip
-            fresh = self._score(rows)
-            if fresh is None:
-                return None
-            right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} fresh samples are exact"
-            self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
-            if fresh.margin >= SAFE_MARGIN:
-                return f"all of {len(rows):,} fresh samples are exact"
+        if hp.patience and len(self.history) >= hp.patience:
+            recent = [*self.history, metrics][-hp.patience :]
+            if max(map(_quality, recent)) <= max(map(_quality, self.history[: len(self.history) + 1 - hp.patience])):
+                return f"no better validation in {counted(hp.patience, 'evaluation')}"
+        if hp.until_exact and scores.exact == 1.0:
+            rows, what, least = data.source.fresh_rows(hp.until_exact, self.step), "fresh samples", SAFE_MARGIN
+            if rows is None and hp.infile:
+                rows, what, least = data.source.validation_rows(hp.until_exact), "validation lines", 0.0
+            if rows is not None:
+                fresh = self._score(rows)
+                if fresh is None:
+                    return None
+                right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} {what} are exact"
+                self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
+                if fresh.exact == 1.0 and fresh.margin >= least:
+                    return f"all of {len(rows):,} {what} are exact"
         if data.check is not None and scores.exact == 1.0:
             check = data.check(self.model)
             self.reporter.say(str(check))
@@ -262,18 +307,32 @@ class Loop:
     def _checkpoint(self) -> None:
         if not self.first or self.kept:
             return
-        run, name = self.paths.run, f"step-{self.step:08d}"
-        is_best = self.metrics.get("step") == self.step and self.metrics.get("val_loss", math.inf) < self.best
+        began, run, name = time.monotonic(), self.paths.run, _name({"step": self.step})
+        is_best = self._is_best()
         if is_best:
-            self.best = self.metrics["val_loss"]
+            self.best = {key: self.metrics[key] for key in ("step", "val_exact", "val_loss")}
         about = {**self.about, "step": self.step, "metrics": self.metrics}
         checkpoint.save(
             run / checkpoint.CHECKPOINTS / name, self.model, self.data.source.tokenizer, about, self.state()
         )
         if is_best:
-            checkpoint.mark_best(run, name, {"val_loss": self.metrics["val_loss"]})
+            checkpoint.mark_best(run, name, self.best)
         checkpoint.prune(run, self.hp.keep_checkpoints)
-        self.kept = True
+        self.kept, self.limit.writing = True, time.monotonic() - began
+
+    def _is_best(self) -> bool:
+        """Whether the model as it is validated better than those of all checkpoints."""
+        return self.metrics.get("step") == self.step and (not self.best or _quality(self.metrics) > _quality(self.best))
+
+
+def _name(evaluation: Mapping[str, float | int]) -> str:
+    """The name of the checkpoint at the step of `evaluation`."""
+    return f"step-{evaluation['step']:08d}"
+
+
+def _quality(evaluation: Mapping[str, float | int]) -> tuple[float, float]:
+    """What is greater for a better model: right answers first, then the loss."""
+    return evaluation["val_exact"], -evaluation["val_loss"]
 
 
 def _validation(scores: Scores) -> dict[str, float]:

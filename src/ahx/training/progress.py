@@ -48,7 +48,7 @@ class Reporter:
     def say(self, sentence: str) -> None:
         pass
 
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def step(self, step: int, loss: float, tokens_per_second: float, total: int | None = None) -> None:
         pass
 
     def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
@@ -131,9 +131,9 @@ class Live(_Table):
     def say(self, sentence: str) -> None:
         self.progress.console.print(wrapped(sentence, self.progress.console.width), soft_wrap=True)
 
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def step(self, step: int, loss: float, tokens_per_second: float, total: int | None = None) -> None:
         text = f"loss {loss:.4f}{self.status}  {tokens_per_second:,.0f} tok/s"
-        self.progress.update(self.task, completed=step, description=text)
+        self.progress.update(self.task, completed=step, total=total, description=text)
 
     def evaluation(self, metrics: Mapping[str, float | int], examples: Sequence[Example]) -> None:
         self.status = f"  val {metrics['val_loss']:.4f}  exact {metrics['val_exact']:.2%}"
@@ -159,8 +159,8 @@ class Notebook(_Table):
     def say(self, sentence: str) -> None:
         print(wrapped(printable(sentence), _NOTEBOOK_COLUMNS), flush=True)
 
-    def step(self, step: int, loss: float, tokens_per_second: float) -> None:
-        self._show(f"step {step:,} of {self.total:,}, loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
+    def step(self, step: int, loss: float, tokens_per_second: float, total: int | None = None) -> None:
+        self._show(f"step {step:,} of {total or self.total:,}, loss {loss:.4f}, {tokens_per_second:,.0f} tokens/s")
 
     def close(self) -> None:
         self._show("")

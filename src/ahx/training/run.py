@@ -4,9 +4,10 @@ import contextlib
 import os
 import platform
 import shlex
-import shutil
 import sys
+import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,18 @@ from ahx.model.transformer import Transformer
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.text.plural import counted
 from ahx.training import card
+from ahx.training.choose import Prepare, choose, suited
 from ahx.training.data import TrainingData, prepare
 from ahx.training.group import ProcessGroup
 from ahx.training.hyperparameters import Hyperparameters, default_of, facts
 from ahx.training.lock import FolderLock
 from ahx.training.lookups import LEAST, SHARE, train_lookups
 from ahx.training.loop import Loop, Outcome
-from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.progress import ReadingNotes, Reporter, reporter
 from ahx.training.run_paths import RunPaths
+from ahx.training.schedule import UNLIMITED, planned_steps
 from ahx.training.signals import StoppedEarly, StopRequest
-from ahx.training.start import first_model
-from ahx.training.step import CompiledStep, TrainingStep
+from ahx.training.start import first_model, first_step
 
 _PATIENCE_S = 2.0  # between Ctrl-C and the end of preparations that take longer, such as reading a large file
 
@@ -59,7 +60,7 @@ def run(
 
     `stop` is for callers that listen to signals already, or do not want it.
     """
-    paths = paths or RunPaths.of(hp)
+    paths, began = paths or RunPaths.of(hp), time.monotonic()
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
     # In a group of processes only the first one writes, so it alone takes the lock, before it connects to the others.
     folder = paths.run / checkpoint.CHECKPOINTS if paths.unattended else paths.run  # jobs may share the former
@@ -68,7 +69,9 @@ def run(
     with listening as stop, alone, ProcessGroup(choose_device(hp.device).type) as rank:
         device = choose_device(hp.device, rank)
         given = checkpoint.load(hp.model_in) if hp.model_in else None
-        data = prepare(hp, paths, ReadingNotes(quiet=quiet or rank > 0), given.tokenizer if given else None)
+        notes, vocabulary = ReadingNotes(quiet=quiet or rank > 0), given.tokenizer if given else None
+        prepared = partial(prepare, paths=paths, on_progress=notes, given=vocabulary)
+        data = prepared(hp)
         if given is not None and given.seen is not None:
             data.source.seen = given.seen | (data.source.seen or Seen())
         if hp.threads or device.type == "cpu":
@@ -76,21 +79,29 @@ def run(
         resumed = None
         if rank == 0:
             _make_folders(hp, paths)
-            resumed = _newest(hp, data, paths)
+            resumed = _newest(hp, paths)
+        chosen, why = _choice(hp, data, prepared, device, resumed)
+        asked, hp = hp, hp.model_copy(update=chosen)
+        data = suited(hp, data, prepared) if chosen else data
+        if resumed:
+            _same_run(asked, data, paths, resumed)
+        about = {**_about(asked, data), "chosen": chosen}
         model = resumed.model if resumed else first_model(hp, data, given)
         model = model.to(device)
-        step = _step(hp, data, model, device)
-        total = hp.max_steps or hp.num_epochs * data.steps_per_epoch
+        step = first_step(hp, data, model, device)
+        total = planned_steps(hp, data.steps_per_epoch)[0]
         report = reporter(total, sys.stdout.isatty(), rank == 0 and not quiet)
         try:
-            loop = Loop(hp, data, model, step, paths, report, _about(hp, data), stop)
+            loop = Loop(hp, data, model, step, paths, report, about, stop, began)
             _restore(hp, loop, resumed)
-            _introduce(report, hp, data, model, device, loop, resumed)
+            _introduce(report, hp, data, model, device, loop, resumed, why)
             outcome = loop()
             if rank == 0 and hp.certify and isinstance(data.rule, TuringInterpreter) and outcome.signal is None:
                 outcome = _lookups(hp, data, model, loop, outcome)
+            if rank == 0 and loop.keeps_best and (outcome.signal is None or paths.unattended):
+                outcome = _best(model, loop, outcome)
             if rank == 0:
-                _conclude(report, hp, data, model, paths, outcome)
+                _conclude(report, asked, data, model, paths, outcome, about)
         finally:
             report.close()
     return outcome
@@ -110,7 +121,7 @@ def _make_folders(hp: Hyperparameters, paths: RunPaths) -> None:
         raise StorageError(reason) from error
 
 
-def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpoint.Saved | None:
+def _newest(hp: Hyperparameters, paths: RunPaths) -> checkpoint.Saved | None:
     """The checkpoint from which a resumed run continues."""
     if not hp.resume:
         return None
@@ -118,12 +129,25 @@ def _newest(hp: Hyperparameters, data: TrainingData, paths: RunPaths) -> checkpo
     for complaint in complaints:
         print(f"ahx: warning: {complaint}; going back to the one before", file=sys.stderr)
     if newest is not None:
-        saved = checkpoint.load_folder(newest)
-        _same_run(hp, data, paths, saved)
-        return saved
+        return checkpoint.load_folder(newest)
     if not paths.unattended:
         print(f"ahx: note: {paths.run} has no checkpoint to resume from; starting at step 0", file=sys.stderr)
     return None
+
+
+def _choice(
+    hp: Hyperparameters, data: TrainingData, prepare: Prepare, device: torch.device, resumed: checkpoint.Saved | None
+) -> tuple[dict[str, Any], str]:
+    """What is chosen for a data file, and why; what a resumed run chose at its start. The first process chooses."""
+    if resumed is not None:
+        chosen, why = dict(resumed.config.get("chosen", {})), ""
+    else:
+        chosen, why = choose(hp, data, prepare, device, alone=not dist.is_initialized())
+    if dist.is_initialized():
+        shared = [chosen]
+        dist.broadcast_object_list(shared, device=device)
+        chosen = shared[0]
+    return chosen, why
 
 
 def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) -> None:
@@ -155,7 +179,9 @@ def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: c
         and before.get(k) != v
         and not (before.get(k) == default_of(k, before) and v == default_of(k, now))
     ]
-    if saved.tokenizer.to_json() != data.source.tokenizer.to_json():
+    if saved.config.get("data", data.source.content) != data.source.content:
+        differ.append("the lines of the data files have changed")
+    elif saved.tokenizer.to_json() != data.source.tokenizer.to_json():
         differ.append("the vocabulary has changed")
     if differ:
         elsewhere = "another place for checkpoints" if paths.unattended else "another --model-out"
@@ -163,29 +189,6 @@ def _same_run(hp: Hyperparameters, data: TrainingData, paths: RunPaths, saved: c
             f"cannot resume {paths.run} with other settings: {'; '.join(differ)}. "
             f"Use the old ones, or train into {elsewhere}"
         )
-
-
-def _step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device) -> TrainingStep:
-    flat = FlatParameters(model)
-    settings = OptimizerSettings(hp.learning_rate, hp.muon_learning_rate, hp.weight_decay, hp.optimizer == "muon")
-    half = hp.precision == "bfloat16" or (
-        hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    tokenizer = data.source.tokenizer
-    arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
-    arguments["restart"] = tokenizer.configuration
-    optimizer = Optimizer(flat, settings)
-    if not hp.compile:
-        return TrainingStep(model, flat, optimizer, tokenizer.separator, **arguments)
-    if dist.is_initialized():
-        raise InputError("compile works in one process only; leave out --compile, or torchrun")
-    if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
-        raise InputError(
-            "compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile"
-        )
-    return CompiledStep(
-        model, flat, optimizer, data.source.tokenizer.separator, length=data.source.longest_row, **arguments
-    )
 
 
 def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
@@ -197,6 +200,7 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
         "python": platform.python_version(),
         "rule": data.rule.spec if data.rule else None,
         "teacher": data.source.teacher.to_json(),
+        "data": data.source.content,
         "hyperparameters": hp.to_json(),
         "seen": data.source.seen,
     }
@@ -204,15 +208,17 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
 
 def _introduce(
     report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device, loop: Loop,
-    resumed: checkpoint.Saved | None,
+    resumed: checkpoint.Saved | None, why: str,
 ) -> None:  # fmt: skip
-    for note in data.notes:
-        report.say(note)
+    for note in (*data.notes, why, loop.plan):
+        if note:
+            report.say(note)
     n = sum(p.numel() for p in model.parameters())
     heads = "/".join(model.config.heads) if data.pos == "coupled" else counted(model.config.n_head, "head")
     report.say(
         f"{n:,} parameters in {counted(model.config.n_layer, 'layer')} ({heads}), {len(data.source.tokenizer)} tokens, "
-        f"positions {data.pos}, {counted(loop.total, 'step')} of {counted(hp.batch_size, 'sample')} on {device}"
+        f"positions {data.pos}, {counted(loop.total, 'step') if loop.total < UNLIMITED else 'steps'} of "
+        f"{counted(hp.batch_size, 'sample')} on {device}"
         + (f" in {loop.train_step.world} processes" if loop.train_step.world > 1 else "")
         + " (torch {torch}, numpy {numpy}, Python {python})".format_map(loop.about)
     )
@@ -234,11 +240,22 @@ def _lookups(hp: Hyperparameters, data: TrainingData, model: Transformer, loop: 
     return replace(outcome, metrics={**outcome.metrics, **loop.validate()})
 
 
+def _best(model: Transformer, loop: Loop, outcome: Outcome) -> Outcome:
+    """Give `model` the weights of the best checkpoint, and `outcome` its evaluation."""
+    if not loop.best or loop.best["step"] == outcome.step:
+        return outcome
+    best, last = next(one for one in loop.history if one["step"] == loop.best["step"]), outcome.metrics["val_exact"]
+    model.load_state_dict(checkpoint.load_folder(loop.best_folder).model.state_dict())
+    reason = f"{outcome.reason}; kept is the best model, that of step {best['step']:,} (the last one: {last:.2%})"
+    return replace(outcome, metrics=best, reason=reason)
+
+
 def _conclude(
-    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, paths: RunPaths, outcome: Outcome
-) -> None:
+    report: Reporter, hp: Hyperparameters, data: TrainingData, model: Transformer, paths: RunPaths, outcome: Outcome,
+    about: dict[str, Any],
+) -> None:  # fmt: skip
     if outcome.signal is None or paths.unattended:
-        about = {**_about(hp, data), "step": outcome.step, "metrics": outcome.metrics}
+        about = {**about, "step": outcome.step, "metrics": outcome.metrics}
         checkpoint.save_flat(paths.model, model, data.source.tokenizer, about)
         card.write(paths.model, about, hp)
     exact = outcome.metrics.get("val_exact")

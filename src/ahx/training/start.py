@@ -1,6 +1,11 @@
-"""The model that a run starts with: a new one, or that of another run, if its vocabulary and size fit the data."""
+"""What a run starts with: the optimiser, and a new model, or that of another run, if its vocabulary and size fit."""
+
+import os
+import shutil
+from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
@@ -10,6 +15,8 @@ from ahx.model.transformer import Transformer
 from ahx.rules.parse import interpreter_kind
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
+from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
+from ahx.training.step import CompiledStep, TrainingStep
 
 
 def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
@@ -43,6 +50,30 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
             f"these data have rows of {source.longest_row}; train on shorter strings, or without --model-in"
         )
     return given.model
+
+
+def first_step(hp: Hyperparameters, data: TrainingData, model: Transformer, device: torch.device) -> TrainingStep:
+    """The step that trains `model`, with an optimiser that has seen nothing. Raises InputError."""
+    flat = FlatParameters(model)
+    settings = OptimizerSettings(hp.learning_rate, hp.muon_learning_rate, hp.weight_decay, hp.optimizer == "muon")
+    half = hp.precision == "bfloat16" or (
+        hp.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    tokenizer = data.source.tokenizer
+    arguments: dict[str, Any] = {"grad_clip": hp.grad_clip, "autocast": half, "seed": hp.seed}
+    arguments["restart"] = tokenizer.configuration
+    optimizer = Optimizer(flat, settings)
+    if not hp.compile:
+        return TrainingStep(model, flat, optimizer, tokenizer.separator, **arguments)
+    if dist.is_initialized():
+        raise InputError("compile works in one process only; leave out --compile, or torchrun")
+    if device.type == "cpu" and shutil.which(os.environ.get("CXX", "c++")) is None:
+        raise InputError(
+            "compile needs a C++ compiler and finds none; install g++ (or name one in CXX), or leave out --compile"
+        )
+    return CompiledStep(
+        model, flat, optimizer, data.source.tokenizer.separator, length=data.source.longest_row, **arguments
+    )
 
 
 def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
