@@ -204,7 +204,7 @@ def test_an_odd_line_does_not_hide_the_alignment(tmp_path) -> None:
     lines = ["AB,AB", *(f"{text},{text.replace('A', 'AA')}" for text, _ in pairs_of(str, "ABCD", 1_000)), "A,DDD"]
     file.write_text("\n".join(lines))
     teacher, _ = fit([file], None, use_cursor=True)
-    assert isinstance(teacher, MonotoneTeacher)
+    assert isinstance(teacher, AlignmentTeacher)
     assert teacher.steps("AB", "AAB") == [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)]
 
 
