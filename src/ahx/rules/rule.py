@@ -70,10 +70,15 @@ class Rule(ABC):
         """A remark about an output, such as the number of ones on a busy beaver's tape; often empty."""
         return ""
 
+    def shown_inputs(self) -> Iterator[str]:
+        """Inputs for `examples`: a few short strings that use several symbols of the alphabet."""
+        for length in (3, 4, 5, 6, 7):
+            yield "".join(self.alphabet[(i * i + i // 2) % len(self.alphabet)] for i in range(length))
+
     def examples(self, n: int = 3) -> list[tuple[str, str]]:
         """At most `n` (input, output) pairs to show; inputs that the rule rejects or does not finish are left out."""
         pairs: list[tuple[str, str]] = []
-        for text in _short_strings(self.alphabet):
+        for text in self.shown_inputs():
             try:
                 pairs.append((text, self.apply(text, limit=10_000)))
             except InputError:
@@ -81,12 +86,6 @@ class Rule(ABC):
             if len(pairs) == n:
                 break
         return pairs
-
-
-def _short_strings(alphabet: str) -> Iterator[str]:
-    """A few short strings that use several symbols of the alphabet."""
-    for length in (3, 4, 5, 6, 7):
-        yield "".join(alphabet[(i * i + i // 2) % len(alphabet)] for i in range(length))
 
 
 def limited(strings: Iterable[str], limit: int) -> Iterator[str]:

@@ -170,13 +170,6 @@ class TuringMachine(Rule):
     def queue(self) -> QueueMachine:
         return TuringQueue(self.table, self.blank, lambda text: str(self.configuration(text)))
 
-    def examples(self, n: int = 3) -> list[tuple[str, str]]:
-        tapes = ["", "1", "01", "11", "101"]
-        states = [letter + self.blank for letter in LETTERS[1 : len(self.table)]]
-        pairs: list[tuple[str, str]] = []
-        for text in tapes + states:
-            try:
-                pairs.append((text, self.apply(text, limit=10_000)))
-            except InputError:
-                continue
-        return pairs[:n]
+    def shown_inputs(self) -> Iterator[str]:
+        yield from ("", "1", "01", "11", "101")
+        yield from (letter + self.blank for letter in LETTERS[1 : len(self.table)])
