@@ -10,7 +10,7 @@ READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo demo-cloud test check image clients lock audit docs bench bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image clients lock audit docs site bench bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -30,6 +30,7 @@ check: $(READY_DEV)
 	MYPYPATH=src:benchmarks $(BIN)/mypy --explicit-package-bases benchmarks/*.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Docker only. TORCH=cuda for the build that GPUs need, BASE_IMAGE for another base: see docs/container.md
 image:
@@ -53,6 +54,10 @@ audit: $(READY_DEV)
 
 docs: $(READY_DEV)
 	$(BIN)/python docs/generate.py
+
+# The documentation as a site, in build/site; a broken link is an error.
+site: $(READY_DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # All that needs nobody else's code.
 bench: bench-learning
