@@ -45,7 +45,8 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shel
 
 #: What docs/cli.md says of them.
 EXIT_CODES = {
-    "0": "Done. An evaluation is done whatever it finds, unless `--require-exact` asks for more.",
+    "0": "Done. An evaluation is done whatever it finds, unless `--require-exact` asks for more; the servers `aws` and "
+    "`play` are done when they are stopped.",
     "1": "It failed, for a reason that is printed (a file, a service, the disk), or the answer is no: `exec --check`, "
     "`interpret` and `verify` found the model wrong, `eval --require-exact` a sample, `infra doctor` a problem; jobs "
     "of a sweep have failed; `interactive` could not answer a line.",

@@ -153,7 +153,8 @@ def _announce(aws: "EmbeddedAws", how: str, is_open: bool) -> None:
 def _run_command(command: str, aws: "EmbeddedAws") -> int:
     import os
 
-    return subprocess.run(command, shell=True, env={**os.environ, **aws.environment}, check=False).returncode
+    code = subprocess.run(command, shell=True, env={**os.environ, **aws.environment}, check=False).returncode
+    return code if code >= 0 else 128 - code  # a signal, as shells count
 
 
 @contextmanager
