@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NoReturn
 
-import botocore.session
+from moto.core.utils import get_service_model
 
 from infra.embedded.http.protocols import AwsError
 
@@ -17,7 +17,7 @@ _SHOWN = 10  # violations in one answer
 
 def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
     """Raises AwsError (ValidationException) that names each member of `request` that breaks a constraint."""
-    found = list(_structure(_model(service).operation_model(operation).input_shape, request, ""))
+    found = list(_structure(get_service_model(service).operation_model(operation).input_shape, request, ""))
     if found:
         plural = "s" if len(found) > 1 else ""
         shown = "; ".join(found[:_SHOWN])
@@ -26,16 +26,11 @@ def check(operation: str, request: dict[str, Any], service: str = "sagemaker") -
 
 def shape_of_answer(operation: str, service: str = "sagemaker") -> Any:
     """botocore's shape of the answer of `operation`; None if it is empty."""
-    return _model(service).operation_model(operation).output_shape
+    return get_service_model(service).operation_model(operation).output_shape
 
 
 def refuse(message: str) -> NoReturn:
     raise AwsError("ValidationException", message)
-
-
-@cache
-def _model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
 
 
 def _structure(shape: Any, value: Any, path: str) -> Iterator[str]:

@@ -6,11 +6,11 @@ docs/embedded-aws.md, and the test that a newer botocore has no member without a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import botocore
-import botocore.session
+from moto.core.utils import get_service_model
 
 from infra.embedded.http.protocols import AwsError
 
@@ -94,20 +94,16 @@ class Members:
 
     @cached_property
     def _shape(self) -> Any:
-        return _model().operation_model(self.operation).input_shape
+        return get_service_model("sagemaker").operation_model(self.operation).input_shape
 
 
 def shared(one: str, other: str) -> list[str]:
     """The members that two structures of the model both have, in the order of the first."""
-    return [name for name in _model().shape_for(one).members if name in _model().shape_for(other).members]
+    first, second = (get_service_model("sagemaker").shape_for(name).members for name in (one, other))
+    return [name for name in first if name in second]
 
 
 _UNKNOWN = object()
-
-
-@cache
-def _model() -> Any:
-    return botocore.session.get_session().get_service_model("sagemaker")
 
 
 def _inner(shape: Any) -> tuple[Any, str]:

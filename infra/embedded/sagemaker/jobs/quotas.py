@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
-import botocore.session
+from moto.core.utils import get_service_model
 
 from ahx.errors import InputError
 from infra.embedded.http.protocols import ACCOUNT, AwsError
@@ -154,9 +154,8 @@ def _needs(job: TrainingJob) -> dict[str, int]:
 @cache
 def defaults() -> dict[str, float]:
     """The default value of each quota, by its name."""
-    model = botocore.session.get_session().get_service_model("sagemaker")
     values: dict[str, float] = {_TOTAL: DEFAULT_JOBS}
-    for kind in model.shape_for("TrainingInstanceType").enum:
+    for kind in get_service_model("sagemaker").shape_for("TrainingInstanceType").enum:
         accelerated = kind.startswith(("ml.p", "ml.g", "ml.trn", "ml.inf"))
         for suffix in (_SUFFIX, _SPOT):
             values[f"{kind} {suffix}"] = DEFAULT_ACCELERATED if accelerated else DEFAULT
