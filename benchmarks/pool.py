@@ -68,10 +68,12 @@ def cpu() -> float:
 
 
 def children(pid: int) -> list[int]:
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()))
-    except OSError:
-        return []
+    """The processes that any thread of `pid` has started."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # it has ended
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += map(int, path.read_text("ascii").split())
+    return found
 
 
 def proportional(pid: int) -> int:
