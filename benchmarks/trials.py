@@ -168,7 +168,7 @@ def chaos(n: int, steps: int, launcher_kills: int = 3, worker_kills: int = 5, ev
     remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
     remote.post("faults", {"kind": "error", "service": "sagemaker", "rate": 0.05, "seed": 1})
     n_jobs = 20
-    command = sweep("chaos", n, steps, "embedded", "--spot", "--trials-per-job", str(-(-n // n_jobs)))
+    command = sweep("chaos", n, steps, "embedded", "--spot", "--trials-per-job", str(round(n / n_jobs)))
     interrupted, kills, killed = set[str](), 0, 0
     with tempfile.TemporaryFile() as out:
         launcher = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
