@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pool import children, cpu, proportional
+from pool import CPU_CLOCK, children, cpu, proportional
 from served import AHX, served
 
 from ahx.errors import AhxError
@@ -87,7 +87,7 @@ def run(command: list[str]) -> Ran:
 def thousand(n: int, steps: int, n_alone: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphaned jobs become our children
-    os.environ["PYTHONPATH"] = f"{Path(__file__).parent / 'cpu_clock'}:{os.environ['PYTHONPATH']}"
+    os.environ["PYTHONPATH"] = os.pathsep.join([CPU_CLOCK, os.environ["PYTHONPATH"]])
     each: list[Ran] = []
     if n_alone:
         each.append(run(sweep("before", n_alone // 2, steps, "process", "--trials-per-job", "1")))
