@@ -1,16 +1,15 @@
 """What a pool of trials costs beside the trainings themselves.
 
     python benchmarks/pool.py share --trials 100   # training's share of all CPU time, and the pool's memory
-    python benchmarks/pool.py speed --trials 24    # trials a minute, against a process for each trial
     python benchmarks/pool.py bits --trials 50     # weights against those of `ahx train`, in a process each
 
-The trials are small models of double_a, 0.7 CPU seconds of training each. `share` sets the training loop's clock to
-CPU time, so that `seconds` in metrics.jsonl are CPU seconds, and compares them with the CPU time of all processes.
+The trials are small models of double_a, 0.5 CPU seconds of training each. `share` sets the training loop's clock to
+CPU time (cpu_clock/sitecustomize.py), so that `seconds` in metrics.jsonl are CPU seconds, and compares them with the
+CPU time of all processes. trials.py measures the same for whole sweeps.
 """
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -21,8 +20,8 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 
+CPU_CLOCK = str(Path(__file__).parent / "cpu_clock")
 SHARED = {"rule": "double_a", "max_steps": "80", "device": "cpu"}
 
 
@@ -49,10 +48,13 @@ def job(folder: Path, asked: Mapping[str, Mapping[str, str]], at_once: int, eval
 
 def pool(base: Path, *, cpu_clock: bool = False) -> tuple[float, float, int]:
     """Run the job: wall seconds, CPU seconds of all its processes, and the most memory (PSS, kB) that they shared."""
-    how = ["-m", "entrypoints.container"] if not cpu_clock else [__file__, "inner"]
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    if cpu_clock:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [CPU_CLOCK, os.environ.get("PYTHONPATH")]))
     before, began = cpu(), time.monotonic()
-    process = subprocess.Popen([sys.executable, *how], env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.container"], env=environment, stdout=subprocess.DEVNULL
+    )
     memory = 0
     while process.poll() is None:
         memory = max(memory, sum(map(proportional, [process.pid, *children(process.pid)])))
@@ -68,10 +70,12 @@ def cpu() -> float:
 
 
 def children(pid: int) -> list[int]:
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()))
-    except OSError:
-        return []
+    """The processes that any thread of `pid` has started."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # it has ended
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += map(int, path.read_text("ascii").split())
+    return found
 
 
 def proportional(pid: int) -> int:
@@ -81,16 +85,6 @@ def proportional(pid: int) -> int:
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     except (OSError, StopIteration):
         return 0
-
-
-def inner() -> int:
-    """The job itself, with a training loop that counts CPU seconds."""
-    sys.path.remove(str(Path(__file__).parent))  # it has a container.py of its own
-    from ahx.training import loop
-    from entrypoints.container import train
-
-    vars(loop)["time"] = SimpleNamespace(monotonic=time.process_time)
-    return train(with_toolkit=False)
 
 
 def share(n: int, at_once: int, evaluate: bool) -> None:
@@ -105,28 +99,6 @@ def share(n: int, at_once: int, evaluate: bool) -> None:
         f"{training / n:.3f} s of training and {(total - training) / n:.3f} s else for each trial; {wall:.1f} s in all"
     )
     print(f"{60 * n / wall:.0f} trials a minute; memory at most {memory / 1024:.0f} MB (PSS of all processes)")
-
-
-def speed(n: int, at_once: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphaned jobs become our children
-    with tempfile.TemporaryDirectory() as folder:
-        wall, total, _ = pool(job(Path(folder), trials(n), at_once))
-        grid = {"n_layer": "1,2", "n_embd": "16,32,48", "muon_learning_rate": "0.01,0.02"}
-        grid["seed"] = ",".join(map(str, range(n // 12)))
-        words = [word for name, value in SHARED.items() for word in (f"--{name}", value)]
-        words += [word for name, values in grid.items() for word in ("--grid", f"{name}={values}")]
-        before, began = cpu(), time.monotonic()
-        command = [sys.executable, "-m", "entrypoints.main", "sweep", "--name", "one", "--on", "process", "--json"]
-        command += ["--trials-per-job", "1"]
-        subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        alone = time.monotonic() - began
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.wait()
-        each = cpu() - before
-    print(f"pool: {60 * n / wall:.0f} trials a minute; a process each: {60 * n / alone:.0f}; {alone / wall:.1f} times")
-    print(f"CPU s: {total:.1f} in the pool; {each:.1f} with a process each; {each / total:.1f} times")
 
 
 def bits(n: int, at_once: int) -> None:
@@ -147,20 +119,15 @@ def bits(n: int, at_once: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["share", "speed", "bits", "inner"])
+    parser.add_argument("what", choices=["share", "bits"])
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--no-evaluation", action="store_true", help="share: without evaluation.json of each trial")
     args = parser.parse_args()
-    match args.what:
-        case "inner":
-            sys.exit(inner())
-        case "share":
-            share(args.trials, args.at_once, not args.no_evaluation)
-        case "speed":
-            speed(args.trials, args.at_once)
-        case _:
-            bits(args.trials, args.at_once)
+    if args.what == "share":
+        share(args.trials, args.at_once, not args.no_evaluation)
+    else:
+        bits(args.trials, args.at_once)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pool import children, cpu, proportional
+from pool import CPU_CLOCK, children, cpu, proportional
 from served import AHX, served
+
+from ahx.errors import AhxError
 
 QUOTA = 4
 Ran = tuple[list[dict[str, Any]], float, float, int]
@@ -85,7 +87,7 @@ def run(command: list[str]) -> Ran:
 def thousand(n: int, steps: int, n_alone: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphaned jobs become our children
-    os.environ["PYTHONPATH"] = f"{Path(__file__).parent / 'cpu_clock'}:{os.environ['PYTHONPATH']}"
+    os.environ["PYTHONPATH"] = os.pathsep.join([CPU_CLOCK, os.environ["PYTHONPATH"]])
     each: list[Ran] = []
     if n_alone:
         each.append(run(sweep("before", n_alone // 2, steps, "process", "--trials-per-job", "1")))
@@ -151,7 +153,7 @@ def completions() -> Counter[str]:
     for bucket in client.list_buckets()["Buckets"]:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
         for one in (one for page in pages for one in page.get("Contents", ())):
-            if one["Key"].endswith("checkpoints/trials.jsonl"):
+            if one["Key"].endswith("/trials.jsonl"):
                 text = client.get_object(Bucket=bucket["Name"], Key=one["Key"])["Body"].read()
                 states = [json.loads(line) for line in text.splitlines()]
                 found.update(state["key"] for state in states if state["status"] == "Completed")
@@ -160,11 +162,13 @@ def completions() -> Counter[str]:
 
 def chaos(n: int, steps: int, launcher_kills: int = 3, worker_kills: int = 5, every: int = 5) -> None:
     """Every fifth job is interrupted, and a worker is killed in every third job until five are."""
+    from infra.embedded import remote
+
     chance, began = random.Random(1), time.monotonic()
-    for words in (["throttle", "--rate", "0.1"], ["error", "--rate", "0.05", "--seed", "1"]):
-        subprocess.run([*AHX, "aws", "faults", *words, "--service", "sagemaker"], check=True, stdout=subprocess.DEVNULL)
+    remote.post("faults", {"kind": "throttle", "service": "sagemaker", "rate": 0.1})
+    remote.post("faults", {"kind": "error", "service": "sagemaker", "rate": 0.05, "seed": 1})
     n_jobs = 20
-    command = sweep("chaos", n, steps, "embedded", "--spot", "--trials-per-job", str(-(-n // n_jobs)))
+    command = sweep("chaos", n, steps, "embedded", "--spot", "--trials-per-job", str(round(n / n_jobs)))
     interrupted, kills, killed = set[str](), 0, 0
     with tempfile.TemporaryFile() as out:
         launcher = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
@@ -180,8 +184,9 @@ def chaos(n: int, steps: int, launcher_kills: int = 3, worker_kills: int = 5, ev
                 launcher = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
             training = [row["TrainingJobName"] for row in jobs[::every] if row["TrainingJobStatus"] == "InProgress"]
             for name in set(training) - interrupted:
-                done = subprocess.run([*AHX, "aws", "interrupt", name, "--seconds", "1"], capture_output=True)
-                interrupted |= {name} if not done.returncode else set()
+                with suppress(AhxError):  # it does not train yet
+                    remote.post("interrupt", {"TrainingJobName": name, "Seconds": 1})
+                    interrupted.add(name)
             workers = [pid for pid in descendants(os.getpid()) if is_training(pid) and is_training(parent(pid))]
             if workers and killed < worker_kills and len(jobs) > 3 * killed:
                 os.kill(chance.choice(workers), signal.SIGKILL)
@@ -190,9 +195,10 @@ def chaos(n: int, steps: int, launcher_kills: int = 3, worker_kills: int = 5, ev
         out.seek(0)
         trials = rows(out.read().lstrip(b"\0"))
     wall, told = time.monotonic() - began, completions()
-    status = json.loads(subprocess.run([*AHX, "aws", "faults"], capture_output=True, check=True).stdout)
+    struck = ", ".join(f"{rule['hits']} {rule['kind']}" for rule in remote.get("faults")["faults"])
+    remote.delete("faults")
     print(f"{len(trials)} trials in {len(jobs_of('chaos'))} jobs, {wall:.0f} s; {launcher_kills} launchers killed")
-    print(f"{len(interrupted)} jobs interrupted; {killed} trial processes killed; faults: {status}")
+    print(f"{len(interrupted)} jobs interrupted; {killed} trial processes killed; faults: {struck}")
     keys = {one["key"] for one in trials}
     print(f"{len(keys)} have a result; lost: {len(keys - told.keys())}; twice: {sum(k > 1 for k in told.values())}")
     assert len(keys) == len(trials) == len(told) == sum(told.values())

@@ -1,6 +1,7 @@
 """The sources of samples of a rule, and of files."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from ahx.data.files.read import read_pairs
 from ahx.data.files.source import FileSource, open_files
 from ahx.data.samples.sampler import Sampler
-from ahx.data.samples.source import RuleSource
+from ahx.data.samples.source import RuleSource, fit_rule
 from ahx.data.split import hash_texts, held_out
 from ahx.data.teacher import TransducerTeacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
+from ahx.rules import parse_rule
 from ahx.rules.rule import Rule
 
 
@@ -69,6 +71,19 @@ def test_fresh_pairs_by_stream_and_length(double_a) -> None:
     long = samples.fresh(20, 1, Sampler("AB", 100, 100))
     assert {len(text) for text, _ in long} == {100}
     assert all(output == double_a.apply(text) for text, output in long)
+
+
+def test_sources_of_one_rule_ask_it_once_for_a_short_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule, sampler, asked = parse_rule("A -> BBA"), Sampler("AB", 1, 8), Counter[str]()
+    apply = type(rule).apply
+    monkeypatch.setattr(type(rule), "apply", lambda self, text: asked.update([text]) or apply(self, text))
+    sources = [fit_rule(rule, sampler, seed, use_cursor, None) for seed in (0, 1) for use_cursor in (True, False)]
+    rows = [source.validation_rows(50)[0].tolist() for source in sources]
+    assert max(asked.values()) == 2  # once for each teacher
+    for source, row in zip(sources, rows, strict=True):
+        end = row.index(source.tokenizer.separator)
+        text = source.tokenizer.spell(row[:end])
+        assert source.tokenizer.decode(row[end + 1 :]) == apply(rule, text)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 NAME = "trials.jsonl"
@@ -37,7 +37,7 @@ class Record:
 
     def put(self, state: TrialState) -> None:
         self.states[state.key] = state
-        self._file.write(f"{json.dumps(asdict(state))}\n".encode())
+        self._file.write(f"{json.dumps(vars(state))}\n".encode())
 
     def close(self) -> None:
         self._file.close()

@@ -24,13 +24,13 @@ _TRAINING, _VALIDATION, _FRESH, _PROBES = 0, 1, 2, 0xF17  # separate streams of 
 _N_PROBES = 4_000  # samples from which the vocabulary and the longest row are read
 FEWEST_TO_HOLD_OUT = 1_000  # below this many distinct strings, every one is needed for training
 _REMEMBERED_ROWS = 100_000
-_SHORT, _REMEMBERED_ANSWERS = 16, 20_000  # inputs that occur again, and how many of them are remembered
+_SHORT, _REMEMBERED_ANSWERS = 40, 20_000  # steps of answers that are remembered, and how many are, for each rule
 _DRAWS = 1_000
 
 
 @lru_cache(maxsize=8)
 def _known(rule: str, teacher: str) -> dict[str, Answer]:
-    """Answers of short inputs, which all sources of one rule share: a process may train many models."""
+    """Short answers, which all sources of one rule share: a process may train many models."""
     return {}
 
 
@@ -47,7 +47,7 @@ class Answers:
         if known is None:
             output = self.rule.apply(text) if output is None else output
             known = output, self.teacher.steps(text, output)
-            if len(text) <= _SHORT and len(self._known) < _REMEMBERED_ANSWERS:
+            if len(known[1]) <= _SHORT and len(self._known) < _REMEMBERED_ANSWERS:
                 self._known[text] = known
         return known
 
