@@ -1,7 +1,7 @@
 """Teachers turn a sample into the steps that a model learns: those of a rule's transducer, or of an alignment."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,9 +40,8 @@ class Teacher(ABC):
         """How many things a step may have to look up in a program."""
         return 0
 
-    @property
-    def note(self) -> str:
-        """What was found in the data, as a sentence for the user; "" if nothing was looked for."""
+    def note(self, shown: Callable[[str], str] = str) -> str:
+        """What was found in the data, as a sentence; "" if nothing was looked for. `shown` gives symbols as text."""
         return ""
 
     @property
@@ -186,11 +185,10 @@ class AlignmentTeacher(Teacher):
     def start(self) -> Start:
         return self.alignment.start
 
-    @property
-    def note(self) -> str:
-        lengths = [f"{symbol}: {length}" for symbol, length in self.alignment.lengths.items()]
-        shown = ", ".join(lengths[:_SHOWN_SYMBOLS] + ["..."] * (len(lengths) > _SHOWN_SYMBOLS))
-        return f"found in the data: symbols give outputs of fixed length ({shown})"
+    def note(self, shown: Callable[[str], str] = str) -> str:
+        lengths = [f"{shown(symbol)}: {length}" for symbol, length in self.alignment.lengths.items()]
+        listed = ", ".join(lengths[:_SHOWN_SYMBOLS] + ["..."] * (len(lengths) > _SHOWN_SYMBOLS))
+        return f"found in the data: symbols give outputs of fixed length ({listed})"
 
     def steps(self, text: str, output: str) -> list[Step]:
         return self.alignment.steps(text, output)
@@ -219,8 +217,7 @@ class MonotoneTeacher(Teacher):
     def sees_all(self) -> bool:
         return self.alignment.evidence.whole
 
-    @property
-    def note(self) -> str:
+    def note(self, shown: Callable[[str], str] = str) -> str:
         reads, whole, settled = self.alignment.evidence
         seen = f"{reads[0]} to {reads[1]:+} around the cursor" + " and the ends of the input" * whole
         return (
@@ -247,8 +244,7 @@ class PlainTeacher(Teacher):
     def start(self) -> Start:
         return "left"
 
-    @property
-    def note(self) -> str:
+    def note(self, shown: Callable[[str], str] = str) -> str:
         return f"the data show no monotone alignment: {self.why}" if self.why else ""
 
     def steps(self, text: str, output: str) -> list[Step]:

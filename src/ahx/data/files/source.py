@@ -69,7 +69,7 @@ class FileSource(Source):
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
         self.seed, self.content, self.seen = seed, content, seen or Seen()
         self.longest_row = max(train.longest, val.longest)
-        self.notes = [sentence for sentence in (*notes, teacher.note) if sentence]
+        self.notes = [sentence for sentence in (*notes, teacher.note(tokenizer.segmentation.shown)) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
 
     def steps_per_epoch(self, batch_size: int) -> int:
