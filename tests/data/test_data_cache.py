@@ -13,6 +13,7 @@ from ahx.data.files import cache as cache_module
 from ahx.data.files import cache_folder
 from ahx.data.files.cache import TokenCache, open_cache
 from ahx.data.files.fit import fit, fit_once
+from ahx.data.files.reader import Reader
 from ahx.data.files.source import open_files
 from ahx.data.samples.sampler import Sampler
 from ahx.data.tokenizer import Tokenizer
@@ -87,6 +88,12 @@ def test_a_late_line_corrects_the_guess(tmp_path: Path) -> None:
     teacher, _ = fit([path], None, True)
     assert teacher.to_json() == {"kind": "alignment", "start": "left", "lengths": {"A": 1, "Z": 2}}
     path.write_text("".join([*lines, "Z,z\n"]))
+    assert fit([path], None, True, reader=(reader := Reader()))[0].kind == "alignment"
+    assert (
+        "1 of 400,003 lines do not fit what all others do, and are left out (line 400,003: 'Z' -> 'z');"
+        in (reader.notes()[1])
+    )
+    path.write_text("A,A\nZ,z\nZ,zz\n" * 30)
     assert fit([path], None, True)[0].kind == "plain"
 
 

@@ -13,6 +13,7 @@ from ahx.data.files.block import Block, Problems
 from ahx.data.files.blocks import Progress, byte_progress
 from ahx.data.files.cache_folder import CACHE_VERSION, cache_homes, fingerprint, may_write
 from ahx.data.files.content import content_of, identity_of
+from ahx.data.files.odd import MOST_ODD, nearly_aligned
 from ahx.data.files.reader import Reader, Survey
 from ahx.data.monotone.alignment import find_monotone, windows
 from ahx.data.ragged import distinct
@@ -40,7 +41,8 @@ def fit(
     """A teacher that is right on every line of `paths`, and the tokenizer of their rows.
 
     An alignment by fixed lengths is fitted to the first lines; when a later line contradicts it, it is fitted again
-    with that line. If there is none, a monotone alignment is fitted to a sample of the first file.
+    with that line. If a few lines fit none, `reader` leaves them out; otherwise a monotone alignment is fitted to a
+    sample of the first file.
     Raises InputError that lists malformed lines, lines that contradict `rule`, or names a file without lines.
     """
     files, reader = [Path(path) for path in paths], reader or Reader()
@@ -56,6 +58,15 @@ def fit(
         if not against:
             return _with_window(teacher, pairs), vocabulary.tokenizer()
         pairs = against + pairs
+    nearly = nearly_aligned(pairs) if use_cursor else None
+    if nearly is not None:
+        reader.alignment, vocabulary = nearly, _Vocabulary(AlignmentTeacher(nearly), reader.segmentation)
+        if not _scan(files, vocabulary, on_progress, reader) and all(
+            reader.surveys[path].odd <= MOST_ODD * reader.surveys[path].lines for path in files
+        ):
+            fitting = [pair for pair in pairs if nearly.fits(*pair)]
+            return _with_window(AlignmentTeacher(nearly), fitting), vocabulary.tokenizer()
+        reader.alignment = None
     teacher = PlainTeacher()
     if use_cursor:
         found = find_monotone(_sample(files[0], reader))
@@ -98,6 +109,8 @@ def fit_once(
             teacher, tokenizer = teacher_from_json(data["teacher"], rule), Tokenizer.from_json(data["tokenizer"])
             surveys = map(Survey.from_json, data["surveys"])
             reader.surveys, reader.segmentation = dict(zip(files, surveys, strict=True)), tokenizer.segmentation
+            if isinstance(teacher, AlignmentTeacher) and any(one.odd for one in reader.surveys.values()):
+                reader.alignment = teacher.alignment
             return teacher, tokenizer
     teacher, tokenizer = fit(files, rule, use_cursor, on_progress, reader)
     surveyed = [reader.surveys[path].to_json() for path in files]

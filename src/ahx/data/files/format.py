@@ -89,13 +89,13 @@ class Format:
     def __str__(self) -> str:
         if self.kind == "jsonl":
             return f"JSONL, fields {self.columns[0]!r} and {self.columns[1]!r}"
-        shown = [str(self.names[at]) if self.names else str(at + 1) for at in self.columns if isinstance(at, int)]
+        shown = [self.names[at] if self.names else str(at + 1) for at in self.columns if isinstance(at, int)]
         columns = (
             f", columns {' and '.join(shown)} of {self.fields}" if self.fields > 2 or self.columns != (0, 1) else ""
         )
         return (
             f"{self.separator_name}-separated, {'quotes removed' if self.quoted else 'no quotes'}, "
-            f"{'a header' if self.header else 'no header'}{columns}"
+            f"{'a header (' + ', '.join(self.names) + ')' if self.header else 'no header'}{columns}"
         )
 
 

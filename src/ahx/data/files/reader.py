@@ -1,7 +1,7 @@
 """Reads data files of any format into blocks of tokens, and notes what is odd about them."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -9,9 +9,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ahx.data.alignment import Alignment
 from ahx.data.files.block import Block, Problems, block_of
 from ahx.data.files.blocks import read_blocks
 from ahx.data.files.format import Format, Reading, guess
+from ahx.data.files.odd import fitting
 from ahx.data.ragged import Codes
 from ahx.data.seen import Seen
 from ahx.data.segmentation import Segmentation
@@ -21,7 +23,8 @@ from ahx.text.plural import counted
 _SPACES = (9, 32, 0xA0, 0x3000)
 _QUOTES = (34, 0x201C, 0x201D)
 _HASHES_AT_ONCE = 1 << 18
-_NOTED = ("share", "lines", "first", "spaced", "quoted", "comments")
+_EXAMPLES = 3
+_NOTED = ("share", "lines", "first", "spaced", "quoted", "comments", "odd", "examples")
 
 
 class Reader:
@@ -36,6 +39,7 @@ class Reader:
         share: float = VALIDATION_FRACTION,
     ) -> None:  # fmt: skip
         self.reading, self.segmentation, self.share = reading or Reading(), segmentation or Segmentation(), share
+        self.alignment: Alignment | None = None  # lines that do not fit it are left out
         self.surveys: dict[Path, Survey] = {}
         self._formats: dict[Path, Format] = {}
 
@@ -47,7 +51,7 @@ class Reader:
 
     def recipe(self, path: Path) -> list[object]:
         """What the rows of `path` depend on besides its content and the tokenizer."""
-        return [asdict(self.format_of(path))]
+        return [asdict(self.format_of(path)), self.alignment is not None]
 
     def texts(
         self, path: Path, problems: Problems, on_bytes: Callable[[bytes], None] = lambda data: None
@@ -70,11 +74,15 @@ class Reader:
         for block in self.texts(path, problems, on_bytes):
             if survey:
                 found.add(block)
-            if not cut.has_words:
-                yield block
-                continue
-            pairs = [(cut.source_symbols(text), cut.target_symbols(output)) for text, output in block.pairs()]
-            yield block_of(pairs, block.number, block)
+            if cut.has_words:
+                pairs = [(cut.source_symbols(text), cut.target_symbols(output)) for text, output in block.pairs()]
+                block = block_of(pairs, block.number, block)
+            if self.alignment is not None:
+                fits = fitting(block, self.alignment)
+                if survey and not fits.all():
+                    found.add_odd((block.text or block).select(~fits))
+                block = block.select(fits)
+            yield block
         if survey:
             self.surveys[path] = found.closed(problems)
 
@@ -88,12 +96,14 @@ class Reader:
 class Survey:
     """What is odd about the lines of one file, and sketches of its inputs: of `share` of them, and of the others.
 
-    `spaced`, `quoted` and `comments` are how many lines have that, and the number of the first of them.
+    `spaced`, `quoted` and `comments` are how many lines have that, and the number of the first of them. `odd` lines do
+    not fit what all others do; `examples` are the first of these.
     """
 
     def __init__(self, share: float) -> None:
         self.share, self.lines, self.first, self.seen, self.held = share, 0, ["", ""], Seen(), Seen()
         self.spaced, self.quoted, self.comments = [0, 0], [0, 0], [0, 0]
+        self.odd, self.examples = 0, list[str]()
         self._pending: list[Hashes] = []
 
     def add(self, block: Block) -> None:
@@ -116,6 +126,14 @@ class Survey:
             if rows.any():
                 tally[:] = tally[0] + int(rows.sum()), tally[1] or int(block.number[rows.argmax()])
 
+    def add_odd(self, block: Block) -> None:
+        """Note lines that do not fit."""
+        self.odd += len(block)
+        for number, pair in zip(block.number.tolist(), block.pairs(), strict=True):
+            if len(self.examples) == _EXAMPLES:
+                break
+            self.examples.append(f"line {number:,}: {_shown(pair)}")
+
     def closed(self, problems: Problems) -> Self:
         """This survey, once the file has been read."""
         self._sketch()
@@ -130,8 +148,7 @@ class Survey:
 
     def notes(self, path: Path, form: Format) -> list[str]:
         """Sentences for the user."""
-        shown = " -> ".join(repr(text if len(text) <= 40 else text[:40] + "...") for text in self.first)
-        notes = [f"{path}: {counted(self.lines, 'sample')}, {form}; the first is {shown}"]
+        notes = [f"{path}: {counted(self.lines, 'sample')}, {form}; the first is {_shown(self.first)}"]
         for (count, first), what in (
             (self.spaced, "with a space at an end of a field, learnt as a symbol; --normalize strip removes it"),
             (self.quoted, "with a field in quotes, learnt as symbols; --format csv removes them"),
@@ -139,6 +156,12 @@ class Survey:
         ):
             if count:
                 notes.append(f"{path}: {counted(count, 'line')} (first: line {first:,}) {what}")
+        if self.odd:
+            more = ", ..." if self.odd > len(self.examples) else ""
+            notes.append(
+                f"{path}: {self.odd:,} of {counted(self.lines, 'line')} do not fit what all others do, and are left "
+                f"out ({', '.join(self.examples)}{more}); correct them, or learn them too with --pos alibi"
+            )
         return notes
 
     def to_json(self) -> dict[str, object]:
@@ -154,6 +177,10 @@ class Survey:
         for name in ("seen", "held"):
             setattr(found, name, Seen.from_bytes(base64.b64decode(data[name])))
         return found
+
+
+def _shown(pair: Sequence[str]) -> str:
+    return " -> ".join(repr(text if len(text) <= 40 else text[:40] + "...") for text in pair)
 
 
 def _among(codes: Codes, some: tuple[int, ...]) -> npt.NDArray[np.bool_]:
