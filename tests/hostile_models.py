@@ -22,6 +22,8 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from ahx.data.seen import Seen
+from ahx.data.split import hash_texts
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError
 from ahx.evaluation.execution import Execution
@@ -34,7 +36,7 @@ from ahx.files.untrusted import sha256
 from ahx.model import checkpoint
 from ahx.model.build import configure
 from ahx.model.certificate import read_certificate
-from ahx.model.checkpoint import CERTIFICATE, CONFIG, TRAINING_STATE, WEIGHTS, digest
+from ahx.model.checkpoint import CERTIFICATE, CONFIG, SEEN, TRAINING_STATE, WEIGHTS, digest
 from ahx.model.transformer import Transformer
 from ahx.rules.transducer import Step
 
@@ -53,6 +55,7 @@ def sound(folder: Path) -> Path:
     torch.manual_seed(0)
     model = Transformer(configure(tokenizer, pos="coupled", n_layer=2, n_head=4, n_embd=16, block_size=64))
     about = {"rule": None, "teacher": {"kind": "plain"}, "hyperparameters": HYPERPARAMETERS, "step": 3, "metrics": {}}
+    about["seen"] = Seen().add(hash_texts(["A", "B", "AB"]))
     checkpoint.save(folder, model, tokenizer, about, STATE)
     (folder / f"{MODULE}.py").write_text("open('imported', 'w').close()\n\ndef rule(text): return text\n")
     (folder / "rule.txt").write_text("A -> AA")
@@ -60,7 +63,9 @@ def sound(folder: Path) -> Path:
 
 
 def rehash(folder: Path, config: Config) -> None:
-    config["sha256"] = {name: sha256(folder / name) for name in (WEIGHTS, TRAINING_STATE) if (folder / name).is_file()}
+    config["sha256"] = {
+        name: sha256(folder / name) for name in (WEIGHTS, SEEN, TRAINING_STATE) if (folder / name).is_file()
+    }
     config["sha256"][CONFIG] = digest(config)
     (folder / CONFIG).write_text(json.dumps(config), "utf-8")
 
@@ -167,6 +172,7 @@ def _set(name: str, value: float) -> Callable[[dict[str, torch.Tensor]], object]
 
 
 LOAD, LOST, RESUME, CERTIFIED = "load", "the rule", "resume", "certificate"
+_CUT = {"source": "words", "target": "words", "normalize": "", "words": []}
 _FIT = "do not fit their config.json"
 _NO = "does not describe a model"
 _RUN = "is not run unasked"
@@ -235,6 +241,19 @@ ATTEMPTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("another start than the teacher's", edit(tokenizer__start="right"), LOAD, "its teacher cannot use"),
     ("40,000 tokens in a table", many_tokens, LOAD, _FIT),
     ("half a symbol", edit(tokenizer__tokens=[["\ud800", None, ""]]), LOAD, _NO),
+    ("words of no kind", edit(tokenizer__segmentation={**_CUT, "source": "syllables"}), LOAD, _NO),
+    ("a word twice", edit(tokenizer__segmentation={**_CUT, "words": ["AH0", "AH0"]}), LOAD, _NO),
+    ("an empty word", edit(tokenizer__segmentation={**_CUT, "words": [""]}), LOAD, _NO),
+    ("a word of 10,000 letters", edit(tokenizer__segmentation={**_CUT, "words": ["A" * 10_000]}), LOAD, _NO),
+    ("70,000 words", edit(tokenizer__segmentation={**_CUT, "words": [str(n) for n in range(70_000)]}), LOAD, _NO),
+    ("a normal form of no kind", edit(tokenizer__segmentation={**_CUT, "normalize": "NFX"}), LOAD, _NO),
+    ("words that are missing", edit(tokenizer__segmentation={"source": "words"}), LOAD, _NO),
+    ("a sketch of 9 bytes", contents(SEEN, lambda d: d[:9]), LOAD, "not a multiple of 8"),
+    ("a sketch out of order", contents(SEEN, lambda d: d[::-1]), LOAD, "not in ascending order"),
+    ("a sketch of a megabyte", contents(SEEN, lambda d: bytes(10**6)), LOAD, "no sketch of training inputs"),
+    ("a pipe for a sketch", instead(SEEN, os.mkfifo), LOAD, "it is not a file"),
+    ("columns in a number", edit(hyperparameters__columns=3), LOAD, _NO),
+    ("a batch in words", edit(hyperparameters__batch_size="ten"), LOAD, _NO),
     ("a length in words", edit(hyperparameters__max_len="ten"), LOAD, _NO),
     ("a length of -1", edit(hyperparameters__max_len=-1), LOAD, _NO),
     ("a list of lengths", edit(hyperparameters__max_len=[10]), LOAD, _NO),

@@ -39,7 +39,8 @@ class LeakCounter:
     def __init__(self, trained: Trained) -> None:
         self._trained, self.samples, self._known, self._found = trained, 0, 0, 0.0
         hp = trained.hyperparameters
-        self._drawn = trained.seen is None and trained.rule is not None and not hp.get("infile") and "max_len" in hp
+        known = all(isinstance(hp.get(name), int) for name in ("min_len", "max_len", "batch_size"))
+        self._drawn = trained.seen is None and trained.rule is not None and not hp.get("infile") and known
 
     def watch(self, samples: Iterable[Pair]) -> Iterator[Pair]:
         """The same samples."""
@@ -75,10 +76,10 @@ class LeakCounter:
         assert rule is not None
         alphabet = hp.get("alphabet") or rule.alphabet
         least, most = int(hp["min_len"]), int(hp["max_len"])
-        draws = self._trained.steps * int(hp.get("batch_size", 0)) * (0.5 if rule.snippets() else 1.0)
+        draws = self._trained.steps * int(hp["batch_size"]) * (0.5 if rule.snippets() else 1.0)
         lengths = np.array([len(text) for text in texts], dtype=np.float64)
         rates = draws / (most - least + 1) * np.exp(-lengths * np.log(len(alphabet)))
         possible = (lengths >= least) & (lengths <= most) & [set(text) <= set(alphabet) for text in texts]
-        if Sampler(alphabet, least, most).count() >= FEWEST_TO_HOLD_OUT:
+        if Sampler(alphabet, least, min(most, least + FEWEST_TO_HOLD_OUT)).count() >= FEWEST_TO_HOLD_OUT:
             possible &= ~held_out(hashes)
         return float((possible * -np.expm1(-rates)).sum())

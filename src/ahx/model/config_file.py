@@ -113,6 +113,8 @@ _HYPERPARAMETERS = _fields(
         "alphabet": _or_null(_text(min_length=1)),
         "min_len": _or_null(_LENGTH),
         "max_len": _or_null(_LENGTH),
+        "batch_size": _or_null(_LENGTH),
+        **{name: _or_null(_text()) for name in ("format", "columns", "header", "tokens", "normalize")},
     },
     extra_behavior="allow",
     extras_schema=_SCALAR,
