@@ -68,8 +68,9 @@ class FileSource(Source):
     ) -> None:  # fmt: skip
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
         self.seed, self.content, self.seen = seed, content, seen or Seen()
-        self.longest_row = max(train.longest, val.longest)
-        self.notes = [sentence for sentence in (*notes, teacher.note) if sentence]
+        self.longest_row, self.validation_lines = max(train.longest, val.longest), len(val)
+        about = "".join(map(tokenizer.segmentation.shown, teacher.note))
+        self.notes = [sentence for sentence in (*notes, about) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
 
     def steps_per_epoch(self, batch_size: int) -> int:
