@@ -48,6 +48,14 @@ def test_two_channels(tmp_path):
     assert names(data_files(found, None, tmp_path)) == ("any.txt", "other.csv")
 
 
+def test_parts_are_one_data_set(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("part-0.csv", "part-1.csv", "part-2.csv"):
+        (tmp_path / "data" / name).write_text(DATA)
+    found = given(tmp_path, {"train": tmp_path / "data"})
+    assert [path.name for path in data_files(found, None, tmp_path).train] == ["part-0.csv", "part-1.csv", "part-2.csv"]
+
+
 def test_infile_picks_among_several(tmp_path):
     folder = data_folder(tmp_path / "data")
     (folder / "cp_train.txt").write_text(DATA)

@@ -10,6 +10,7 @@ from ahx.data.alignment import Alignment, infer_alignment, plain_steps
 from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.block import block_of
 from ahx.data.files.fit import fit
+from ahx.data.files.reader import Reader
 from ahx.data.monotone.alignment import MonotoneAlignment, find_monotone
 from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, choose_teacher, teacher_from_json
@@ -203,8 +204,9 @@ def test_an_odd_line_does_not_hide_the_alignment(tmp_path) -> None:
     file = tmp_path / "odd.txt"
     lines = ["AB,AB", *(f"{text},{text.replace('A', 'AA')}" for text, _ in pairs_of(str, "ABCD", 1_000)), "A,DDD"]
     file.write_text("\n".join(lines))
-    teacher, _ = fit([file], None, use_cursor=True)
+    teacher, _ = fit([file], None, use_cursor=True, reader=(reader := Reader()))
     assert isinstance(teacher, AlignmentTeacher)
+    assert "2 of 1,002 lines do not fit what all others do" in reader.notes()[1]
     assert teacher.steps("AB", "AAB") == [Step("A", 0, "1"), Step("A", 1), Step("B", 1), Step(STOP)]
 
 

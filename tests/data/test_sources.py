@@ -1,5 +1,6 @@
 """The sources of samples of a rule, and of files."""
 
+import gzip
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -141,3 +142,16 @@ def test_a_symbol_of_the_validation_file_alone_is_in_the_vocabulary(infile: Path
     data = open_files(infile)
     assert data.tokenizer.alphabet == "ABZ"
     assert data.validation(5) == [("AZ", "AAZ"), ("B", "B")]
+
+
+def test_parts_give_the_rows_of_their_whole(infile: Path, tmp_path: Path) -> None:
+    lines = Path(f"{infile}_train.txt").read_bytes().splitlines(keepends=True)
+    (tmp_path / "parts").mkdir()
+    for number in range(3):
+        part = b"".join(lines[number * 50 : number * 50 + 50 if number < 2 else None])
+        (tmp_path / "parts" / f"part-{number}.csv.gz").write_bytes(gzip.compress(part))
+    shutil.copy(f"{infile}_val.txt", tmp_path / "parts" / "val.csv")
+    whole, parts = open_files(infile), open_files(tmp_path / "parts" / "*")
+    every = np.arange(len(whole.train))
+    assert [row.tolist() for row in parts.train.rows(every)] == [row.tolist() for row in whole.train.rows(every)]
+    assert [row.tolist() for row in parts.batch(3, 70)] == [row.tolist() for row in whole.batch(3, 70)]

@@ -12,11 +12,11 @@ from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Sizes
 from ahx.data.tokenizer import Tokenizer
 from ahx.evaluation import interpreting, step_errors
-from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.interpreting import judge_steps
 from ahx.evaluation.step_errors import StepReport
 from ahx.evaluation.trained import load_trained
 from ahx.evaluation.writing import Written
+from ahx.model.bounds import upper_bound
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
 from entrypoints.main import main

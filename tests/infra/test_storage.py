@@ -18,6 +18,7 @@ import pytest
 from hostile_archives import chain_of_links
 from moto.server import ThreadedMotoServer
 
+from ahx.data.files.names import resolve_infile
 from ahx.errors import AhxError
 from entrypoints.main import main
 from infra import locations, storage
@@ -139,6 +140,12 @@ def test_what_a_place_stands_for(wire: Wire) -> None:
         local = Path(locations.data(f"s3://{BUCKET}/{place}"))
         assert files(local.parent) == ["da_train.txt", "da_val.txt"]
     assert locations.data("data/da") == "data/da"
+    for name in ("train-0.csv.gz", "train-1.csv.gz", "val-0.csv.gz"):
+        put(f"parts/{name}", b"A,AA\n")
+    put("parts/deeper/x.csv", b"A,AA\n")
+    for place in ("parts", "parts/*-?.csv.gz"):
+        train, val, _ = resolve_infile(locations.data(f"s3://{BUCKET}/{place}"))
+        assert ([path.name for path in train], len(val)) == (["train-0.csv.gz", "train-1.csv.gz"], 1)
 
 
 def test_what_has_not_changed_is_not_fetched_again(wire: Wire) -> None:

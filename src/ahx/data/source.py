@@ -29,6 +29,7 @@ class Source(ABC):
     teacher: Teacher
     tokenizer: Tokenizer
     longest_row: int  # tokens
+    validation_lines: int = 0  # of files, all of them; 0 for drawn samples
     notes: Sequence[str] = ()  # sentences for the user, printed before training
     seen: Seen | None = None  # the inputs that are trained on; None for drawn samples
     content: str = ""  # identifies the data of files, and how they are read; "" for drawn samples

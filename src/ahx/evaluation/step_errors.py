@@ -18,10 +18,10 @@ from ahx.data.programs.held_out import Drawn
 from ahx.data.programs.program_writer import Tokens
 from ahx.data.split import Hashes
 from ahx.data.tokenizer import Tokenizer
-from ahx.evaluation.bounds import upper_bound
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
 from ahx.model.batches import by_length, to_batch
+from ahx.model.bounds import upper_bound
 from ahx.model.scoring import margins
 from ahx.rules.interpreters.interpreter import BAR
 

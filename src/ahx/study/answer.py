@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ahx.evaluation.bounds import upper_bound
+from ahx.model.bounds import upper_bound
 from ahx.study.lines import Curve
 from ahx.study.search import Findings
 from ahx.study.trial import SIZE, Attempt, Config, Result

@@ -210,7 +210,8 @@ class Hyperparameters(BaseModel):
     keep_checkpoints: Annotated[Length, MAY_CHANGE] = 3
     """Newest checkpoints to keep, in addition to the best one."""
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
-    """Validation samples to draw from the rule. Default: 1000, or 200 programs for an interpreter."""
+    """Validation samples to draw from the rule, or lines of files to look at. Default: 1000, or 200 programs for an
+    interpreter."""
     model_in: Annotated[Location | None, Facts(may_change=True, is_channel=True)] = None
     """Start from the weights of this run or model folder."""
     model_out: Annotated[

@@ -1,6 +1,7 @@
 """A training run from its hyperparameters to a model on disk: put together here, trained in loop.py."""
 
 import contextlib
+import math
 import os
 import platform
 import shlex
@@ -19,6 +20,7 @@ from ahx.data.seen import Seen
 from ahx.errors import AhxError, InputError, StorageError
 from ahx.files.atomic import sync
 from ahx.model import checkpoint
+from ahx.model.bounds import upper_bound
 from ahx.model.certificate import certify
 from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.interpreter_certificate import InterpreterChecker
@@ -258,8 +260,7 @@ def _conclude(
         about = {**about, "step": outcome.step, "metrics": outcome.metrics}
         checkpoint.save_flat(paths.model, model, data.source.tokenizer, about)
         card.write(paths.model, about, hp)
-    exact = outcome.metrics.get("val_exact")
-    verdict = f", {exact:.2%} of validation exact" if exact is not None else ""
+    verdict = _verdict(outcome.metrics.get("val_exact"), hp.val_samples, data.source.validation_lines)
     if outcome.signal is None:
         report.say(
             f"stopped after {counted(outcome.step, 'step')}: {outcome.reason}{verdict}. The model is in {paths.model}"
@@ -277,6 +278,20 @@ def _conclude(
         report.say(f"{stopped}, and the model so far is in {paths.model}{verdict}")
     else:
         report.say(f"{stopped}. Go on with: {' '.join(['ahx train', *_arguments(hp), '--resume'])}")
+
+
+def _verdict(exact: float | None, judged: int, lines: int) -> str:
+    """Of `lines` for validation only the first `judged` may have been looked at; shares are rounded down."""
+    if exact is None:
+        return ""
+    share = f"{math.floor(exact * 10_000 + 1e-6) / 10_000:.2%}"
+    if lines <= judged:
+        return f", {share} of validation exact"
+    most_wrong = upper_bound(judged - round(exact * judged), judged)
+    return (
+        f", {share} of {judged:,} of {lines:,} validation lines exact (with 95% confidence, at most {most_wrong:.2%} "
+        "of all are wrong; val_samples looks at more)"
+    )
 
 
 def _arguments(hp: Hyperparameters) -> list[str]:

@@ -41,8 +41,8 @@ def fit(
     """A teacher that is right on every line of `paths`, and the tokenizer of their rows.
 
     An alignment by fixed lengths is fitted to the first lines; when a later line contradicts it, it is fitted again
-    with that line. If a few lines fit none, `reader` leaves them out. If many do not, a monotone alignment is fitted to
-    a sample of the first file.
+    with that line. If a few lines fit none, `reader` leaves them out; otherwise a monotone alignment is fitted to a
+    sample of the first file.
     Raises InputError that lists malformed lines, lines that contradict `rule`, or names a file without lines.
     """
     files, reader = [Path(path) for path in paths], reader or Reader()
@@ -64,7 +64,8 @@ def fit(
         if not _scan(files, vocabulary, on_progress, reader) and all(
             reader.surveys[path].odd <= MOST_ODD * reader.surveys[path].lines for path in files
         ):
-            return _with_window(AlignmentTeacher(nearly), pairs), vocabulary.tokenizer()
+            fitting = [pair for pair in pairs if nearly.fits(*pair)]
+            return _with_window(AlignmentTeacher(nearly), fitting), vocabulary.tokenizer()
         reader.alignment = None
     teacher = PlainTeacher()
     if use_cursor:

@@ -68,7 +68,7 @@ class FileSource(Source):
     ) -> None:  # fmt: skip
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
         self.seed, self.content, self.seen = seed, content, seen or Seen()
-        self.longest_row = max(train.longest, val.longest)
+        self.longest_row, self.validation_lines = max(train.longest, val.longest), len(val)
         self.notes = [sentence for sentence in (*notes, teacher.note(tokenizer.segmentation.shown)) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
 
