@@ -1,12 +1,10 @@
 """Alarms when jobs fail or money is spent: a rule that counts failures, and two alarms."""
 
 import json
-from abc import abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 from infra.provision import training_jobs
-from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, document, our_tags, tag_list, unless
+from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Replaced, document, unless
 from infra.provision.statements import TAGGING, Statement, allow
 from infra.provision.topic import Topic
 
@@ -15,24 +13,7 @@ DEFAULT_SPEND = 50.0  # USD
 _GONE = ("ResourceNotFoundException",)
 
 
-class _Replaced(Resource):
-    """A resource that one call, `put`, writes as a whole; only tags are written by another."""
-
-    @abstractmethod
-    def put(self, values: Attributes, **more: Any) -> None: ...
-
-    def create(self, wanted: Attributes) -> Iterable[str]:
-        self.put(wanted, Tags=tag_list(wanted["tags"]))
-        return list(wanted)
-
-    def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
-        else:
-            self.put({**(self.read() or {}), attribute: value})
-
-
-class FailedJobsRule(_Replaced):
+class FailedJobsRule(Replaced):
     """An EventBridge rule that our failed jobs match. AWS counts its matches; it has no other count of failures.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
@@ -61,7 +42,7 @@ class FailedJobsRule(_Replaced):
         if rule is None:
             return None
         return {
-            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]),
+            "tags": self.tags(),
             "pattern": document(rule.get("EventPattern") or "{}"),
             "state": rule["State"],
         }
@@ -84,7 +65,7 @@ class FailedJobsRule(_Replaced):
         self.api.put_rule(**self._rule, EventPattern=json.dumps(pattern), State=values["state"], **more)
 
 
-class Alarm(_Replaced):
+class Alarm(Replaced):
     """A CloudWatch alarm on one metric, which sends mail to the topic if there is one."""
 
     kind = "alarm"
@@ -109,9 +90,8 @@ class Alarm(_Replaced):
         if not found:
             return None
         alarm = found[0]
-        tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
         return {
-            "tags": our_tags(self.stack_id, tags),
+            "tags": self.tags(),
             "metric": f"{alarm['Namespace']} {alarm['MetricName']}",
             "dimensions": {one["Name"]: one["Value"] for one in alarm["Dimensions"]},
             "when": f"{alarm['Statistic']} of {alarm['EvaluationPeriods']} x {alarm['Period']} s",

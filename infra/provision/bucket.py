@@ -1,7 +1,7 @@
 """The bucket of data, checkpoints and models."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ahx.errors import ServiceError
@@ -130,11 +130,7 @@ class Bucket(Resource):
 
     def write(self, attribute: str, value: Any) -> None:
         api, ours = self.api, self._ours
-        if attribute == "tags":
-            tags = unless(["NoSuchTagSet"], api.get_bucket_tagging, **ours)  # this call replaces all of them
-            others = [tag for tag in (tags["TagSet"] if tags else []) if tag["Key"] not in value]
-            api.put_bucket_tagging(**ours, Tagging={"TagSet": [*others, *tag_list(value)]})
-        elif attribute == "public access block":
+        if attribute == "public access block":
             api.put_public_access_block(**ours, PublicAccessBlockConfiguration=value)
         elif attribute == "ownership":
             api.put_bucket_ownership_controls(**ours, OwnershipControls={"Rules": [{"ObjectOwnership": value}]})
@@ -147,6 +143,12 @@ class Bucket(Resource):
             api.put_bucket_lifecycle_configuration(**ours, LifecycleConfiguration={"Rules": value})
         elif attribute == "policy":
             api.put_bucket_policy(**ours, Policy=json.dumps(value))
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """S3's call replaces all tags."""
+        found = unless(["NoSuchTagSet"], self.api.get_bucket_tagging, **self._ours)
+        others = [tag for tag in (found["TagSet"] if found else []) if tag["Key"] not in tags]
+        self.api.put_bucket_tagging(**self._ours, Tagging={"TagSet": [*others, *tag_list(tags)]})
 
     def contents(self) -> str | None:
         """Old versions count: versioning keeps them after a mistaken deletion."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, our_tags, tag_list, unless
+from infra.provision.resource import EMAIL_TAG, LIMIT_TAG, Attributes, Resource, tag_list, unless
 from infra.provision.statements import TAGGING, Statement, allow
 
 # When mail goes out: in per cent of the limit.
@@ -17,6 +17,7 @@ class Budget(Resource):
 
     kind = "budget"
     service = "budgets"
+    tag_members = "ResourceARN", "ResourceTags"
     name_format = "{prefix}-monthly-{region}"
     arn_format = "arn:{partition}:budgets::{account}:budget/{name}"
 
@@ -46,7 +47,7 @@ class Budget(Resource):
             for to in self._to(one)
         ]
         return {
-            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(ResourceARN=self.arn)["ResourceTags"]),
+            "tags": self.tags(),
             "limit in USD": float(found["Budget"]["BudgetLimit"]["Amount"]),
             "mails": sorted(mails),
         }
@@ -58,9 +59,7 @@ class Budget(Resource):
         return ["tags", "limit in USD"]
 
     def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceARN=self.arn, ResourceTags=tag_list(value))
-        elif attribute == "limit in USD":
+        if attribute == "limit in USD":
             budget = self.api.describe_budget(**self._budget)["Budget"]
             kept = {key: budget[key] for key in ("BudgetName", "BudgetType", "TimeUnit")}
             limit = {"Amount": f"{value:g}", "Unit": "USD"}

@@ -1,12 +1,11 @@
 """A page in CloudWatch: failed jobs, the bill, use of processors and GPUs, the newest lines of logs."""
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from infra.provision.alarms import FailedJobsRule
 from infra.provision.log_group import LogGroup
-from infra.provision.resource import Attributes, Resource, our_tags, tag_list, unless
+from infra.provision.resource import Attributes, Replaced, unless
 from infra.provision.stack_id import BILLING_REGION, StackId
 from infra.provision.statements import TAGGING, Statement, allow
 from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
@@ -14,7 +13,7 @@ from infra.provision.training_jobs import SAGEMAKER_LOG_GROUP
 _GONE = ("ResourceNotFound", "DashboardNotFoundError")
 
 
-class Dashboard(Resource):
+class Dashboard(Replaced):
     """The page that `body` describes."""
 
     kind = "dashboard"
@@ -36,24 +35,13 @@ class Dashboard(Resource):
         found = unless(_GONE, self.api.get_dashboard, DashboardName=self.name)
         if found is None:
             return None
-        tags = self.api.list_tags_for_resource(ResourceARN=self.arn)["Tags"]
-        return {"tags": our_tags(self.stack_id, tags), "body": json.loads(found["DashboardBody"])}
-
-    def create(self, wanted: Attributes) -> Iterable[str]:
-        self._put(wanted["body"], Tags=tag_list(wanted["tags"]))
-        return list(wanted)
-
-    def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceARN=self.arn, Tags=tag_list(value))
-        elif attribute == "body":
-            self._put(value)
+        return {"tags": self.tags(), "body": json.loads(found["DashboardBody"])}
 
     def delete(self) -> None:
         unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.name])
 
-    def _put(self, value: Any, **more: Any) -> None:
-        self.api.put_dashboard(DashboardName=self.name, DashboardBody=json.dumps(value), **more)
+    def put(self, values: Attributes, **more: Any) -> None:
+        self.api.put_dashboard(DashboardName=self.name, DashboardBody=json.dumps(values["body"]), **more)
 
 
 def body(stack_id: StackId) -> dict[str, Any]:
@@ -70,17 +58,8 @@ def body(stack_id: StackId) -> dict[str, Any]:
         query = f"SOURCE '{group}' | fields @timestamp, @logStream, @message | sort @timestamp desc | limit 50"
         widgets.append(_log(6 * row, group, query, stack_id.region))
     if stack_id.partition == "aws":
-        widgets.append(
-            _widget(
-                0,
-                18,
-                "SageMaker's bill of the month, USD",
-                metrics=spent,
-                stat="Maximum",
-                period=21600,
-                region=BILLING_REGION,
-            )
-        )
+        title = "SageMaker's bill of the month, USD"
+        widgets.append(_widget(0, 18, title, metrics=spent, stat="Maximum", period=21600, region=BILLING_REGION))
     return {"widgets": widgets}
 
 

@@ -1,9 +1,9 @@
 """The log group that this project itself writes to. SageMaker's own belongs to the whole account: never touched."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.provision.resource import Attributes, Resource, our_tags, unless
+from infra.provision.resource import Attributes, Resource, our_tags, tag_list, unless
 from infra.provision.statements import TAGGING, Statement, allow
 
 RETENTION_DAYS = 30
@@ -40,11 +40,9 @@ class LogGroup(Resource):
         pages = self.api.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=self.name)
         for group in (group for page in pages for group in page["logGroups"]):
             if group["logGroupName"] == self.name:
-                tags = self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]
-                return {
-                    "tags": our_tags(self.stack_id, [{"Key": key, "Value": value} for key, value in tags.items()]),
-                    "retention in days": group.get("retentionInDays"),  # none: for ever
-                }
+                tags = tag_list(self.api.list_tags_for_resource(resourceArn=self.arn)["tags"])
+                days = group.get("retentionInDays")  # none: for ever
+                return {"tags": our_tags(self.stack_id, tags), "retention in days": days}
         return None
 
     def create(self, wanted: Attributes) -> Iterable[str]:
@@ -52,10 +50,10 @@ class LogGroup(Resource):
         return ["tags"]
 
     def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(resourceArn=self.arn, tags=value)
-        elif attribute == "retention in days":
-            self.api.put_retention_policy(logGroupName=self.name, retentionInDays=value)
+        self.api.put_retention_policy(logGroupName=self.name, retentionInDays=value)
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        self.api.tag_resource(resourceArn=self.arn, tags=tags)
 
     def delete(self) -> None:
         unless(_GONE, self.api.delete_log_group, logGroupName=self.name)

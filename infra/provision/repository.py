@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list, unless
+from infra.provision.resource import Attributes, Resource, document, tag_list, unless
 from infra.provision.statements import TAGGING, Statement, allow
 
 # Docker talks to the registry itself; these are what a pull and a push need.
@@ -47,6 +47,7 @@ class Repository(Resource):
 
     kind = "image repository"
     service = "ecr"
+    tag_members = "resourceArn", "tags"
     name_format = "{prefix}-transformer"
     arn_format = "arn:{partition}:ecr:{region}:{account}:repository/{name}"
 
@@ -87,7 +88,7 @@ class Repository(Resource):
         repository = found["repositories"][0]
         rules = unless(["LifecyclePolicyNotFoundException"], self.api.get_lifecycle_policy, **self._repository)
         return {
-            "tags": our_tags(self.stack_id, self.api.list_tags_for_resource(resourceArn=self.arn)["tags"]),
+            "tags": self.tags(),
             "image tags": repository["imageTagMutability"],
             "scan on push": repository.get("imageScanningConfiguration", {}).get("scanOnPush", False),
             "lifecycle": rules and document(rules["lifecyclePolicyText"]),
@@ -103,9 +104,7 @@ class Repository(Resource):
         return ["tags", "image tags", "scan on push"]
 
     def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(resourceArn=self.arn, tags=tag_list(value))
-        elif attribute == "image tags":
+        if attribute == "image tags":
             self.api.put_image_tag_mutability(**self._repository, imageTagMutability=value)
         elif attribute == "scan on push":
             self.api.put_image_scanning_configuration(

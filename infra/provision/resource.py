@@ -34,6 +34,7 @@ class Resource(ABC):
     name_format: str  # with fields of StackId
     arn_format: str  # and with {name}
     untagged = "it may be somebody else's"  # why one of this name can lack our tag
+    tag_members = "ResourceARN", "Tags"  # what the service calls them in TagResource and ListTagsForResource
 
     def __init__(self, stack_id: StackId, choices: Choices = Choices(), region: str | None = None) -> None:
         self.stack_id = stack_id
@@ -74,7 +75,16 @@ class Resource(ABC):
 
     @abstractmethod
     def write(self, attribute: str, value: Any) -> None:
-        """Set one attribute and no other."""
+        """Set one attribute and no other; `write_tags` sets the tags."""
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        arn, member = self.tag_members
+        self.api.tag_resource(**{arn: self.arn, member: tag_list(tags)})
+
+    def tags(self) -> dict[str, str]:
+        """Those of its tags that this project sets."""
+        arn, member = self.tag_members
+        return our_tags(self.stack_id, self.api.list_tags_for_resource(**{arn: self.arn})[member])
 
     @abstractmethod
     def delete(self) -> None:
@@ -104,6 +114,20 @@ class Resource(ABC):
     def owned(self, live: Attributes) -> bool:
         """Whether it carries our tag."""
         return bool(live["tags"].get(OWNER_TAG) == self.stack_id.prefix)
+
+
+class Replaced(Resource):
+    """A resource that one call, `put`, writes as a whole, apart from its tags."""
+
+    @abstractmethod
+    def put(self, values: Attributes, **more: Any) -> None: ...
+
+    def create(self, wanted: Attributes) -> Iterable[str]:
+        self.put(wanted, Tags=tag_list(wanted["tags"]))
+        return list(wanted)
+
+    def write(self, attribute: str, value: Any) -> None:
+        self.put({**(self.read() or {}), attribute: value})
 
 
 def unless(codes: Container[str], call: Callable[..., Any], **arguments: Any) -> Any:

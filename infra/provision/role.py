@@ -1,7 +1,7 @@
 """The role that SageMaker assumes while it runs a job."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra.provision import training_jobs
@@ -75,9 +75,7 @@ class Role(Resource):
         return ["tags", "trust", "other inline policies", "attached policies"]
 
     def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_role(**self._role, Tags=tag_list(value))
-        elif attribute == "trust":
+        if attribute == "trust":
             self.api.update_assume_role_policy(**self._role, PolicyDocument=json.dumps(value))
         elif attribute == "policy":
             self.api.put_role_policy(**self._role, PolicyName=self.policy_name, PolicyDocument=json.dumps(value))
@@ -85,6 +83,9 @@ class Role(Resource):
             self._drop_inline(keep=self.policy_name)
         elif attribute == "attached policies":
             self._detach()
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        self.api.tag_role(**self._role, Tags=tag_list(tags))
 
     def delete(self) -> None:
         """IAM deletes a role only when it has no policies."""

@@ -152,12 +152,14 @@ def _action(live: Attributes | None, name: str, wanted: Any) -> Action:
 
 
 def _write_patiently(resource: Resource, one: Difference) -> None:
-    for pause in _PAUSES:
+    for pause in (*_PAUSES, None):
         try:
-            resource.write(one.attribute, one.wanted)
+            if one.attribute == "tags":
+                resource.write_tags(one.wanted)
+            else:
+                resource.write(one.attribute, one.wanted)
             return
         except aws_clients.exceptions.ClientError as error:
-            if aws_clients.code(error) not in _NOT_YET:
+            if pause is None or aws_clients.code(error) not in _NOT_YET:
                 raise
         time.sleep(pause)
-    resource.write(one.attribute, one.wanted)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from infra.provision.resource import EMAIL_TAG, Attributes, Resource, our_tags, tag_list, unless
+from infra.provision.resource import EMAIL_TAG, Attributes, Resource, tag_list, unless
 from infra.provision.statements import TAGGING, Statement, allow
 
 _GONE = ("NotFound", "NotFoundException", "ResourceNotFound", "ResourceNotFoundException")
@@ -14,6 +14,7 @@ class Topic(Resource):
 
     kind = "mail"
     service = "sns"
+    tag_members = "ResourceArn", "Tags"
     name_format = "{prefix}-alarms-{region}"
     arn_format = "arn:{partition}:sns:{region}:{account}:{name}"
 
@@ -34,21 +35,17 @@ class Topic(Resource):
     def read(self) -> Attributes | None:
         if unless(_GONE, self.api.get_topic_attributes, TopicArn=self.arn) is None:
             return None
-        tags = self.api.list_tags_for_resource(ResourceArn=self.arn)["Tags"]
         pages = self.api.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self.arn)
         found = [one["Endpoint"] for page in pages for one in page["Subscriptions"] if one["Protocol"] == "email"]
-        return {"tags": our_tags(self.stack_id, tags), "subscribers": sorted(found)}
+        return {"tags": self.tags(), "subscribers": sorted(found)}
 
     def create(self, wanted: Attributes) -> Iterable[str]:
         self.api.create_topic(Name=self.name, Tags=tag_list(wanted["tags"]))
         return ["tags"]
 
     def write(self, attribute: str, value: Any) -> None:
-        if attribute == "tags":
-            self.api.tag_resource(ResourceArn=self.arn, Tags=tag_list(value))
-        elif attribute == "subscribers":
-            for address in value:  # an address that is subscribed already stays as it is
-                self.api.subscribe(TopicArn=self.arn, Protocol="email", Endpoint=address)
+        for address in value:  # an address that is subscribed already stays as it is
+            self.api.subscribe(TopicArn=self.arn, Protocol="email", Endpoint=address)
 
     def delete(self) -> None:
         unless(_GONE, self.api.delete_topic, TopicArn=self.arn)
