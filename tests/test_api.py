@@ -84,6 +84,7 @@ def test_a_model_is_saved_with_its_history(model: Model, tmp_path: Path) -> None
         (lambda model: train("double_a", n_layer="two"), "n_layer: must be a whole number from 1 to 1,000"),
         (lambda model: model.evaluate(lengths=[1.5]), "'1.5' is not a length"),
         (lambda model: model.evaluate(n=0), "n: must be at least 1"),
+        (lambda model: model.best("A", n=0), "n: must be at least 1"),
         (lambda model: load("turing-interpreter").evaluate(), "evaluate it with `ahx eval`"),
         (lambda model: model.attention("A" * 3000), "3,002 tokens"),
         (lambda model: load("no/such/folder"), "there is no model at no/such/folder"),

@@ -20,7 +20,7 @@ from ahx.evaluation.attention import Attention, attention
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.render import Group, as_json, by_length
 from ahx.evaluation.report import Report
-from ahx.evaluation.rewriter import Rewriter
+from ahx.evaluation.rewriter import Rewriter, usual_beam
 from ahx.evaluation.samples import Series, alphabet_of, data_files, draw, lengths_to_try, lines_of, rule_to_draw
 from ahx.evaluation.trained import SHIPPED, Trained, load_trained
 from ahx.model import checkpoint
@@ -80,6 +80,13 @@ class Model:
     def rewrite(self, texts: Iterable[str]) -> list[str]:
         """What the model writes for each text; they are decoded together. Raises InputError for the first bad one."""
         return [rewriting.output for rewriting in Rewriter(self._trained.for_rewriting()).many(list(texts))]
+
+    def best(self, text: str, n: int = 5) -> list[tuple[str, float]]:
+        """The `n` most probable outputs that beam search finds, with their probabilities. Raises InputError."""
+        if n < 1:
+            raise InputError(f"n: must be at least 1 (got {n})")
+        found = Rewriter(self._trained.for_rewriting(), beam=usual_beam(n), n_best=n)(text).best
+        return [(answer.text, answer.probability) for answer in found]
 
     def evaluate(
         self, lengths: Iterable[int] | None = None, *, rule: str | Rule | None = None,
