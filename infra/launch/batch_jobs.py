@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ahx.training import trial_states
+from ahx.training.metrics import Evaluation
 from ahx.training.trial_states import TrialState
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
 from infra.launch.job_request import JobTemplate, address_of, batch_name, key_of, only_trial, training_job
@@ -46,7 +47,7 @@ class Batch:
     states: Mapping[str, TrialState] = field(default_factory=dict)
     listed: float = 0.0  # time.monotonic
     final: bool = False  # `states` are those at its end
-    record: Sequence[TrialState] = ()  # every change of a trial's state
+    histories: Mapping[str, list[Evaluation]] = field(default_factory=dict)  # of its trials
     superfluous: bool = False  # another job was training one of its trials when it was submitted
 
     @property
@@ -88,8 +89,7 @@ class Batches:
         of_trial: dict[str, list[Batch]] = defaultdict(list)
         for batch in sorted(self._batches.values(), key=lambda batch: (batch.job.created, batch.job.name)):
             earlier = [one for key in batch.keys for one in of_trial[key] if one.was_training(key, batch.job.created)]
-            batch.superfluous = bool(earlier)
-            left = batch.left()
+            batch.superfluous, left = bool(earlier), set(batch.left())
             for key in batch.keys:
                 # What a superfluous job leaves is trained by the other job, or, once this one has ended, by a new one.
                 if not (batch.superfluous and key in left and (batch.job.over or of_trial[key])):
@@ -98,8 +98,8 @@ class Batches:
             trial.attempt = max(1, len(of_trial[key]))
             if not of_trial[key]:
                 trial.job = None
-            elif of_trial[key][-1].job.name not in trial.left:
-                self._take(trial, of_trial[key][-1], is_retried)
+            elif (latest := of_trial[key][-1]).job.name not in trial.left and not _is_settled(trial, latest):
+                self._take(trial, latest, is_retried)
 
     def _read(self, batch: Batch) -> None:
         """Read the keys of a job's trials once, and its record until the job has ended."""
@@ -110,9 +110,12 @@ class Batches:
             listed = Trials.parse(self.backend.trials(job), job.trials)
             batch.keys = tuple(trial.key for trial in listed.trials)
         if not batch.final:
-            batch.final = job.over
-            batch.record = trial_states.lines(self.backend.states(job)) if job.trials else ()
-            batch.states = {state.key: state for state in batch.record}
+            batch.final, histories = job.over, defaultdict(list)
+            record = trial_states.lines(self.backend.states(job)) if job.trials else []
+            for state in record:
+                if state.metrics:
+                    histories[state.key].append(dict(state.metrics))
+            batch.states, batch.histories = {state.key: state for state in record}, histories
 
     def _take(self, trial: Trial, batch: Batch, is_retried: Callable[[Trial, str], bool]) -> None:
         """Let `trial` have the state that `batch` gives it, or wait to be trained again."""
@@ -126,16 +129,15 @@ class Batches:
             trial.left.add(batch.job.name)
             trial.again(reason)
         else:
-            found = [dict(state.metrics) for state in batch.record if state.key == trial.key and state.metrics]
-            trial.job, trial.history = job, found
+            trial.job, trial.history = job, batch.histories.get(trial.key, [])
 
     def running(self) -> list[Batch]:
         """The jobs that have not ended."""
         return [batch for batch in self._batches.values() if not batch.job.over]
 
-    def template(self, batch: Batch) -> JobTemplate:
-        """The template of the job."""
-        return next(self._by_key[key].template for key in batch.keys if key in self._by_key)
+    def trials(self, batch: Batch) -> list[Trial]:
+        """The trials of a job, without those that are no longer of the sweep."""
+        return [self._by_key[key] for key in batch.keys if key in self._by_key]
 
     def stop(self, batches: Sequence[Batch]) -> None:
         """Ask these jobs to stop, once."""
@@ -149,7 +151,7 @@ class Batches:
 
         An interrupted job continues unchanged.
         """
-        again = [self._trials(batch) for batch in self._batches.values() if batch.interrupted]
+        again = [self.trials(batch) for batch in self._batches.values() if batch.interrupted]
         again = [
             trials
             for trials in again
@@ -194,9 +196,6 @@ class Batches:
             if trial.job is None:
                 trial.left.discard(job.name)
                 trial.job = job
-
-    def _trials(self, batch: Batch) -> list[Trial]:
-        return [self._by_key[key] for key in batch.keys if key in self._by_key]
 
 
 class Measured(NamedTuple):
@@ -253,6 +252,11 @@ def job_of_trials(
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _is_settled(trial: Trial, batch: Batch) -> bool:
+    """Whether the trial has the state that the job has given it at its end."""
+    return batch.final and trial.job is not None and trial.job.over and trial.job.name == batch.job.name
 
 
 def _job_of(key: str, batch: Batch, now: float) -> Job | None:

@@ -168,7 +168,8 @@ class Engine:
         most = self.manifest.limits.get("max_cost")
         if not most or not self.backend.costs:
             return list(jobs)
-        spent = sum(_at_most(self._batches.template(batch)) for batch in self._batches.running())
+        running = [self._batches.trials(batch) for batch in self._batches.running()]
+        spent = sum(_at_most(trials[0].template) for trials in running if trials)
         spent += sum(trial.cost(0.0) for trial in self.state.trials if trial.job is not None and trial.job.over)
         chosen = []
         for trials in jobs:
@@ -181,9 +182,10 @@ class Engine:
 
     def _hopeless(self) -> set[str]:
         """The trials that halving stops. (A job compares its own trials by itself.)"""
-        eta = int(self.manifest.limits.get("halving") or 0)
+        if not (eta := int(self.manifest.limits.get("halving") or 0)):
+            return set()
         judged = {trial.key: [one for one in trial.history if _can_judge(one)] for trial in self.state.trials}
-        return hopeless(judged, eta) if eta else set()
+        return hopeless(judged, eta)
 
 
 def _can_judge(one: Evaluation) -> bool:

@@ -35,6 +35,7 @@ from infra.storage import Location
 from opt_ml.trials_channel import CHANNEL, FILE
 
 _BUSY = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+_NOT_YET = "404"  # of an embedded AWS that is starting; for a missing object S3 answers NoSuchKey
 _THREADS = 8
 _OVERLAP_SECONDS = 15  # lists may lag a little behind changes
 _WHOLE_SECONDS = 30.0  # between lists of all jobs
@@ -256,7 +257,7 @@ def _refusals(doing: str) -> Iterator[None]:
                 raise QuotaExceededError(str(error)) from error
             if code == "ValidationException" and "assume role" in str(cause).lower():
                 raise RoleNotReadyError(str(error)) from error
-            if code in _BUSY or status >= 500:
+            if code in {*_BUSY, _NOT_YET} or status >= 500:
                 raise ServiceBusyError(str(error)) from error
         elif isinstance(cause, BotoCoreError) and not isinstance(cause, NoCredentialsError):
             raise ServiceBusyError(str(error)) from error
