@@ -29,6 +29,7 @@ ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
 _LOST = ("InternalServerError", "CapacityError")  # FailureReasons that the service is to blame for (API RetryStrategy)
 _THREADS = 8
+_REST = 30.0  # seconds between polls for each CPU second that one takes: the jobs may need this processor
 
 
 class Engine:
@@ -62,6 +63,7 @@ class Engine:
         interval, trouble = self.pace[0], None
         try:
             while True:
+                began = time.process_time()
                 try:
                     changed = self.poll()
                     changed = self.submit() or changed
@@ -77,7 +79,7 @@ class Engine:
                 if self.state.ended:
                     return self.state
                 interval = self.pace[0] if changed else min(interval * 1.5, self.pace[1])
-                time.sleep(interval)
+                time.sleep(max(interval, _REST * (time.process_time() - began)))
         finally:
             self._pool.shutdown(cancel_futures=True)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ahx.training.metrics import Evaluation
 from infra.launch import prices
@@ -24,7 +25,7 @@ class Trial:
     lost: list[str] = field(default_factory=list)  # the reason of each repeated submission
     left: set[str] = field(default_factory=set)  # jobs that no longer count, as it is to be trained again
 
-    @property
+    @cached_property
     def key(self) -> str:
         return key_of(self.template, self.config)
 
