@@ -15,6 +15,7 @@ from ahx.data.monotone.alignment import MonotoneAlignment, find_monotone
 from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, choose_teacher, teacher_from_json
 from ahx.errors import CheckpointError, InputError
+from ahx.model.build import default_heads
 from ahx.rules.transducer import STOP, Step, run, written
 
 
@@ -169,6 +170,7 @@ def test_a_mark_far_away_calls_for_heads_that_see_everything() -> None:
     found = find_monotone(pairs)
     assert isinstance(found, MonotoneAlignment)
     assert found.evidence.whole
+    assert default_heads(2, 4, sees_all=MonotoneTeacher(found).sees_all) == ("sccg", "cccg")
 
 
 @pytest.mark.parametrize("reverse", [False, True])

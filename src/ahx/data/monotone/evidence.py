@@ -40,26 +40,26 @@ class Evidence(NamedTuple):
 
 def gather(places: Places) -> Evidence:
     """The narrowest window that predicts as well as any, and how well it does."""
-    views = _Views(places)
-    errors, lists = [], []
+    views, near, far = _Views(places), [], []
+    ends = [views.end(end) for end in (0, 1)]
     for radius in range(WIDEST + 1):
         views.add(views.window(radius))
         for offset in (-radius, radius) if radius > 1 else ():
             views.add(views.reach(offset))
         found = views.copy()
         found.add(views.distances(radius))
-        errors.append(found.errors())
-        lists.append(found)
-        if not errors[-1]:
+        near.append((found.errors(), found.settled()))
+        for end in ends:
+            found.add(end)
+        far.append((found.errors(), found.settled()))
+        if not near[-1][0]:
             break
-    least = min(errors)
-    radius = next(r for r, error in enumerate(errors) if error <= least * _SAME[0] + _SAME[1])
-    far = lists[radius].copy()
-    for end in (0, 1):
-        far.add(views.end(end))
-    whole = far.errors() < _FAR * errors[radius] - _SAME[1]
-    settled = (far if whole else lists[radius]).settled()
-    if errors[radius] > _NOISE:
+    whole = min(far)[0] < _FAR * min(near)[0] - _SAME[1]
+    lists = far if whole else near
+    most = min(lists)[0] * _SAME[0] + _SAME[1]
+    radius = next(r for r, (errors, _) in enumerate(lists) if errors <= most)
+    errors, settled = lists[radius]
+    if errors > _NOISE:
         radius = min(radius + _MARGIN, WIDEST)
     return Evidence((-radius, radius), whole, settled)
 
