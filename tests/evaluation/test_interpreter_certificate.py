@@ -17,10 +17,11 @@ from ahx.errors import AhxError, InputError
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.evaluation.verification import verify
 from ahx.model import checkpoint
-from ahx.model.interpreter_certificate import InterpreterChecker
+from ahx.model.interpreter_certificate import InterpreterCheck, InterpreterChecker
 from ahx.model.program_function import ProgramFunction
 from ahx.model.scoring import score
 from ahx.model.transformer import Transformer
+from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
@@ -125,18 +126,44 @@ def test_a_model_that_fails_is_shown_with_a_machine_and_a_tape(tmp_path: Path, m
     assert main(words) == 1
 
 
-def test_other_heads_are_no_function_of_a_context(learnt: Trained) -> None:
+def test_substitutions_are_certified_too_and_a_model_that_errs_is_not(tmp_path: Path) -> None:
+    changed = {"rule": "substitution-interpreter; letters=3; rules=3", "max_steps": 60, "model_out": str(tmp_path)}
+    run(Hyperparameters.model_validate({**SMALL, **changed}))
+    learnt = load_trained(tmp_path, trusted=None)
+    check = verify(learnt).check
+    assert verify(learnt).certified
+    assert isinstance(check, InterpreterCheck)
+    rule, marks, rng = learnt.rule, learnt.tokenizer, np.random.default_rng(1)
+    assert isinstance(rule, SubstitutionInterpreter)
+    checker, writer, refused = InterpreterChecker(rule, marks), writer_of(rule, marks), 0
+    rows = writer.rows(rng, writer.draw(rng, 300, writer.usual, testing=False), Runs(2, 2, (1, 12)))
+    assert check.lead - 0.01 < score(learnt.model, rows, marks.separator, marks.configuration).margin
+    for name in ("tokens.weight_FC", "blocks.0.attention.out.weight", "blocks.1.attention.qkv.weight"):
+        weight = learnt.model.get_parameter(name).detach()
+        direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) * weight.std()
+        for strength in (0.25, 0.5, 1.0, 2.0):
+            damaged = copy.deepcopy(learnt.model)
+            with torch.no_grad():
+                damaged.get_parameter(name).add_(direction * strength)
+            if score(damaged, rows, marks.separator, marks.configuration).margin <= 0:
+                assert not checker(damaged).complete
+                refused += 1
+    assert refused >= 3
+
+
+def test_other_heads_are_no_function_of_a_context(learnt: Trained, checker: InterpreterChecker) -> None:
     other = Transformer(learnt.model.config)
     object.__setattr__(other, "config", copy.copy(learnt.model.config))
     object.__setattr__(other.config, "heads", ("sccc", "ccpp"))
     with pytest.raises(InputError, match=r"heads sccc/ccpp cannot be certified"):
-        ProgramFunction(other, learnt.tokenizer.begin)
+        ProgramFunction(other, checker.task)
 
 
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"rule": "markov-interpreter"}, "only turing-interpreter can be certified"),
+        ({"rule": "markov-interpreter"}, "has no proof yet"),
+        ({"rule": "substitution-interpreter", "heads": "sccc/pppp"}, "must be c, then p"),
         ({"n_layer": 1}, "an interpreter has two layers"),
         ({"heads": "sccc/ccpp"}, "must be s and c, then p"),
         ({"precision": "bfloat16"}, "float32"),

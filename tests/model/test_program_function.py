@@ -1,27 +1,31 @@
 """A model as a function of a few tokens gives the logits that it gives on whole rows."""
 
 import numpy as np
+import pytest
 import torch
 
+from ahx.data.programs.lookup_task import LookupTask
 from ahx.data.programs.program_writer import Runs
-from ahx.data.programs.turing_machines import Sizes
-from ahx.data.programs.turing_writer import TuringWriter
+from ahx.data.programs.writers import vocabulary, writer_of
 from ahx.model.build import configure
+from ahx.model.interpreter_certificate import lookup_task
 from ahx.model.positions.pattern import whole_rows
 from ahx.model.program_function import ProgramFunction, Sensitivity
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
-from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 
 
-def row_and_model() -> tuple[list[int], Transformer, int, int]:
+def row_and_model(
+    spec: str = "turing-interpreter; states=3; symbols=2", heads: str = "sscc"
+) -> tuple[list[int], Transformer, LookupTask, int, int]:
     """A row of a random program, a random model in float64, and where the program and the first answer begin."""
-    rule = parse_rule("turing-interpreter; states=3; symbols=2")
-    assert isinstance(rule, TuringInterpreter)
-    tokenizer, rng = TuringWriter.vocabulary(rule), np.random.default_rng(1)
-    writer = TuringWriter(rule, tokenizer)
-    machines = writer.draw(rng, 1, Sizes((3, 3), (2, 2)), testing=False)
-    row = list(map(int, writer.rows(rng, machines, Runs(1, 4, (3, 3)))[0]))
+    rule = parse_rule(spec)
+    assert isinstance(rule, Interpreter)
+    tokenizer, rng = vocabulary(rule), np.random.default_rng(1)
+    writer, task = writer_of(rule, tokenizer), lookup_task(rule, tokenizer)
+    programs = writer.draw(rng, 1, writer.usual, testing=False)
+    row = list(map(int, writer.rows(rng, programs, Runs(1, 4, (3, 3)))[0]))
     config = configure(
         tokenizer,
         pos="coupled",
@@ -29,23 +33,27 @@ def row_and_model() -> tuple[list[int], Transformer, int, int]:
         n_head=4,
         n_embd=16,
         block_size=99,
-        heads=("sscc", "pppp"),
+        heads=(heads, "pppp"),
         reads=rule.reads,
+        offsets=task.offsets,
     )
     torch.manual_seed(2)
     model = Transformer(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
-    return row, model.double().eval(), row.index(tokenizer.configuration), row.index(tokenizer.separator)
+    return row, model.double().eval(), task, row.index(tokenizer.configuration), row.index(tokenizer.separator)
 
 
 @torch.inference_mode()
-def test_it_is_what_the_model_computes() -> None:
-    row, model, bar, first = row_and_model()
+@pytest.mark.parametrize(
+    "what", [("turing-interpreter; states=3; symbols=2", "sscc"), ("substitution-interpreter; letters=3", "cccc")]
+)
+def test_it_is_what_the_model_computes(what: tuple[str, str]) -> None:
+    row, model, task, bar, first = row_and_model(*what)
     tokens_1T = torch.tensor([row])
     keys_TK = whole_rows(model.config, model.coupling, tokens_1T).windows["c"][0]
-    function = ProgramFunction(model, row[0])
+    function = ProgramFunction(model, task)
     previous_T = torch.tensor([-1, *row[:-1]])
     found = function.keys_values(function.program_place(previous_T[:bar], tokens_1T[0, :bar]))
     window_TK = torch.where(keys_TK >= 0, tokens_1T[0][keys_TK.clamp_min(0)], -1)[first:]
@@ -57,8 +65,8 @@ def test_it_is_what_the_model_computes() -> None:
 
 @torch.inference_mode()
 def test_no_change_of_a_value_costs_more_than_the_bound() -> None:
-    row, model, _, _ = row_and_model()
-    function = ProgramFunction(model, row[0])
+    _, model, task, _, _ = row_and_model()
+    function = ProgramFunction(model, task)
     sensitivity, generator = Sensitivity(function), torch.Generator().manual_seed(3)
     y_NC = torch.randn(500, 16, generator=generator, dtype=torch.float64)
     answer_N = torch.randint(0, model.config.vocab_size, (500,), generator=generator)

@@ -11,7 +11,7 @@ from ahx.model.certificate import Check, checker_of, machine_of, read_certificat
 from ahx.model.checkpoint import WEIGHTS
 from ahx.model.interpreter_certificate import InterpreterCheck
 from ahx.rules import Rule
-from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.queue_machine import QueueMachine
 
 
@@ -70,7 +70,7 @@ def verify(trained: Trained) -> Verdict:
 
 def _certified_rule(trained: Trained) -> Rule:
     """The rule that a certificate is about. Raises InputError for a model of which there is none."""
-    if isinstance(trained.rule, TuringInterpreter):
+    if isinstance(trained.rule, Interpreter):
         return interpreter_of(trained)
     machine_learnt(trained)
     assert trained.rule is not None

@@ -89,15 +89,17 @@ def configure(
     reads: tuple[int, int] = (0, 0),
     lookups: int = 2,
     sees_all: bool = False,
+    offsets: tuple[int, ...] | None = None,
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens.
 
     `reads` are the first and last offset from the cursor that the rule's machine reads, `lookups` of four heads of the
-    later layers look rules up in a program; `sees_all` adds heads that see all of the input.
+    later layers look rules up in a program; `sees_all` adds heads that see all of the input. `offsets` are those of the
+    coupled heads, if not the usual ones.
     """
     coupled = SCHEMES[pos].coupled
     # The window of a queue machine has just the cells that it reads, so that there are few windows to check.
-    offsets = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
+    usual = tuple(range(reads[1] + 1)) if tokenizer.start == "queue" else window_offsets(reads)
     return TransformerConfig(
         vocab_size=len(tokenizer),
         block_size=block_size,
@@ -108,7 +110,7 @@ def configure(
         pos=pos,
         heads=heads or (default_heads(n_layer, n_head, lookups * tokenizer.has_program, sees_all) if coupled else ()),
         window=2 if tokenizer.has_program else 4,  # an action and its key stand side by side
-        offsets=offsets,
+        offsets=usual if offsets is None else offsets,
         table=token_table(tokenizer) if coupled else None,
         features=token_features(tokenizer),
     )

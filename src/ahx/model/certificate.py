@@ -28,7 +28,7 @@ from ahx.model.interpreter_certificate import InterpreterCheck, InterpreterCheck
 from ahx.model.transformer import Transformer
 from ahx.model.windows import WindowFunction
 from ahx.rules import Rule
-from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.queue_machine import QueueMachine
 
 FORMAT = "ahx-certificate 1"
@@ -147,7 +147,7 @@ def read_certificate(folder: Path) -> dict[str, Any]:
 
 def checker_of(rule: Rule, tokenizer: Tokenizer) -> Checker | InterpreterChecker:
     """What checks models of a rule. Raises InputError where there is nothing that does."""
-    if isinstance(rule, TuringInterpreter):
+    if isinstance(rule, Interpreter):
         return InterpreterChecker(rule, tokenizer)
     return Checker(machine_of(rule), tokenizer)
 

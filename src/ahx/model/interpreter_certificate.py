@@ -1,4 +1,4 @@
-"""Proof by enumeration that a model follows every Turing machine: every question is asked, against every program.
+"""Proof by enumeration that a model follows every program: every question is asked, against every program.
 
 There are too many programs to ask about each. But a head of layer 2 fetches one rule out of a program, and what it
 fetches depends on scores, each of which depends on one token of the program and on the context. So for each context
@@ -14,11 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ahx.data.programs.turing_contexts import NOTHING, Rules, questions
-from ahx.data.programs.turing_examples import example
+from ahx.data.programs.lookup_task import LookupTask
+from ahx.data.programs.substitution_task import substitution_task
+from ahx.data.programs.turing_task import turing_task
 from ahx.data.tokenizer import Tokenizer
+from ahx.errors import InputError
 from ahx.model.program_function import ProgramFunction, Sensitivity
 from ahx.model.transformer import Transformer
+from ahx.rules.interpreters.interpreter import Interpreter
+from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
 
 #: A certificate asks for this lead, in logits, of the right token over the best other one, leaks taken off.
@@ -76,22 +80,22 @@ class InterpreterCheck:
 
 
 class _Context(NamedTuple):
-    """What is known of n contexts before the rule of the head is: all of (n, H)."""
+    """The scores of n contexts (n, H), and of the N tokens that their questions fetch (N, H)."""
 
     begin_nH: Tensor  # the score of `<`
     others_nH: Tensor  # the logarithm of the most that all other tokens of a program can weigh
     rival_nH: Tensor  # the heaviest of them
     best_nH: Tensor  # its score
-    own_nHA: Tensor  # the score of each action of the head's key
+    own_NH: Tensor  # the score of the token to fetch
     slack_nH: Tensor  # by how much a score may be wrong
 
 
 class InterpreterChecker:
     """Checks models of interpreters of `rule`."""
 
-    def __init__(self, rule: TuringInterpreter, tokenizer: Tokenizer) -> None:
-        self.rules, self.questions = Rules(rule, tokenizer), questions(rule, tokenizer)
-        self.machine = {"states": len(rule.states), "symbols": len(rule.symbols)}
+    def __init__(self, rule: Interpreter, tokenizer: Tokenizer) -> None:
+        self.task = lookup_task(rule, tokenizer)
+        self.questions, self.machine = self.task.questions, self.task.machine
         context_NX = self.questions.context_NX
         new_N = np.append(True, (context_NX[1:] != context_NX[:-1]).any(1))  # questions of a context stand together
         self.first_n = np.append(np.flatnonzero(new_N), len(new_N))
@@ -102,11 +106,11 @@ class InterpreterChecker:
     def examine(self, model: Transformer) -> tuple[InterpreterCheck, Tensor]:
         """The verdict, and the lead of each answer: (N), NaN where it is not known."""
         with torch.inference_mode():
-            precisions = _Precisions(copy.deepcopy(model).cpu().eval(), self.rules)
+            precisions = _Precisions(copy.deepcopy(model).cpu().eval(), self.task)
             pieces = [self._piece(precisions, n) for n in range(0, len(self.first_n) - 1, _AT_ONCE)]
         lead_N, margin_N, leak_N, gap_N, rival_N, rounding_N = (torch.cat(part) for part in zip(*pieces, strict=True))
         worst, contexts = int(lead_N.argmin()), len(self.first_n) - 1
-        shown = example(self.rules, self.questions, worst, int(rival_N[worst]))
+        shown = self.task.example(worst, int(rival_N[worst]))
         check = InterpreterCheck(
             contexts=contexts,
             questions=len(lead_N),
@@ -130,13 +134,17 @@ class InterpreterChecker:
         at_n = first_n[:-1] - first_n[0]
         tokens = [torch.from_numpy(part[at_n]) for part in (asked.previous_N, asked.newest_N, asked.window_NK)]
         x32_nC, x64_nC = single.place(*tokens), double.place(*tokens)
-        context = precisions.context(x32_nC, x64_nC, torch.from_numpy(asked.key_N[at_n]))
-        begin_NH, others_NH, rival_NH, best_NH, own_NHA, slack_NH = (part[context_N] for part in context)
-        # The one token of the program that each head is to fetch: the action of the rule, or `<`.
-        key_N, action_N, answer_N = (torch.from_numpy(x) for x in (asked.key_N, asked.action_N, asked.answer_N))
-        acts_N1 = (action_N >= 0)[:, None]
-        fetched_N = torch.where(action_N >= 0, key_N * own_NHA.shape[2] + action_N, len(precisions.key_MHD) - 1)
-        own_NH = own_NHA.gather(2, action_N.clamp_min(0)[:, None, None].expand(-1, double.H, 1))[..., 0]
+        group_n, fetched_N, answer_N = (
+            torch.from_numpy(x) for x in (asked.group_N[at_n], asked.fetched_N, asked.answer_N)
+        )
+        context = precisions.context(x32_nC, x64_nC, group_n, context_N, fetched_N)
+        own_NH = context.own_NH
+        begin_NH, others_NH, rival_NH, best_NH, slack_NH = (
+            part[context_N]
+            for part in (context.begin_nH, context.others_nH, context.rival_nH, context.best_nH, context.slack_nH)
+        )
+        # The one token that each head is to fetch: that of a rule, or `<`.
+        acts_N1 = (fetched_N < len(precisions.key_MHD) - 1)[:, None]
         wrong_NH = torch.where(acts_N1, torch.logaddexp(others_NH, begin_NH) - own_NH, others_NH - begin_NH)
         weight_NH = (wrong_NH + 2 * slack_NH).exp().clamp_max(1.0)  # of all that is not to be fetched
         gap_NH = torch.where(acts_N1, own_NH - begin_NH, torch.inf).minimum(begin_NH - best_NH)
@@ -157,10 +165,10 @@ class InterpreterChecker:
 class _Precisions:
     """A model in float32 and in float64, with all that a program may offer it."""
 
-    def __init__(self, model: Transformer, rules: Rules) -> None:
-        self.rules, begin = rules, rules.tokenizer.begin
-        self.single, self.double = (ProgramFunction(m, begin) for m in (model, copy.deepcopy(model).double()))
-        tokens = torch.from_numpy(program_tokens(rules))
+    def __init__(self, model: Transformer, task: LookupTask) -> None:
+        self.blocks = task.blocks
+        self.single, self.double = (ProgramFunction(m, task) for m in (model, copy.deepcopy(model).double()))
+        tokens = torch.from_numpy(task.tokens_2M)
         self.key_MHD, value32_MHD = self.single.keys_values(self.single.program_place(*tokens))
         key_MHD, value_MHD = self.double.keys_values(self.double.program_place(*tokens))
         values = ((self.single, value32_MHD), (self.double, value_MHD))
@@ -171,29 +179,35 @@ class _Precisions:
         # What is added changes by so much where a head fetches something else: two values are apart by the sum of
         # their distances from that of `<` at most. The weighted sum over the program is rounded.
         self.far_H = self.sensitivity.out_H * 2 * (value_MHD - value_MHD[-1]).norm(dim=-1).amax(0)
-        terms = 2 * len(rules.keys) + 1
+        terms = sum(block.groups for block in task.blocks) + 1
         self.mixing = float((self.sensitivity.out_H * value_MHD.norm(dim=-1).amax(0)).sum() * (terms + 8) * _UNIT)
 
-    def context(self, x32_nC: Tensor, x64_nC: Tensor, key_n: Tensor) -> _Context:
+    def context(
+        self, x32_nC: Tensor, x64_nC: Tensor, group_n: Tensor, context_N: Tensor, fetched_N: Tensor
+    ) -> _Context:
         """Scores of all tokens that a program may have: in float32, with a bound on how wrong that may be."""
         q32_nHD, q64_nHD = self.single.queries(x32_nC), self.double.queries(x64_nC)
         n, H, D = q32_nHD.shape
-        K, A = len(self.rules.keys), len(self.rules.actions)
         parts: list[tuple[Tensor, ...]] = []
-        key_K, own_n = torch.arange(K), key_n.clamp_min(0)
         for h in range(H):
-            score_nM = q32_nHD[:, h] @ self.key_MHD[:, h].T
-            acts_nKA, names_nBK = score_nM[:, : K * A].view(n, K, A), score_nM[:, K * A : -1].view(n, -1, K)
-            act_nK, action_nK = acts_nKA.max(2)
-            act_nK = act_nK.masked_fill(key_K == key_n[:, None], -torch.inf)  # a program has one rule for a key
-            name_nK, before_nK = names_nBK.max(1)
-            score_nX = torch.cat([act_nK, name_nK], 1)
-            token_nX = torch.cat([key_K * A + action_nK, K * A + before_nK * K + key_K], 1)
-            best_n, at_n = score_nX.max(1)
-            rival_n = token_nX.gather(1, at_n[:, None])[:, 0]
-            own_nA = acts_nKA[torch.arange(n), own_n]
+            score_nM, scores, tokens, first = q32_nHD[:, h] @ self.key_MHD[:, h].T, [], [], 0
+            for groups, size, together in self.blocks:  # of each group the token with the highest score
+                block_nX = score_nM[:, first : first + groups * size]
+                own_nG = torch.arange(groups).expand(n, groups)
+                best_nG, within_nG = (
+                    block_nX.view(n, groups, size).max(2) if together else block_nX.view(n, size, groups).max(1)
+                )
+                scores.append(best_nG)
+                tokens.append(first + (own_nG * size + within_nG if together else within_nG * groups + own_nG))
+                first += groups * size
+            score_nG = torch.cat(scores, 1)
+            own_nG = torch.arange(score_nG.shape[1]) == group_n[:, None]
+            score_nG = score_nG.masked_fill(own_nG, -torch.inf)  # a program has one token of a group
+            best_n, at_n = score_nG.max(1)
+            rival_n = torch.cat(tokens, 1).gather(1, at_n[:, None])[:, 0]
+            own_N = score_nM[context_N, fetched_N]
             parts.append(
-                (score_nM[:, -1].double(), score_nX.double().logsumexp(1), rival_n, best_n.double(), own_nA.double())
+                (score_nM[:, -1].double(), score_nG.double().logsumexp(1), rival_n, best_n.double(), own_N.double())
             )
         # Errors of q and k as measured, many times over, and the most that float32 can lose in a product.
         length_nH = q64_nHD.norm(dim=-1)
@@ -203,16 +217,12 @@ class _Precisions:
         return _Context(begin, others, rival, best, own, slack_nH)
 
 
-def program_tokens(rules: Rules) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """All tokens that a program may have, each with the one before it: (2, M).
-
-    First the actions after their keys, then the keys after an action or `<`, at last `<` itself, where heads look when
-    no rule fits.
-    """
-    keys, actions, begin = rules.keys, rules.actions, rules.tokenizer.begin
-    pairs = [
-        np.stack([np.repeat(keys, len(actions)), np.tile(actions, len(keys))]),
-        np.stack([np.repeat(np.append(actions, begin), len(keys)), np.tile(keys, len(actions) + 1)]),
-        np.array([[NOTHING], [begin]]),
-    ]
-    return np.concatenate(pairs, 1)
+def lookup_task(rule: Interpreter, tokenizer: Tokenizer) -> LookupTask:
+    """The questions of an interpreter. Raises InputError where they have not been listed."""
+    if isinstance(rule, TuringInterpreter):
+        return turing_task(rule, tokenizer)
+    if isinstance(rule, SubstitutionInterpreter):
+        return substitution_task(rule, tokenizer)
+    raise InputError(
+        f"{rule.spec!r} cannot be certified; of interpreters those of Turing machines and substitutions can"
+    )

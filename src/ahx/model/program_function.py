@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ahx.data.programs.lookup_task import LookupTask
 from ahx.errors import InputError
 from ahx.model import fast_path
 from ahx.model.positions.pattern import Pattern
 from ahx.model.transformer import Block, Transformer
 from ahx.model.windows import Vocabulary
 
-OFFSETS = (0, 1, -1)
 NOTHING = -1  # no token
 
 
@@ -31,18 +31,18 @@ class Found(NamedTuple):
 
 
 class ProgramFunction:
-    """`model` as a function; `begin` begins its rows. Raises InputError for a model that looks at more than that."""
+    """`model` as a function of what `task` lists. Raises InputError for a model that looks at more than that."""
 
-    def __init__(self, model: Transformer, begin: int) -> None:
+    def __init__(self, model: Transformer, task: LookupTask) -> None:
         config = model.config
         kinds = [set(word) for word in config.heads]
-        fits = len(kinds) == 2 and kinds[0] <= set("sc") and kinds[1] == {"p"}
-        if not fits or not config.scheme.coupled or config.offsets != OFFSETS or config.window != 2:
+        fits = len(kinds) == 2 and kinds[0] <= set(task.heads) and kinds[1] == {"p"}
+        if not fits or not config.scheme.coupled or config.offsets != task.offsets or config.window != 2:
             raise InputError(
                 f"a model with heads {'/'.join(config.heads)} cannot be certified as an interpreter: the first layer "
-                "must have s and c heads, and the second p heads; train with --certify"
+                f"must have {' and '.join(task.heads)} heads, and the second p heads; train with --certify"
             )
-        self.model, self.begin = model, begin
+        self.model, self.begin = model, task.begin
         self.first, self.last = (block for block in model.blocks if isinstance(block, Block))
         self.H, self.D = config.n_head, config.n_embd // config.n_head
 
@@ -59,7 +59,7 @@ class ProgramFunction:
 
     def program_place(self, previous_M: Tensor, token_M: Tensor) -> Tensor:
         """The same for tokens of a program, from which the cursor is where the row begins: -> (M, C)."""
-        window_MK = torch.full((len(token_M), len(OFFSETS)), NOTHING, device=token_M.device)
+        window_MK = torch.full((len(token_M), len(self.model.config.offsets)), NOTHING, device=token_M.device)
         window_MK[:, 0] = self.begin
         return self.place(previous_M, token_M, window_MK)
 

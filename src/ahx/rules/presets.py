@@ -313,8 +313,8 @@ def utm64() -> str:
     written from memory; tests hold it to a simulator of bi-tag systems.
     Source: Neary & Woods, "Four small universal Turing machines", Fundamenta Informaticae 91 (2009).
 
-    >>> utm64("1A2")
-    '2A11'
+    >>> utm64("E1")
+    'F02'
     """
     return "turing: 3LA2LA1LA0RB_1RE1RA1RB0RB_3LC2LC2LE3LE_0RE2RB1RD0RD_2LC2LF1RF3RE_---2LD1RE1RA; alphabet=0123"
 

@@ -66,8 +66,12 @@ def _code(text: object) -> str:
 
 def _commands(about: Mapping[str, Any], hp: Hyperparameters) -> list[str]:
     if hp.certify:
-        of_machines = interpreter_kind(hp.rule) is not None
-        return ["ahx verify .", "ahx interpret . --machine 1RB1LB_1LA1RZ" if of_machines else "ahx exec . --steps 1000"]
+        run = {
+            None: "ahx exec . --steps 1000",
+            "turing": "ahx interpret . --machine 1RB1LB_1LA1RZ",
+            "substitution": "ahx interpret . --program 'B->A,A->AB,' --tape A --steps 6",
+        }
+        return ["ahx verify .", run[interpreter_kind(hp.rule)]]
     by_length = about["rule"] and not hp.infile
     return [
         "ahx interactive --model .",

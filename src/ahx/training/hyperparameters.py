@@ -133,8 +133,8 @@ class Hyperparameters(BaseModel):
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the inputs that is held out for validation where there is no file for it."""
     certify: bool = False
-    """Prove that the model follows the rule for any number of steps: a machine, or turing-interpreter with every
-    machine (docs/turing.md)."""
+    """Prove that the model follows the rule for any number of steps: a machine, or turing-interpreter or
+    substitution-interpreter with every program (docs/turing.md)."""
     alphabet: Annotated[str, Field(min_length=1)] | None = None
     """Symbols that inputs are drawn from; without it, those of the rule."""
     min_len: Length = Field(default_factory=_usual(1, 2, 1, 1))
@@ -281,15 +281,16 @@ class Hyperparameters(BaseModel):
         if not self.rule or self.infile:
             wrong.append("certify: only a rule has windows to prove; give a rule, and no infile")
         if (kind := interpreter_kind(self.rule)) is not None:
-            if kind != "turing":
-                wrong.append(f"certify: of interpreters only turing-interpreter can be certified (got {self.rule!r})")
+            if kind == "markov":
+                wrong.append(f"certify: of interpreters, {self.rule!r} has no proof yet; leave it out")
             if self.n_layer != 2:
                 wrong.append(f"certify: an interpreter has two layers (got n_layer {self.n_layer}); leave it out")
             words = (self.heads or "c/p").split("/")
-            if len(words) == 2 and not (set(words[0]) <= set("sc") and set(words[1]) == {"p"}):
+            first = "sc" if kind == "turing" else "c"
+            if len(words) == 2 and not (set(words[0]) <= set(first) and set(words[1]) == {"p"}):
                 wrong.append(
-                    f"certify: the heads of an interpreter must be s and c, then p (got heads {self.heads!r}); "
-                    "leave them out"
+                    f"certify: the heads of {self.rule!r} must be {' and '.join(first)}, then p (got heads "
+                    f"{self.heads!r}); leave them out"
                 )
             return wrong + self._inexact()
         if self.n_layer != 1:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ahx.model.interpreter_certificate import InterpreterChecker, program_tokens
+from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.program_function import ProgramFunction
 from ahx.model.transformer import Transformer
 from ahx.training.hyperparameters import Hyperparameters
@@ -27,7 +27,7 @@ APART = 12.0
 #: If that does not suffice: so many rounds of this share of the steps, from this share of the learning rate on, in
 #: which half of the questions are among those with the least lead.
 ROUNDS, _ROUND, _PEAK, _WORST = 6, 0.2, 0.3, 4000
-_QUESTIONS, _ACTIONS, _KEYS = 1024, 384, 128  # of a step: questions, and tokens of programs
+_QUESTIONS = 1024  # of a step
 _WARMUP = 50
 _STREAM = tuple(b"lookups")  # of random numbers
 
@@ -36,13 +36,13 @@ class Lookups:
     """Trains a model on questions of `checker`; `step` is a function of the weights, the seed and its number."""
 
     def __init__(self, checker: InterpreterChecker, model: Transformer, hp: Hyperparameters) -> None:
-        self.questions, self.rules, self.seed = checker.questions, checker.rules, hp.seed
-        self.function = ProgramFunction(model, checker.rules.tokenizer.begin)
+        self.questions, self.task, self.seed = checker.questions, checker.task, hp.seed
+        self.function = ProgramFunction(model, checker.task)
         self.flat, self.grad_clip = FlatParameters(model), hp.grad_clip
         # Less than in training, of which much is to be kept.
         rates = hp.learning_rate * 2 / 3, hp.muon_learning_rate * 2 / 5
         self.optimizer = Optimizer(self.flat, OptimizerSettings(*rates, hp.weight_decay, hp.optimizer == "muon"))
-        self.tokens_2M = program_tokens(self.rules)
+        self.group_M = checker.task.group_M
         self.device = self.flat.values.device
 
     def step(self, number: int, scale: float, worst_N: np.ndarray | None = None) -> float:
@@ -60,33 +60,27 @@ class Lookups:
 
     def loss(self, chosen_N: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Cross-entropy of the answers in nats, and how far scores are from being apart, squared."""
-        function, begin = self.function, self.rules.tokenizer.begin
-        asked = self.questions.select(chosen_N)
-        pairs = len(self.rules.keys) * len(self.rules.actions)
-        others = [rng.integers(0, pairs, _ACTIONS), rng.integers(pairs, self.tokens_2M.shape[1] - 1, _KEYS)]
-        acts_N = asked.action_N >= 0
-        pair_N = asked.key_N * len(self.rules.actions) + asked.action_N
-        fetched_N = np.where(acts_N, pair_N, self.tokens_2M.shape[1] - 1)
-        token_M = np.concatenate([fetched_N, *others, [self.tokens_2M.shape[1] - 1]])
+        function, tokens_2M = self.function, self.task.tokens_2M
+        asked, others = self.questions.select(chosen_N), self.task.some(rng)
+        token_M = np.concatenate([asked.fetched_N, others, [tokens_2M.shape[1] - 1]])
         window_MK = np.full((len(token_M), asked.window_NK.shape[1]), -1)
-        window_MK[:, 0] = begin
+        window_MK[:, 0] = self.task.begin
         tokens = [
             self._tensor(np.concatenate(parts))
             for parts in (
-                (asked.previous_N, self.tokens_2M[0, token_M]),
-                (asked.newest_N, self.tokens_2M[1, token_M]),
+                (asked.previous_N, tokens_2M[0, token_M]),
+                (asked.newest_N, tokens_2M[1, token_M]),
                 (asked.window_NK, window_MK),
             )
         ]
         x_XC = function.place(*tokens)
-        x_NC, x_MC = x_XC[: len(fetched_N)], x_XC[len(fetched_N) :]
+        x_NC, x_MC = x_XC[: len(chosen_N)], x_XC[len(chosen_N) :]
         (key_MHD, value_MHD), q_NHD = function.keys_values(x_MC), function.queries(x_NC)
-        logits_NV = function.finish(x_NC, value_MHD[: len(fetched_N)])
-        score_NHM = torch.einsum("nhd,mhd->nhm", q_NHD, key_MHD[len(fetched_N) :])
+        logits_NV = function.finish(x_NC, value_MHD[: len(chosen_N)])
+        score_NHM = torch.einsum("nhd,mhd->nhm", q_NHD, key_MHD[len(chosen_N) :])
         score_NHM, begin_NH1 = score_NHM[..., :-1], score_NHM[..., -1:]
-        # Actions of the head's own key are above `<`, all other tokens below: a program has one rule for a key.
-        key_M = np.concatenate([others[0] // len(self.rules.actions), np.full(_KEYS, -2)])
-        own_N1M = self._tensor(asked.key_N[:, None] == key_M)[:, None]
+        # Tokens of the group that can be fetched are above `<`, all others below: a program has one of a group.
+        own_N1M = self._tensor(asked.group_N[:, None] == self.group_M[others])[:, None]
         apart_NHM = torch.where(own_N1M, score_NHM - begin_NH1, begin_NH1 - score_NHM)
         short_NHM = F.relu(APART - apart_NHM).div(APART).square()
         answers = F.cross_entropy(logits_NV, self._tensor(asked.answer_N))

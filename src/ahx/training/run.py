@@ -25,7 +25,7 @@ from ahx.model.certificate import certify
 from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.transformer import Transformer
-from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.text.plural import counted
 from ahx.training import card
 from ahx.training.choose import Prepare, choose, suited
@@ -98,7 +98,7 @@ def run(
             _restore(hp, loop, resumed)
             _introduce(report, hp, data, model, device, loop, resumed, why)
             outcome = loop()
-            if rank == 0 and hp.certify and isinstance(data.rule, TuringInterpreter) and outcome.signal is None:
+            if rank == 0 and hp.certify and isinstance(data.rule, Interpreter) and outcome.signal is None:
                 outcome = _lookups(hp, data, model, loop, outcome)
             if rank == 0 and loop.keeps_best and (outcome.signal is None or paths.unattended):
                 outcome = _best(model, loop, outcome)
@@ -232,7 +232,7 @@ def _introduce(
 
 def _lookups(hp: Hyperparameters, data: TrainingData, model: Transformer, loop: Loop, outcome: Outcome) -> Outcome:
     """Train the look-ups of an interpreter, so that it can be certified. They are no part of its checkpoints."""
-    assert isinstance(data.rule, TuringInterpreter)
+    assert isinstance(data.rule, Interpreter)
     checker = InterpreterChecker(data.rule, data.source.tokenizer)
     steps = max(LEAST, round(SHARE * loop.total))
     asked = f"{len(checker.questions.answer_N):,} questions in {len(checker.first_n) - 1:,} contexts"

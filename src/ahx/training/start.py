@@ -27,6 +27,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
         block_size=hp.block_size or source.longest_row, dropout=hp.dropout,
         heads=_heads(hp), reads=source.teacher.reads, lookups=source.teacher.lookups,
         sees_all=source.teacher.sees_all,
+        offsets=(0,) if hp.certify and interpreter_kind(hp.rule) == "substitution" else None,
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
@@ -92,6 +93,7 @@ def _heads(hp: Hyperparameters) -> tuple[str, ...]:
         return tuple(hp.heads.split("/"))
     if not hp.certify:
         return ()
-    if interpreter_kind(hp.rule) is None:
-        return ("c" * hp.n_head,)
-    return "s" + "c" * (hp.n_head - 1), "p" * hp.n_head
+    all_c, kind = "c" * hp.n_head, interpreter_kind(hp.rule)
+    if kind is None:
+        return (all_c,)
+    return all_c if kind == "substitution" else "s" + all_c[1:], "p" * hp.n_head
