@@ -134,7 +134,8 @@ def test_ahx(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> No
         ("--max-size 3", "the following arguments are required: --name; see `ahx probe --help`"),
         (
             "--name x -k 3",
-            "unexpected argument '-k'; if it is an input, write it behind --; quote values with spaces, or see `ahx probe --help`",
+            "unexpected argument '-k'; if it is an input, write it behind --; "
+            "quote values with spaces, or see `ahx probe --help`",
         ),
     ],
 )
