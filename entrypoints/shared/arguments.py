@@ -52,7 +52,10 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unexpected = self.parse_known_args(args, namespace)
         if unexpected:
-            raise InputError(f"unexpected argument {unexpected[0]!r}; quote values with spaces, or see {self._help()}")
+            behind = "; if it is an input, write it behind --" if re.match(r"-\w", unexpected[0]) else ""
+            raise InputError(
+                f"unexpected argument {unexpected[0]!r}{behind}; quote values with spaces, or see {self._help()}"
+            )
         return parsed
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

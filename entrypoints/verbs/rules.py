@@ -88,6 +88,7 @@ def _show(text: str) -> Iterator[str]:
         rows.append(("transducer", "one that also looks rules up in its input (see --steps of `ahx rules apply`)"))
     else:
         rows.append(("transducer", "none; this rule is learnt from its inputs and outputs alone"))
+    rows += [("note", remark) for remark in rule.remarks]
     yield from _table(rows)
     if machine and examples:
         given = min((given for given, _ in examples), key=len)

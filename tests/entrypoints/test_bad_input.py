@@ -132,7 +132,11 @@ def test_ahx(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> No
         ("--name x --scale-by much", "--scale_by: must be a number (got 'much'); see `ahx probe --help`"),
         ("--name x --kind plan", "--kind: 'plan' is not one of plain, fancy; did you mean plain?"),
         ("--max-size 3", "the following arguments are required: --name; see `ahx probe --help`"),
-        ("--name x -k 3", "unexpected argument '-k'; quote values with spaces, or see `ahx probe --help`"),
+        (
+            "--name x -k 3",
+            "unexpected argument '-k'; if it is an input, write it behind --; "
+            "quote values with spaces, or see `ahx probe --help`",
+        ),
     ],
 )
 def test_other_verbs(options: str, sentence: str, verb, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]

@@ -265,3 +265,23 @@ def test_any_text_is_a_rule_or_an_error_of_ours(text: str) -> None:
     except AhxError:
         return
     assert parse_rule(rule.spec) == rule
+
+
+@pytest.mark.parametrize("spec", ["A -> B; steps = 3", "A -> B; steps =3", "A -> B; steps= 3", "A -> B; n = 3"])
+def test_an_option_may_have_spaces_around_the_equals_sign(spec: str) -> None:
+    assert parse_rule(spec).spec == "A -> B; steps=3"
+
+
+def test_a_rule_that_never_applies_is_named() -> None:
+    for spec in ("A -> X, B -> Y, AB -> Z", "markov: A -> X, B -> Y, BAB -> Z", "markov: -> X, A -> Y"):
+        assert ["never applies" in remark for remark in parse_rule(spec).remarks] == [True], spec
+    assert parse_rule("AB -> Z, A -> X").remarks == parse_rule("A -> X, BA -> Y").remarks == []
+
+
+@pytest.mark.parametrize("text", ["A -> # to nothing\n", "B -> C\n# -> A\n"])
+def test_a_comment_in_the_place_of_a_side_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rules.txt").write_text(text)
+    with pytest.raises(InputError, match='# begins a comment; for the symbol write "#"'):
+        parse_rule(f"@{tmp_path / 'rules.txt'}")
+    (tmp_path / "rules.txt").write_text('A -> "" # to nothing\n"#" -> A\n')
+    assert parse_rule(f"@{tmp_path / 'rules.txt'}").apply("A#") == "A"

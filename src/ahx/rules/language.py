@@ -8,7 +8,7 @@ Parts are separated by a comma, a semicolon or a new line. A part with an arrow 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,6 +17,7 @@ from ahx.text.printing import masked, width
 from ahx.text.suggest import did_you_mean
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OPTIONS = ("steps", "n", "alphabet")
 OPTION_ALIASES = {"n": "steps"}
 
 ONLY_MARKOV = "only Markov algorithms (markov: ...) have final rules `->.`; put a space after ->"
@@ -84,6 +85,11 @@ class Source:
 
     def _add(self, part: list[Word | re.Match[str]]) -> None:
         words = [word for word in part if isinstance(word, Word)]
+        if len(words) > 1 and words[0].text in _OPTIONS and words[1].text[:1] == "=" and not words[1].quoted:
+            typed, given = words[:2]  # with a space before the equals sign
+            words[:2] = [Word(f"{typed.text}=", given.at - len(typed.text))]
+            if given.text[1:]:
+                words.insert(1, Word(given.text[1:], given.at + 1))
         arrows = [token for token in part if isinstance(token, re.Match)]
         if len(arrows) > 1:
             self.fail(arrows[1].start(), "expected a comma before the next rule")
@@ -190,6 +196,16 @@ class Source:
         if word.text not in allowed:
             self.fail(word.at, f"expected {name}= one of {', '.join(allowed)}")
         return word.text
+
+
+def never_applied(lefts: Sequence[str], hides: Callable[[str, str], bool]) -> list[str]:
+    """A sentence for each left side that an earlier one `hides`: wherever the later one fits, so does the earlier."""
+    pairs = ((next((other for other in lefts[:at] if hides(other, left)), None), left) for at, left in enumerate(lefts))
+    return [
+        f"the rule for {left!r} never applies: that for {other!r}, which stands before it, fits wherever it does"
+        for other, left in pairs
+        if other is not None
+    ]
 
 
 def quoted(text: str) -> str:

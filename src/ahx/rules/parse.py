@@ -27,6 +27,8 @@ _NAME = re.compile(r"\s*([A-Za-z_](?:\w|-(?!>))*)\s*(?=[;,\n]|$)")
 _FUNCTION = re.compile(r"\s*([A-Za-z_][\w.]*):[A-Za-z_]\w*\s*(?=[;,\n]|$)")
 _FAMILY = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*")
 _COMMENT = re.compile(r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?:^|(?<=\s))\#[^\n]*""", re.MULTILINE)
+#: A side of an entry is missing where a comment begins.
+_SYMBOL_OR_COMMENT = re.compile(r"->\.?[^\S\n]*\#|^\s*\#(?=[^\S\n]*->)", re.MULTILINE)
 
 
 def parse_rule(spec: str) -> Rule:
@@ -78,6 +80,10 @@ def interpreter_kind(spec: str | None) -> str | None:
 
 def _read_file(path: str) -> str:
     text = text_of(path, "the rule file ")
+    if found := _SYMBOL_OR_COMMENT.search(text):
+        Source(text, len(text)).fail(
+            found.end() - 1, '# begins a comment; for the symbol write "#", for an empty side "" before the comment'
+        )
     # Comments become spaces, so that an error still points at the right column.
     text = _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
     if not text.strip():

@@ -41,6 +41,11 @@ class Rule(ABC):
             pass
         return output
 
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about what the rule holds and never does."""
+        return []
+
     def transducer(self) -> Transducer | None:
         """The transducer that computes the rule step by step, or None when none is known."""
         return self._transducer

@@ -83,7 +83,8 @@ def prepare(
         assert rule is not None  # Hyperparameters requires a rule or a file
         assert sampler is not None
         source = fit_rule(rule, sampler, hp.seed, use_cursor, given)
-    return TrainingData(rule, source, epoch, _position_scheme(hp, source), source.notes)
+    notes = [*(rule.remarks if rule else ()), *source.notes]
+    return TrainingData(rule, source, epoch, _position_scheme(hp, source), notes)
 
 
 def reader_of(hp: Hyperparameters) -> Reader:

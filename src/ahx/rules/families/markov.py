@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
+from ahx.rules.language import Source, default_alphabet, never_applied, written_rule, written_spec
 from ahx.rules.rule import Rule, limited
 from ahx.rules.transducer import (
     DEFAULT_STEP_LIMIT,
@@ -74,6 +74,12 @@ class Markov(Rule):
             done += 1
             if production.final:
                 return
+
+    @property
+    def remarks(self) -> list[str]:
+        return never_applied(
+            [production.left for production in self.productions], lambda earlier, left: earlier in left
+        )
 
     @cached_property
     def _transducer(self) -> Transducer | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
-from ahx.rules.language import Source, default_alphabet, written_rule, written_spec
+from ahx.rules.language import Source, default_alphabet, never_applied, written_rule, written_spec
 from ahx.rules.rule import Rule, check_growth, limited
 from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, RIGHT_EDGE, Step, Transducer, repeated, spelled, starts_with
 
@@ -62,6 +62,10 @@ class Substitution(Rule):
             check_growth(text, self.productions)
             text = pattern.sub(lambda found: rights[found[0]], text) if table is None else text.translate(table)
             yield text
+
+    @property
+    def remarks(self) -> list[str]:
+        return never_applied([left for left, _ in self.productions], lambda earlier, left: left.startswith(earlier))
 
     @cached_property
     def _transducer(self) -> Transducer | None:
