@@ -147,9 +147,8 @@ class RuleSource(Source):
         return f"{n} left out, unlike all of the first {_N_PROBES:,}: {next(iter(self._left_out.values()))}"
 
     def _rows(self, texts: Sequence[str]) -> list[Row]:
-        return [
-            row for text in texts if (row := self._encode(text, lambda text: self._answers.of(text)[1])) is not None
-        ]
+        encoded = (self._encode(text, lambda text: self._answers.of(text)[1]) for text in texts)
+        return [row for row in encoded if row is not None]
 
     def _pairs(self, texts: Sequence[str]) -> list[Pair]:
         return [(text, self.rule.apply(text)) for text in texts]
