@@ -112,7 +112,7 @@ def training_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": template.max_runtime},
         "Tags": [{"Key": k, "Value": v} for k, v in {**template.stack_id.tags, "ahx:sweep": template.sweep}.items()],
-        "Environment": {"PYTHONUNBUFFERED": "1"},
+        "Environment": {"PYTHONUNBUFFERED": "1", "AHX_MAX_RUNTIME": str(template.max_runtime)},
     }
     if template.keep_alive:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = template.keep_alive

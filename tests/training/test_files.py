@@ -7,7 +7,7 @@ import pytest
 
 from ahx.errors import InputError
 from ahx.model import checkpoint
-from ahx.training import loop
+from ahx.training import loop, time_limit
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
 from ahx.training.schedule import FLOOR, planned_steps, scale
@@ -68,6 +68,14 @@ def test_time_brings_the_learning_rate_to_its_end(infile: str, tmp_path: Path, m
     assert rates[2] > 0.9
     assert rates[-1] < 0.02
     assert 10 <= len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) <= 21
+
+
+def test_the_time_of_a_job_counts_only_once_it_gets_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(time_limit.MAX_RUNTIME, "100")
+    limit = time_limit.TimeLimit(None, None)
+    assert limit.used(9.0) <= 0 < limit.used(50.0) < 0.5
+    assert limit.used(95.0) >= 1
+    assert time_limit.TimeLimit(40.0, None).used(10.0) == pytest.approx(0.25)
 
 
 def worse_at_the_end(monkeypatch: pytest.MonkeyPatch, exact: list[float]) -> None:

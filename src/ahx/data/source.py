@@ -34,6 +34,11 @@ class Source(ABC):
     seen: Seen | None = None  # the inputs that are trained on; None for drawn samples
     content: str = ""  # identifies the data of files, and how they are read; "" for drawn samples
 
+    @property
+    def left_out(self) -> str:
+        """A sentence about drawn samples that were not trained on; "" where there were none."""
+        return ""
+
     @abstractmethod
     def batch(self, step: int, batch_size: int) -> Sequence[Row]:
         """Token rows for training step `step` (from 0), unpadded."""

@@ -76,7 +76,7 @@ class TransducerTeacher(_RuleTeacher):
     kind = "machine"
 
     @cached_property
-    def _transducer(self) -> Transducer:
+    def transducer(self) -> Transducer:
         transducer = self.rule.transducer()
         if transducer is None:
             raise InputError(f"the rule {self.rule.spec!r} has no transducer to learn from; choose another --pos")
@@ -84,15 +84,15 @@ class TransducerTeacher(_RuleTeacher):
 
     @property
     def start(self) -> Start:
-        return self._transducer.start
+        return self.transducer.start
 
     @property
     def reads(self) -> tuple[int, int]:
-        return self._transducer.reads
+        return self.transducer.reads
 
     def follow(self, text: str) -> list[Step]:
         """The transducer's steps on `text`, whatever they write."""
-        return list(run(self._transducer, text))
+        return list(run(self.transducer, text))
 
     def steps(self, text: str, output: str) -> list[Step]:
         steps = self.follow(text)

@@ -198,7 +198,7 @@ class Loop:
         if self.step >= self.total:
             return f"reached {counted(self.total, 'step')}"
         if self._time_used >= 1:
-            return f"reached {self.hp.max_seconds:g} seconds"
+            return f"reached {self.limit.seconds:g} seconds"
         return ""
 
     def _agree(self, *values: float) -> tuple[float, ...]:

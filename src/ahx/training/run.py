@@ -260,6 +260,8 @@ def _conclude(
         about = {**about, "step": outcome.step, "metrics": outcome.metrics}
         checkpoint.save_flat(paths.model, model, data.source.tokenizer, about)
         card.write(paths.model, about, hp)
+    if data.source.left_out:
+        report.say(data.source.left_out)
     verdict = _verdict(outcome.metrics.get("val_exact"), hp.val_samples, data.source.validation_lines)
     if outcome.signal is None:
         report.say(

@@ -192,7 +192,7 @@ def test_the_whole_request() -> None:
             {"Key": "ahx:stack", "Value": "ahx"},
             {"Key": "ahx:sweep", "Value": "s1"},
         ],
-        "Environment": {"PYTHONUNBUFFERED": "1"},
+        "Environment": {"PYTHONUNBUFFERED": "1", "AHX_MAX_RUNTIME": "3600"},
     }
 
 

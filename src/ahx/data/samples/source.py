@@ -1,7 +1,8 @@
 """Training on fresh samples of a rule."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,14 +15,18 @@ from ahx.data.split import hash_texts, held_out
 from ahx.data.teacher import Teacher, TransducerTeacher, choose_teacher
 from ahx.data.token_rows import Row
 from ahx.data.tokenizer import Tokenizer
+from ahx.errors import InputError
+from ahx.rules.closure import all_steps
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Step
+from ahx.text.plural import counted
 
 Pair = tuple[str, str]
 Answer = tuple[str, list[Step]]
 
 _TRAINING, _VALIDATION, _FRESH, _PROBES = 0, 1, 2, 0xF17  # separate streams of random numbers
 _N_PROBES = 4_000  # samples from which the vocabulary and the longest row are read
+_SURE = 5  # if a step comes up in fewer of them, there may be others that do not come up
 FEWEST_TO_HOLD_OUT = 1_000  # below this many distinct strings, every one is needed for training
 _REMEMBERED_ROWS = 100_000
 _SHORT, _REMEMBERED_ANSWERS = 40, 20_000  # steps of answers that are remembered, and how many are, for each rule
@@ -34,6 +39,10 @@ def _known(rule: str, teacher: str) -> dict[str, Answer]:
     return {}
 
 
+class _UnlikeError(InputError):
+    """A sample is unlike those that teacher, vocabulary and longest row were read from."""
+
+
 class Answers:
     """The output of a rule for an input, and the steps that write it."""
 
@@ -42,11 +51,14 @@ class Answers:
         self._known = _known(rule.spec, json.dumps(teacher.to_json()))
 
     def of(self, text: str, output: str | None = None) -> Answer:
-        """`output` is given where it is known. Raises InputError when the teacher does not write it."""
+        """`output` is given where it is known. Raises _UnlikeError when the teacher does not write it."""
         known = self._known.get(text)
         if known is None:
             output = self.rule.apply(text) if output is None else output
-            known = output, self.teacher.steps(text, output)
+            try:
+                known = output, self.teacher.steps(text, output)
+            except InputError as error:
+                raise _UnlikeError(str(error)) from None
             if len(known[1]) <= _SHORT and len(self._known) < _REMEMBERED_ANSWERS:
                 self._known[text] = known
         return known
@@ -76,18 +88,23 @@ class RuleSource(Source):
             self.notes = [self.note]
         self._answers = Answers(rule, teacher)
         self._remembered: dict[str, npt.NDArray[np.uint16]] = {}
+        self._left_out: dict[str, str] = {}  # samples that cannot be learnt, and why
 
     def batch(self, step: int, batch_size: int) -> list[npt.NDArray[np.uint16]]:
         """Token rows for training step `step`: a function of (seed, step, batch_size)."""
         rng = np.random.default_rng((self.seed, _TRAINING, step))
-        texts: list[str] = []
-        while len(texts) < batch_size:
+        rows: list[npt.NDArray[np.uint16]] = []
+        for _ in range(_DRAWS):
             drawn = self.sampler.draw(rng, batch_size + batch_size // 4 + 8)  # a tenth will be held out
             if self.holds_out:
                 kept = ~held_out(hash_texts(drawn))
                 drawn = [text for text, keep in zip(drawn, kept.tolist(), strict=True) if keep]
-            texts += drawn
-        return [self._row(text) for text in texts[:batch_size]]
+            for text in drawn:
+                if (row := self._row(text)) is not None:
+                    rows.append(row)
+                if len(rows) == batch_size:
+                    return rows
+        raise InputError(f"hardly any sample can be learnt: {next(iter(self._left_out.values()))}")
 
     def validation(self, n: int) -> list[Pair]:
         """Up to `n` distinct held-out pairs; of all pairs, where there are too few to hold any out."""
@@ -121,19 +138,41 @@ class RuleSource(Source):
     def _fresh(self, n: int, stream: int, sampler: Sampler) -> list[str]:
         return sampler.draw(np.random.default_rng((self.seed, _FRESH, stream)), n)
 
+    @property
+    def left_out(self) -> str:
+        """A sentence about the samples that cannot be learnt; "" where there were none."""
+        if not self._left_out:
+            return ""
+        n = counted(len(self._left_out), "sample")
+        return f"{n} left out, unlike all of the first {_N_PROBES:,}: {next(iter(self._left_out.values()))}"
+
     def _rows(self, texts: Sequence[str]) -> list[Row]:
-        return [self._encode(text, self._answers.of(text)[1]) for text in texts]
+        encoded = (self._encode(text, lambda text: self._answers.of(text)[1]) for text in texts)
+        return [row for row in encoded if row is not None]
 
     def _pairs(self, texts: Sequence[str]) -> list[Pair]:
         return [(text, self.rule.apply(text)) for text in texts]
 
-    def _encode(self, text: str, steps: Sequence[Step]) -> npt.NDArray[np.uint16]:
-        return np.array(self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps), dtype=np.uint16)
+    def _encode(self, text: str, steps_of: Callable[[str], Sequence[Step]]) -> npt.NDArray[np.uint16] | None:
+        """The row of `text`; None for one that is left out. Raises InputError where the rule itself fails."""
+        try:
+            return self._fitting(text, steps_of(text))
+        except _UnlikeError as error:
+            self._left_out[text] = str(error)
+            return None
 
-    def _row(self, text: str) -> npt.NDArray[np.uint16]:
+    def _fitting(self, text: str, steps: Sequence[Step]) -> npt.NDArray[np.uint16]:
+        try:
+            numbers = self.tokenizer.encode_input(text) + self.tokenizer.encode_steps(steps)
+        except InputError as error:
+            raise _UnlikeError(str(error)) from None
+        if self.teacher.kind == "plain" and 0 < self.longest_row < len(numbers):
+            raise _UnlikeError(f"{text[:40]!r} takes {len(numbers):,} tokens, more than {self.longest_row:,}")
+        return np.array(numbers, dtype=np.uint16)
+
+    def _row(self, text: str) -> npt.NDArray[np.uint16] | None:
         row = self._remembered.get(text)
-        if row is None:
-            row = self._encode(text, self._answers.steps(text))
+        if row is None and text not in self._left_out and (row := self._encode(text, self._answers.steps)) is not None:
             if len(self._remembered) >= _REMEMBERED_ROWS:
                 self._remembered.clear()
             self._remembered[text] = row
@@ -153,6 +192,9 @@ def fit_rule(rule: Rule, sampler: Sampler, seed: int, use_cursor: bool, given: T
     teacher = choose_teacher(rule, ((text, known[text]) for text in texts), use_cursor)
     answers = Answers(rule, teacher)
     steps = [(text, answers.of(text, known.get(text))[1]) for text in distinct]
-    tokenizer = Tokenizer.fit(steps, sampler.alphabet, teacher.start).or_wider(given)
+    seen = Counter(step for _, taken in steps for step in set(taken))
+    if isinstance(teacher, TransducerTeacher) and min(seen.values()) < _SURE:
+        seen.update(all_steps(teacher.transducer, sampler.alphabet) or ())
+    tokenizer = Tokenizer.fit([("", list(seen))], sampler.alphabet, teacher.start).or_wider(given)
     longest_row = max(len(text) + len(taken) + 2 for text, taken in steps)
     return RuleSource(rule, teacher, tokenizer, sampler, seed, longest_row)
