@@ -4,6 +4,7 @@ To find out whether outputs are right, teacher-forced scoring (scoring.py) is fa
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,7 +95,13 @@ class Decoder:
         return fast_path.blocks(self.model, x_BTC, pattern, used, asked_R, self.memories)
 
 
-@torch.inference_mode()
+class Decoded(NamedTuple):
+    """What the model wrote after one prompt."""
+
+    tokens: list[int]  # with the stop token; rows that reach the limit end without one
+    log_probability: float  # of these tokens after the prompt, in nats
+
+
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
@@ -103,25 +110,31 @@ def generate(
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> list[list[int]]:
-    """What the model writes after each prompt, with the stop token; rows that reach the limit end without one.
+    """The tokens that `decode` gives."""
+    return [found.tokens for found in decode(model, prompts, stop, max_new_tokens, temperature, generator)]
 
-    Greedy at temperature 0; otherwise tokens are drawn with probability softmax(logits / temperature). Prompts are
-    padded to the longest.
+
+@torch.inference_mode()
+def decode(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    stop: int,
+    max_new_tokens: int | Sequence[int],
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+    calibration: float = 1.0,
+) -> list[Decoded]:
+    """What the model writes after each prompt, until the stop token or the limit.
+
+    Greedy at temperature 0; otherwise tokens are drawn with probability softmax(logits / temperature). Probabilities
+    are those of softmax(logits / calibration). Prompts are padded to the longest.
     """
     if not prompts:
         return []
-    model.eval()
-    device = model.norm.weight.device
-    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
-    rows = FlatRows.of(prompts)
-    length_B, prompt_BT = torch.from_numpy(rows.lengths).to(device), torch.from_numpy(rows.padded()).to(device)
-    limit_B = torch.tensor(limits, device=device)
-    if model.config.limit is not None:
-        limit_B = limit_B.minimum(model.config.limit - length_B)
-    most = int(limit_B.max().clamp_min(0))
-    decoder = Decoder(model, len(prompts), prompt_BT.shape[1] + most)
-    logits_BV = decoder.start(prompt_BT, length_B)
+    decoder, logits_BV, limit_B = begin(model, prompts, max_new_tokens)
+    most, device = int(limit_B.max().clamp_min(0)), limit_B.device
     written_BN = torch.full((len(prompts), most), _NOTHING, device=device)
+    log_B = torch.zeros(len(prompts), dtype=precise(device), device=device)
     alive = torch.arange(len(prompts), device=device)
     done_B = limit_B <= 0
     for count in range(1, most + 1):
@@ -131,6 +144,8 @@ def generate(
         else:
             token_B = logits_BV.argmax(1)
         written_BN[alive, count - 1] = token_B.where(~done_B, _NOTHING)
+        own_B = log_probabilities(logits_BV, calibration).gather(1, token_B[:, None])[:, 0]
+        log_B[alive] += own_B.to(log_B.dtype).masked_fill(done_B, 0.0)
         done_B = done_B | (token_B == stop) | (limit_B[alive] <= count)
         left = int((~done_B).sum())
         if left == 0:
@@ -141,4 +156,32 @@ def generate(
             alive, token_B, done_B = alive[going], token_B[going], done_B[going]
         logits_BV = decoder.step(token_B)
     lengths = (written_BN != _NOTHING).sum(1).tolist()
-    return [row[:length] for row, length in zip(written_BN.tolist(), lengths, strict=True)]
+    rows = zip(written_BN.tolist(), lengths, log_B.tolist(), strict=True)
+    return [Decoded(row[:length], log) for row, length, log in rows]
+
+
+def begin(
+    model: Transformer, prompts: Sequence[Sequence[int]], max_new_tokens: int | Sequence[int]
+) -> tuple[Decoder, Tensor, Tensor]:
+    """A decoder that has read `prompts`, the logits that follow (B, V), and the most tokens of each answer (B)."""
+    model.eval()
+    device = model.norm.weight.device
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    rows = FlatRows.of(prompts)
+    length_B, prompt_BT = torch.from_numpy(rows.lengths).to(device), torch.from_numpy(rows.padded()).to(device)
+    limit_B = torch.tensor(limits, device=device)
+    if model.config.limit is not None:
+        limit_B = limit_B.minimum(model.config.limit - length_B)
+    decoder = Decoder(model, len(prompts), prompt_BT.shape[1] + int(limit_B.max().clamp_min(0)))
+    return decoder, decoder.start(prompt_BT, length_B), limit_B
+
+
+def log_probabilities(logits_BV: Tensor, calibration: float) -> Tensor:
+    """Of each next token, in nats: (B, V)."""
+    logits_BV = logits_BV.float() if logits_BV.dtype in (torch.bfloat16, torch.float16) else logits_BV
+    return (logits_BV if calibration == 1.0 else logits_BV / calibration).log_softmax(1)
+
+
+def precise(device: torch.device) -> torch.dtype:
+    """For sums over a whole answer."""
+    return torch.float32 if device.type == "mps" else torch.float64  # which has no float64
