@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from contenders.data_sets import SETS, DataSet, Pair, make
+from contenders.data_sets import SETS, Pair, make
 
 OURS, BASELINES = "ahx", ("plain GPT", "encoder-decoder")
 # `ahx` with a clock that counts the CPU seconds of this process.
@@ -49,7 +49,9 @@ def parse() -> argparse.Namespace:
     names = {re.sub(r"\W+", "", name).lower(): name for name in SETS}
 
     def sets(text: str) -> list[str]:
-        return [names[re.sub(r"\W+", "", word).lower()] for word in text.split(";" if ";" in text else ",") if word.strip()]
+        return [
+            names[re.sub(r"\W+", "", word).lower()] for word in text.split(";" if ";" in text else ",") if word.strip()
+        ]
 
     parser.add_argument("--sets", type=sets, default=list(SETS), help="of: " + "; ".join(SETS))
     parser.add_argument("--models", type=lambda text: text.split(","), default=[OURS, *BASELINES])
@@ -126,8 +128,8 @@ def score(pairs: list[Pair], answers: list[str]) -> dict[str, float]:
     got = {text: answer for (text, _), answer in zip(pairs, answers, strict=True)}
     exact = edits = symbols = 0
     for text, right in outputs.items():
-        found = [(counts.distance, len(one)) for one, (counts, _) in zip(right, align([(o, got[text]) for o in right]))]
-        distance, length = min(found)
+        aligned = align([(one, got[text]) for one in right])
+        distance, length = min((counts.distance, len(o)) for o, (counts, _) in zip(right, aligned, strict=True))
         exact, edits, symbols = exact + (distance == 0), edits + distance, symbols + length
     return {"inputs": len(outputs), "exact": exact / len(outputs), "symbol_errors": edits / symbols}
 

@@ -39,8 +39,11 @@ def _split(pairs: Iterable[Pair], draw: random.Random, longer: dict[int, list[Pa
     inputs = sorted(by_input)
     draw.shuffle(inputs)
     held = min(_HELD_OUT, len(inputs) // 10)
-    parts = inputs[2 * held :], inputs[:held], inputs[held : 2 * held]
-    return DataSet(*([(text, output) for text in part for output in by_input[text]] for part in parts), longer or {})
+    val, test, train = (
+        [(text, output) for text in part for output in by_input[text]]
+        for part in (inputs[:held], inputs[held : 2 * held], inputs[2 * held :])
+    )
+    return DataSet(train, val, test, longer or {})
 
 
 def _numbers(draw: random.Random) -> list[Pair]:
@@ -57,9 +60,10 @@ def words_to_numbers(draw: random.Random) -> DataSet:
     return _split([(words, number) for number, words in _numbers(draw)], draw)
 
 
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()  # fmt: skip
+_MONTHS = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+]  # fmt: skip
 
 
 def dates_to_iso(draw: random.Random) -> DataSet:
@@ -78,7 +82,9 @@ def dates_to_iso(draw: random.Random) -> DataSet:
 def _roman(n: int) -> str:
     text = ""
     for value, digits in zip(
-        (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1), "M CM D CD C XC L XL X IX V IV I".split(), strict=True
+        (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1),
+        ["M", "CM", "D", "CD", "C", "XC", "L", "XL", "X", "IX", "V", "IV", "I"],
+        strict=True,
     ):
         text += digits * (n // value)
         n %= value
@@ -135,14 +141,56 @@ def cmudict(draw: random.Random) -> DataSet:
 
 _SOUNDS = dict(
     zip(
-        "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split(),
+        [
+            "AA",
+            "AE",
+            "AH",
+            "AO",
+            "AW",
+            "AY",
+            "B",
+            "CH",
+            "D",
+            "DH",
+            "EH",
+            "ER",
+            "EY",
+            "F",
+            "G",
+            "HH",
+            "IH",
+            "IY",
+            "JH",
+            "K",
+            "L",
+            "M",
+            "N",
+            "NG",
+            "OW",
+            "OY",
+            "P",
+            "R",
+            "S",
+            "SH",
+            "T",
+            "TH",
+            "UH",
+            "UW",
+            "V",
+            "W",
+            "Y",
+            "Z",
+            "ZH",
+        ],
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLM",
         strict=True,
     )
 )
 
 
-def _drawn(draw: random.Random, alphabet: str, lengths: Sequence[int], n: int, rule: Callable[[str], str]) -> list[Pair]:
+def _drawn(
+    draw: random.Random, alphabet: str, lengths: Sequence[int], n: int, rule: Callable[[str], str]
+) -> list[Pair]:
     texts = ("".join(draw.choices(alphabet, k=draw.choice(lengths))) for _ in range(n))
     return [(text, rule(text)) for text in texts]
 
@@ -164,7 +212,10 @@ def _sum(text: str) -> str:
 
 def addition(draw: random.Random) -> DataSet:
     """Numbers of 1 to 4 digits, and of 8."""
-    texts = [f"{draw.randrange(10 ** draw.randint(1, 4))}+{draw.randrange(10 ** draw.randint(1, 4))}" for _ in range(2 * _LINES)]
+    texts = [
+        f"{draw.randrange(10 ** draw.randint(1, 4))}+{draw.randrange(10 ** draw.randint(1, 4))}"
+        for _ in range(2 * _LINES)
+    ]
     longer = [f"{draw.randrange(10**7, 10**8)}+{draw.randrange(10**7, 10**8)}" for _ in range(_HELD_OUT)]
     return _split([(t, _sum(t)) for t in texts], draw, {2: [(t, _sum(t)) for t in longer]})
 

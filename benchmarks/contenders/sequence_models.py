@@ -79,7 +79,9 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(C)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                nn.init.normal_(parameter, std=0.02 / (2 * n_layer) ** (0.5 * name.endswith(("out.weight", "2.weight"))))
+                nn.init.normal_(
+                    parameter, std=0.02 / (2 * n_layer) ** (0.5 * name.endswith(("out.weight", "2.weight")))
+                )
 
     def loss(self, pairs: list[Codes]) -> Tensor:
         """Mean cross-entropy of the outputs' tokens."""

@@ -1,6 +1,6 @@
 """Trains a plain model of string pairs for some CPU seconds, and lets it write: a process of benchmarks/data.py.
 
-    python sequence_training.py MODEL SECONDS SEED TRAIN TEST...    one JSON line: CPU seconds, steps, answers by test
+python sequence_training.py MODEL SECONDS SEED TRAIN TEST...    one JSON line: CPU seconds, steps, answers by test
 """
 
 import json
@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import torch
+
 from contenders.sequence_models import END, GPT, PAD, Codes, EncoderDecoder
 
 MODELS = {model.name: model for model in (GPT, EncoderDecoder)}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ahx.evaluation.samples import Series
     from ahx.evaluation.trained import Trained
 
-_NOT_FOR_PROGRAMS = ("rule", "data", "alphabet", "max_new_tokens")
+_NOT_FOR_PROGRAMS = ("rule", "data", "alphabet", "max_new_tokens", "csv")
 _SIZES = ("states", "symbols", "letters", "rules")
 _FOR_PROGRAMS = (*_SIZES, "steps")
 

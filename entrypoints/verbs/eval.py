@@ -1,10 +1,14 @@
-"""Evaluate a trained model: exact match by input length, with the first failures.
+"""Evaluate a trained model: exact match by input length, symbol errors, and the first failures.
 
-Samples are read from a file (--data) or drawn from a rule, by default the rule and the lengths of training. The exit
-code is 0 for any result; with --require-exact it is 1 unless every sample is exact.
+Samples are read from a file (--data) or drawn from a rule, by default the rule and the lengths of training. Where a
+file has several outputs for an input, any of them is right, and the input is counted once. The exit code is 0 for any
+result; with --require-exact it is 1 unless every sample is exact.
 """
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ahx.data.files.format import FORMATS
@@ -15,6 +19,7 @@ from entrypoints.shared.arguments import add_trust
 from infra import locations
 
 if TYPE_CHECKING:
+    from ahx.evaluation.evaluate import Judged
     from ahx.evaluation.samples import Series
     from ahx.evaluation.trained import Trained
 
@@ -23,6 +28,7 @@ EXAMPLES = [
     "ahx eval --model runs/demo --lengths",
     "ahx eval --model runs/demo --rule double_a --num-samples 1000 --max-len 200 --decode",
     "ahx eval --model runs/demo --data data/da_val.txt --json",
+    "ahx eval --model runs/demo --data data/da_val.txt --csv predictions.csv",
     "ahx eval --model runs/ti --states 2-4 --symbols 2-3 --num-samples 200",
 ]
 
@@ -66,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="Longest answer, in tokens (default: twice the right answer's length).",
     )
     add("--failures", type=int, default=5, metavar="N", help="Show the first N failures.")
+    add("--csv", metavar="FILE", help="Write all predictions: input, expected, predicted, right, probability.")
     add("--json", action="store_true", help="Print one JSON object.")
     add("--require-exact", action="store_true", help="Exit with 1 unless every sample is exact.")
 
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.leaks import LeakCounter
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import alphabet_of, data_files, draw, lines_of, rule_to_draw
+    from ahx.evaluation.samples import alphabet_of, alternatives, data_files, draw, lines_of, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -89,28 +96,33 @@ def run(args: argparse.Namespace) -> int:
         return eval_steps.run(args, trained)
     eval_steps.refuse(args)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
-    how = {"decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures}
+    how: dict[str, Any] = {
+        "decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures,
+    }  # fmt: skip
     counter = LeakCounter(trained)
-    if args.data:
-        paths = data_files(locations.data(args.data))
-        about["data"] = source = shown(paths)
-        lines = lines_of(trained, paths, args.num_samples, format=args.format, columns=args.columns, header=args.header)
-        report = evaluate(trained, counter.watch(lines), **how)
-        groups = by_length(report)
-    else:
-        rule = rule_to_draw(trained, args.rule)
-        about["rule"] = rule.spec
-        alphabet = args.alphabet or alphabet_of(trained, rule)
-        series = _series(args, trained)
-        reports = [evaluate(trained, counter.watch(draw(rule, alphabet, one, args.seed)), **how) for one in series]
-        report = merged(reports)
-        del report.failures[args.failures :]
-        if args.lengths is None:
+    with _csv(args.csv) as how["on_sample"]:
+        if args.data:
+            paths = data_files(locations.data(args.data))
+            about["data"] = source = shown(paths)
+            said = {"format": args.format, "columns": args.columns, "header": args.header}
+            lines = partial(lines_of, trained, paths, args.num_samples, **said)
+            several = alternatives(lines) if all(path.is_file() for path in paths) else {}  # a pipe is read once
+            report = evaluate(trained, counter.watch(lines()), alternatives=several, **how)
             groups = by_length(report)
         else:
-            parts = zip(series, reports, strict=True)
-            groups = [Group(one.min_len, one.max_len, part.total) for one, part in parts]
-        source = f"fresh samples of {rule.spec!r} over {alphabet!r}"
+            rule = rule_to_draw(trained, args.rule)
+            about["rule"] = rule.spec
+            alphabet = args.alphabet or alphabet_of(trained, rule)
+            series = _series(args, trained)
+            reports = [evaluate(trained, counter.watch(draw(rule, alphabet, one, args.seed)), **how) for one in series]
+            report = merged(reports)
+            del report.failures[args.failures :]
+            if args.lengths is None:
+                groups = by_length(report)
+            else:
+                parts = zip(series, reports, strict=True)
+                groups = [Group(one.min_len, one.max_len, part.total) for one, part in parts]
+            source = f"fresh samples of {rule.spec!r} over {alphabet!r}"
     if args.json:
         import json
 
@@ -144,10 +156,32 @@ def _check(args: argparse.Namespace) -> None:
     if args.data is not None and (clash := [option for option in drawn if getattr(args, option) is not None]):
         option = clash[0].replace("_", "-")
         raise InputError(f"--{option} is for drawing samples, and --data reads them from a file; leave out one")
+    if args.csv == "":
+        raise InputError("--csv: name a file to write")
     if args.data == "":
         raise InputError("--data: name a file of input,output lines")
     if args.lengths and (args.min_len is not None or args.max_len is not None):
         raise InputError("--lengths lists the lengths to try; leave out --min-len and --max-len")
+
+
+@contextmanager
+def _csv(place: str | None) -> "Iterator[Callable[[Judged], None] | None]":
+    """What writes a line of --csv for each sample."""
+    if place is None:
+        yield None
+        return
+    import csv
+
+    with locations.written(place) as path, open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["input", "expected", "predicted", "right", "probability"])
+
+        def write(found: "Judged") -> None:
+            got, verdict = found.verdict.got, found.verdict
+            probability = "" if got is None else f"{verdict.probability:.6g}"
+            writer.writerow([found.text, found.output, got or "", int(verdict.right), probability])
+
+        yield write
 
 
 def _series(args: argparse.Namespace, trained: "Trained") -> "list[Series]":

@@ -1,7 +1,8 @@
 """Type strings and see how a trained model rewrites them.
 
-On a terminal, answers are marked right or wrong if the model's rule is known. For piped input only the answers are
-printed, one per line, and the exit code is 1 if a line could not be answered.
+On a terminal, answers are marked right or wrong if the model's rule is known; `:n 5` lists the five most probable ones
+from then on, `:help` the commands. For piped input only the answers are printed, one per line, and the exit code is 1
+if a line could not be answered.
 """
 
 import argparse

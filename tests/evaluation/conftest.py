@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,26 @@ from ahx.evaluation.samples import Series, draw
 from ahx.evaluation.trained import Trained, load_trained
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
+from entrypoints.main import main
+
+Ahx = Callable[..., tuple[int, str, str]]
 
 SMALL = {
     "rule": "A -> AA, B -> ; alphabet=ABC", "n_embd": 32, "n_head": 2, "max_len": 6, "max_steps": 60,
     "epoch_size": 1920, "val_samples": 50, "threads": 1, "device": "cpu",
 }  # fmt: skip
+
+
+@pytest.fixture
+def ahx(capsys: pytest.CaptureFixture[str]) -> Ahx:
+    """Runs a command line: (exit code, stdout, stderr)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

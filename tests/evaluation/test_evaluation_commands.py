@@ -13,21 +13,8 @@ import pytest
 from ahx.evaluation.conversation import marked
 from ahx.evaluation.rewriter import Rewriting
 from ahx.model import checkpoint
-from entrypoints.main import main
 
 Ahx = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ahx(capsys: pytest.CaptureFixture[str]) -> Ahx:
-    """Runs a command line: (exit code, stdout, stderr)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -286,6 +273,16 @@ def test_a_conversation(conversation: Callable[..., list[str]], folder: Path, tm
     assert said[2].startswith("the symbol 'X' in 'AX' is outside the alphabet 'ABC'")
     assert said[3:] == ["  right"]
     assert (tmp_path / "state" / "ahx" / "history").exists()
+
+
+def test_several_answers_with_probabilities(conversation: Callable[..., list[str]], folder: Path) -> None:
+    said = conversation(folder, "A", ":n 3", "A", ":n 0", ":help")
+    assert said[:2] == ["AA  right", "AA  right"]
+    best = [line.split("%  ") for line in said[2:5]]
+    assert best[0][1] == "AA"
+    assert float(best[0][0]) > float(best[1][0]) >= float(best[2][0])
+    assert said[5] == "':n 0' is neither an input nor a command; :help lists the commands"
+    assert said[6].startswith(":n N   list the N most probable answers")
 
 
 def test_a_wrong_answer_is_marked(conversation: Callable[..., list[str]], learned_folder: Path) -> None:

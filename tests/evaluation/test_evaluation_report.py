@@ -95,7 +95,7 @@ def test_json_is_complete_and_has_no_infinities(report: Report) -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert list(found) == [
         "model", "rule", "data", "mode", "samples", "exact", "exact_share", "loss", "min_margin", "leak", "by_length",
-        "failure_reasons", "failures", "seconds", "samples_per_second",
+        "failure_reasons", "failures", "seconds", "samples_per_second", "alternatives", "symbol_errors", "calibration",
     ]  # fmt: skip
     assert found["mode"] == "teacher_forced"
     assert list(found["by_length"][0]) == [

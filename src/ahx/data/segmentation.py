@@ -99,11 +99,18 @@ class Segmentation:
             text = text.strip() if form == "strip" else unicodedata.normalize(form, text)  # type: ignore[arg-type]
         return " ".join(text.split()) if kind == "words" else text
 
-    def _symbols(self, text: str, kind: str) -> str:
+    def target_tokens(self, text: str) -> Sequence[str]:
+        """The tokens of an output, whether they are known or not."""
+        return self._tokens(text, self.target)
+
+    def _tokens(self, text: str, kind: str) -> Sequence[str]:
         text = self._canonical(text, kind)
+        return text.split() if kind == "words" else _graphemes().findall(text) if kind == "graphemes" else text
+
+    def _symbols(self, text: str, kind: str) -> str:
         if not self.has_words:
-            return text
-        tokens = text.split() if kind == "words" else _graphemes().findall(text) if kind == "graphemes" else text
+            return self._canonical(text, kind)
+        tokens = self._tokens(text, kind)
         return "".join([token if len(token) == 1 and token < chr(_FIRST) else self._code(token) for token in tokens])
 
     def _code(self, word: str) -> str:

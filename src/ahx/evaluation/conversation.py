@@ -9,11 +9,12 @@ from pathlib import Path
 from ahx.errors import InputError
 from ahx.evaluation.render import describe
 from ahx.evaluation.report import first_difference
-from ahx.evaluation.rewriter import Rewriter, Rewriting
+from ahx.evaluation.rewriter import Rewriter, Rewriting, usual_beam
 from ahx.text.printing import data, printable, raw
 
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 _HISTORY_LINES = 1000
+_MOST_ANSWERS = 100
 
 
 def answer_lines(rewriter: Rewriter, lines: Iterable[str]) -> int:
@@ -42,15 +43,21 @@ def converse(rewriter: Rewriter) -> int:
     )
     known = f"learnt {trained.rule.spec!r}" if trained.rule else unknown
     leave = "Ctrl-D" if _is_input(rewriter, "quit") else "quit or Ctrl-D"
-    print(f"{trained.folder} {known}. Type a string over {trained.tokenizer.alphabet!r}; {leave} to leave.")
+    print(f"{trained.folder} {known}. Type a string over {trained.tokenizer.alphabet!r}; {leave} to leave; :help")
+    several = False  # whether several answers, or a probability, were asked for
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     while True:
         try:
             text = input("> ")
             if text == "quit" and not _is_input(rewriter, text):
                 break
-            if text:
-                print(marked(rewriter(text), colour), file=raw(sys.stdout))
+            if text.startswith(":") and not _is_input(rewriter, text):
+                several = _command(rewriter, text) or several
+            elif text:
+                rewriting = rewriter(text)
+                print(marked(rewriting, colour), file=raw(sys.stdout))
+                for answer in rewriting.best if several else ():
+                    print(f"{answer.probability:9.2%}  {printable(answer.text)}", file=raw(sys.stdout))
         except InputError as error:
             print(error)
         except KeyboardInterrupt:  # ends the line, or the answer, not the conversation
@@ -62,9 +69,22 @@ def converse(rewriter: Rewriter) -> int:
     return 0
 
 
+def _command(rewriter: Rewriter, text: str) -> bool:
+    """Obey `:n` or explain; whether answers are to be listed from now on. Raises InputError."""
+    name, _, value = text.partition(" ")
+    if name == ":n" and value.strip().isdecimal() and 0 < int(value) <= _MOST_ANSWERS:
+        rewriter.n_best = int(value)
+        rewriter.beam = usual_beam(rewriter.n_best)
+        return True
+    if name == ":help":
+        print(f":n N   list the N most probable answers, 1 to {_MOST_ANSWERS}, by beam search\n:help  this list")
+        return False
+    raise InputError(f"{text[:40]!r} is neither an input nor a command; :help lists the commands")
+
+
 def marked(rewriting: Rewriting, colour: bool) -> str:
     """The output and, where the rule is known, whether it is right."""
-    output, expected = rewriting
+    output, expected = rewriting[:2]
     shown = printable(output)
     if expected is None:
         return shown

@@ -1,11 +1,10 @@
 """Edit distances (Levenshtein 1966) of many pairs of strings at once, with the kinds of edits and the symbols confused.
 
-A pair is what was expected and what the model wrote. Shapes: N pairs, I symbols expected, J symbols written.
+A pair is what was expected and what the model wrote. Shapes: N pairs, E symbols expected, W symbols written.
 """
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,6 +30,9 @@ class Counts(NamedTuple):
         return sum(self)
 
 
+NO_EDITS = Counts()
+
+
 @dataclass
 class Edits:
     """Sums over many pairs."""
@@ -47,14 +49,13 @@ class Edits:
         edits = self.substitutions + self.insertions + self.deletions
         return edits / self.symbols if self.symbols else float("nan")
 
-    def add(self, pairs: Sequence[tuple[Strings, Strings]]) -> None:
-        """Count the edits of pairs (expected, written)."""
-        self.symbols += sum(len(expected) for expected, _ in pairs)
-        for counts, confusions in align([pair for pair in pairs if pair[0] != pair[1]]):
-            self.substitutions += counts.substitutions
-            self.insertions += counts.insertions
-            self.deletions += counts.deletions
-            self.confusions.update(confusions)
+    def add(self, symbols: int, counts: Counts = NO_EDITS, confusions: Iterable[Confusion] = ()) -> None:
+        """One more pair, of so many expected symbols, with what `align` gives."""
+        self.symbols += symbols
+        self.substitutions += counts.substitutions
+        self.insertions += counts.insertions
+        self.deletions += counts.deletions
+        self.confusions.update(confusions)
 
     def merge(self, other: "Edits") -> None:
         for name in ("symbols", "substitutions", "insertions", "deletions"):
@@ -68,32 +69,37 @@ def align(pairs: Sequence[tuple[Strings, Strings]]) -> list[tuple[Counts, list[C
     Equal beginnings and ends are left out first. What remains of a very long pair, more than 2,000 symbols each, is
     compared symbol by symbol from the left, which may count more edits than needed.
     """
-    results: list[tuple[Counts, list[Confusion]]] = [(Counts(), [])] * len(pairs)
+    results: list[tuple[Counts, list[Confusion]]] = [(NO_EDITS, [])] * len(pairs)
     different = [_trimmed(*pair) for pair in pairs]
     cells = [(len(expected) + 1) * (len(written) + 1) for expected, written in different]
     group: list[int] = []
-    most_I = most_J = 0
+    most_E = most_W = 0
     for n in sorted(range(len(pairs)), key=lambda n: (len(different[n][0]), len(different[n][1]))):
         expected, written = different[n]
         if cells[n] > _CELLS or not expected or not written:
             results[n] = _by_position(expected, written)
             continue
-        I, J = max(most_I, len(expected)), max(most_J, len(written))
-        if group and (len(group) + 1) * (I + 1) * (J + 1) > _CELLS:
+        E, W = max(most_E, len(expected)), max(most_W, len(written))
+        if group and (len(group) + 1) * (E + 1) * (W + 1) > _CELLS:
             _align_group(group, different, results)
-            group, I, J = [], len(expected), len(written)
+            group, E, W = [], len(expected), len(written)
         group.append(n)
-        most_I, most_J = I, J
+        most_E, most_W = E, W
     if group:
         _align_group(group, different, results)
     return results
 
 
 def _trimmed(expected: Strings, written: Strings) -> tuple[Strings, Strings]:
-    same = len(os.path.commonprefix([expected, written]))  # type: ignore[type-var]
+    same = _same(expected, written)
     expected, written = expected[same:], written[same:]
-    same = len(os.path.commonprefix([expected[::-1], written[::-1]]))  # type: ignore[type-var]
+    same = _same(expected[::-1], written[::-1])
     return expected[: len(expected) - same], written[: len(written) - same]
+
+
+def _same(a: Strings, b: Strings) -> int:
+    """How many symbols at their beginnings are equal."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _by_position(expected: Strings, written: Strings) -> tuple[Counts, list[Confusion]]:
@@ -111,20 +117,20 @@ def _align_group(
     """Fill one table for each pair of `group`, all at once, and follow the least path back."""
     symbols = sorted({symbol for n in group for side in pairs[n] for symbol in side})
     number = {symbol: i for i, symbol in enumerate(symbols)}
-    expected_NI, i_N = _numbers([pairs[n][0] for n in group], number)
-    written_NJ, j_N = _numbers([pairs[n][1] for n in group], number)
-    (N, I), J = expected_NI.shape, written_NJ.shape[1]
-    at_J = np.arange(J + 1, dtype=np.int32)
-    table = np.empty((I + 1, N, J + 1), np.int32)  # [i, n, j]: edits between the first i and the first j symbols
-    table[0] = at_J
-    for i in range(1, I + 1):
+    expected_NE, i_N = _numbers([pairs[n][0] for n in group], number)
+    written_NW, j_N = _numbers([pairs[n][1] for n in group], number)
+    (N, E), W = expected_NE.shape, written_NW.shape[1]
+    at_W = np.arange(W + 1, dtype=np.int32)
+    table = np.empty((E + 1, N, W + 1), np.int32)  # [i, n, j]: edits between the first i and the first j symbols
+    table[0] = at_W
+    for i in range(1, E + 1):
         row, before = table[i], table[i - 1]
         row[:, 0] = i
-        np.minimum(before[:, 1:] + 1, before[:, :-1] + (expected_NI[:, i - 1, None] != written_NJ), out=row[:, 1:])
-        row -= at_J  # an insertion costs one for each column, so the least of those on the left is a running minimum
+        np.minimum(before[:, 1:] + 1, before[:, :-1] + (expected_NE[:, i - 1, None] != written_NW), out=row[:, 1:])
+        row -= at_W  # an insertion costs one for each column, so the least of those on the left is a running minimum
         np.minimum.accumulate(row, axis=1, out=row)
-        row += at_J
-    for n, counts, confusions in _paths(table, expected_NI, written_NJ, i_N, j_N, symbols):
+        row += at_W
+    for n, counts, confusions in _paths(table, expected_NE, written_NW, i_N, j_N, symbols):
         results[group[n]] = counts, confusions
 
 
@@ -136,7 +142,7 @@ def _numbers(strings: Sequence[Strings], number: dict[str, int]) -> tuple[Ints, 
 
 
 def _paths(
-    table: np.ndarray, expected_NI: Ints, written_NJ: Ints, i_N: Ints, j_N: Ints, symbols: Sequence[str]
+    table: np.ndarray, expected_NE: Ints, written_NW: Ints, i_N: Ints, j_N: Ints, symbols: Sequence[str]
 ) -> Iterator[tuple[int, Counts, list[Confusion]]]:
     """For each pair one path of least edits; substitutions before deletions before insertions."""
     N = len(i_N)
@@ -146,7 +152,7 @@ def _paths(
     while len(going):
         i, j = i_N[going], j_N[going]
         here = table[i, going, j]
-        a, b = expected_NI[going, i - 1], written_NJ[going, j - 1]  # at 0 the last ones, which are not used
+        a, b = expected_NE[going, i - 1], written_NW[going, j - 1]  # at 0 the last ones, which are not used
         both = (i > 0) & (j > 0) & (table[i - 1, going, j - 1] + (a != b) == here)
         deleted = ~both & (i > 0) & (table[i - 1, going, j] + 1 == here)
         inserted = ~both & ~deleted

@@ -22,6 +22,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ahx.data.token_rows import FlatRows, Row
 from ahx.errors import InputError
 from ahx.evaluation.trained import Trained
 from ahx.evaluation.writing import token_limit, write
@@ -48,7 +49,13 @@ class Verdict(NamedTuple):
     got: str | None = None  # what the model wrote; None when it is wrong without decoding
     tokens: int = 0  # output tokens that were teacher-forced; 0 when there was no path, or with decode
     loss: float = 0.0  # their cross-entropy together, in nats
+    log_probability: float = -math.inf  # of what the model wrote, in nats
     margin: float = math.inf  # the least lead of the right one over the best other, in logits
+
+    @property
+    def probability(self) -> float:
+        """Of what the model wrote; 0 where nothing was."""
+        return math.exp(min(self.log_probability, 0.0))
 
     @property
     def right(self) -> bool:
@@ -88,20 +95,20 @@ def judge(
     on_path = [] if decode or together is not None else [question for question in questions if question.path]
     if on_path:
         rows = [question.prompt + question.path for question in on_path]
-        scores = score(trained.model, rows, trained.tokenizer.separator)
-        loss_N, margins = scores.loss_N * scores.tokens_N, scores.margin_N.tolist()
-        for question, n, loss, margin in zip(on_path, scores.tokens_N.tolist(), loss_N.tolist(), margins, strict=True):
-            verdicts[question.at] = Verdict("", pairs[question.at][1], n, loss, margin)
+        for question, verdict in zip(on_path, _score(trained, rows, [pairs[q.at] for q in on_path]), strict=True):
+            verdicts[question.at] = verdict
     # `not >`, so that NaN counts as doubtful too
     unsure = [q for q in questions if decode or not q.path or not verdicts[q.at].margin > DOUBTFUL]
     prompts, limits = [question.prompt for question in unsure], [question.limit for question in unsure]
-    answers = write(trained.model, trained.tokenizer, prompts, limits)
+    answers = write(trained.model, trained.tokenizer, prompts, limits, trained.calibration)
     for question, answer in zip(unsure, answers, strict=True):
         if answer.stopped and answer.text == pairs[question.at][1]:
             reason = ""
         else:
             reason = question.obstacle or ("wrong" if answer.stopped else "no_stop")
-        verdicts[question.at] = verdicts[question.at]._replace(reason=reason, got=answer.text)
+        verdicts[question.at] = verdicts[question.at]._replace(
+            reason=reason, got=answer.text, log_probability=answer.log_probability
+        )
     return verdicts
 
 
@@ -110,10 +117,15 @@ def _together(trained: Trained, pairs: Sequence[Pair]) -> list[Verdict] | None:
     rows = trained.encoder.pairs(pairs)
     if rows is None or (trained.block_size is not None and int(rows.lengths.max(initial=0)) > trained.block_size):
         return None
-    scores = score(trained.model, rows, trained.tokenizer.separator)
+    return _score(trained, rows, pairs)
+
+
+def _score(trained: Trained, rows: Sequence[Row] | FlatRows, pairs: Sequence[Pair]) -> list[Verdict]:
+    """The verdicts of one pass over `rows`, those of `pairs`, as far as it proves them."""
+    scores = score(trained.model, rows, trained.tokenizer.separator, calibration=trained.calibration)
     loss_N = scores.loss_N * scores.tokens_N
-    columns = zip(pairs, scores.tokens_N.tolist(), loss_N.tolist(), scores.margin_N.tolist(), strict=True)
-    return [Verdict("", output, n, loss, margin) for (_, output), n, loss, margin in columns]
+    columns = (y.tolist() for y in (scores.tokens_N, loss_N, scores.log_N, scores.margin_N))
+    return [Verdict("", output, *own) for (_, output), *own in zip(pairs, *columns, strict=True)]
 
 
 def _ask(trained: Trained, at: int, text: str, output: str, max_new_tokens: int | None) -> _Question | Verdict:

@@ -5,12 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ahx.evaluation.edits import Edits
 from ahx.evaluation.judging import REASONS
 from ahx.evaluation.leaks import Leak
+from ahx.evaluation.reliability import BINS, Reliability
 from ahx.evaluation.report import Failure, Report, Tally, total
+from ahx.text.plural import counted
 from ahx.text.printing import masked, width
 
 _MOST_ROWS = 20
+_CONFUSIONS, _JSON_CONFUSIONS = 8, 100  # the most frequent ones are shown
 _WIDTH = 72  # symbols of a string that are shown
 
 
@@ -39,8 +43,11 @@ def as_json(
 
     `about` says what was evaluated: model, rule, data. Loss (nats per token) and min_margin (logits) are over
     teacher-forced samples, so null with decode. A failure's position counts symbols from 0. Repeated samples are judged
-    once; samples_per_second counts them all.
+    once; samples_per_second counts them all. Alternatives are samples that were not counted, as they give another right
+    output for an input that was. A confusion's expected symbol is "" where a symbol was inserted, its got where one was
+    left out. Calibration compares the probabilities of answers with the share that is exact, in bins.
     """
+    edits = report.edits
     return {
         **about,
         "mode": "decoded" if decode else "teacher_forced",
@@ -54,6 +61,26 @@ def as_json(
         ],
         "seconds": report.seconds,
         "samples_per_second": _finite(report.samples_per_second),
+        "alternatives": report.alternatives,
+        "symbol_errors": {
+            "rate": _finite(edits.rate),
+            "symbols": edits.symbols,
+            "substitutions": edits.substitutions,
+            "insertions": edits.insertions,
+            "deletions": edits.deletions,
+            "confusions": [
+                {"expected": expected, "got": got, "count": count}
+                for (expected, got), count in edits.confusions.most_common(_JSON_CONFUSIONS)
+            ],
+        },
+        "calibration": {
+            "error": _finite(report.reliability.error),
+            "bins": [
+                {"samples": one.samples, "probability": one.mean, "exact_share": one.share}
+                for one in report.reliability.bins
+                if one.samples
+            ],
+        },
     }
 
 
@@ -77,6 +104,9 @@ def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, l
     tally = report.total
     lines = [title, ""]
     lines.append(f"  exact match    {_count(tally)}  {percent(tally)}")
+    lines.append(f"  symbol errors  {_edits(report.edits)}")
+    if report.alternatives:
+        lines.append(f"  alternatives   {counted(report.alternatives, 'line')} with another right output for an input")
     if not decode:
         lines.append(f"  loss           {_number(tally.loss, '.3g')} nats per token")
         lines.append(f"  least margin   {_number(tally.margin, '.2f')} logits")
@@ -86,6 +116,7 @@ def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, l
     speed = _number(report.samples_per_second, ",.0f")
     lines.append(f"  speed          {speed} samples/s ({report.seconds:.2f} s; {how}; repeated ones judged once)")
     lines += ["", *_table(groups, decode)]
+    lines += _confusions(report.edits) + _reliability(report.reliability)
     if report.reasons:
         lines += ["", "why samples failed:"]
         lines += [f"  {count:>9,}  {REASONS[reason]}" for reason, count in report.reasons.most_common()]
@@ -94,6 +125,37 @@ def as_text(title: str, report: Report, groups: Sequence[Group], decode: bool, l
         for failure in report.failures:
             lines += ["", *_lines_of(failure)]
     return "\n".join(lines)
+
+
+def _edits(edits: Edits) -> str:
+    kinds = ", ".join(counted(getattr(edits, kind + "s"), kind) for kind in ("substitution", "insertion", "deletion"))
+    return f"{edits.rate:.2%} ({kinds} in {counted(edits.symbols, 'symbol')})" if edits.symbols else "-"
+
+
+def _confusions(edits: Edits) -> list[str]:
+    """The most frequent confusions, one line."""
+    found = edits.confusions.most_common(_CONFUSIONS)
+    if not found:
+        return []
+    shown = [f"{masked(a) or 'nothing'} -> {masked(b) or 'nothing'} {n:,}" for (a, b), n in found]
+    return ["", f"most frequent confusions, expected -> written: {', '.join(shown)}"]
+
+
+def _reliability(reliability: Reliability) -> list[str]:
+    """The reliability table, unless all answers are about equally probable."""
+    used = [(at, one) for at, one in enumerate(reliability.bins) if one.samples]
+    if len(used) < 2:
+        return []
+    rows = [["probability", "answers", "mean", "exact"]]
+    rows += [
+        [f"{at / BINS:.0%}-{(at + 1) / BINS:.0%}", f"{one.samples:,}", f"{one.mean:.1%}", f"{one.share:.1%}"]
+        for at, one in used
+    ]
+    return [
+        "",
+        f"probabilities differ from the share that is exact by {reliability.error:.1%} on average:",
+        *aligned(rows),
+    ]
 
 
 def percent(tally: Tally) -> str:

@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ahx.evaluation.edits import Confusion, Counts, Edits
 from ahx.evaluation.judging import Verdict
+from ahx.evaluation.reliability import Reliability
 
 
 @dataclass
@@ -76,7 +78,18 @@ class Report:
     by_length: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
     failures: list[Failure] = field(default_factory=list)  # the first ones
     reasons: Counter[str] = field(default_factory=Counter)  # of all failures
+    edits: Edits = field(default_factory=Edits)  # an answer that could not be asked for counts as empty
+    reliability: Reliability = field(default_factory=Reliability)  # of the answers that were given
+    alternatives: int = 0  # samples that were not counted: they give another right output for an input that was
     seconds: float = 0.0  # for making tokens and verdicts; drawing or reading samples is not counted
+
+    def add(self, verdict: Verdict, symbols: int, counts: Counts, confusions: Sequence[Confusion]) -> None:
+        """One more sample, with the edits between its output of so many symbols and what the model wrote."""
+        self.edits.add(symbols, counts, () if verdict.got is None else confusions)
+        if not verdict.right:
+            self.reasons[verdict.reason] += 1
+        if verdict.got is not None:
+            self.reliability.add(verdict.probability, verdict.right)
 
     @property
     def total(self) -> Tally:
@@ -95,5 +108,8 @@ def merged(reports: Iterable[Report]) -> Report:
             result.by_length[length] = total((result.by_length[length], tally))
         result.failures += report.failures
         result.reasons += report.reasons
+        result.edits.merge(report.edits)
+        result.reliability.merge(report.reliability)
+        result.alternatives += report.alternatives
         result.seconds += report.seconds
     return result

@@ -1,6 +1,6 @@
 """Samples to evaluate a model on: the lines of a file, or fresh strings of a rule, at and beyond training lengths."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -12,6 +12,7 @@ import numpy as np
 from ahx.data.files.names import resolve_infile
 from ahx.data.files.read import read_pairs
 from ahx.data.samples.sampler import Sampler
+from ahx.data.split import hash_texts
 from ahx.errors import InputError, StorageError
 from ahx.evaluation.judging import Pair
 from ahx.evaluation.trained import Trained
@@ -28,6 +29,7 @@ LONGEST_INPUT = 1_000_000
 
 # Training draws from (seed, 0), (seed, 1), ...; evaluation has a separate stream.
 _STREAM = tuple(b"evaluation")
+_AT_ONCE = 8192
 _DRAWN_SYMBOLS = 1_000_000  # input symbols drawn at once
 
 
@@ -124,3 +126,23 @@ def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **sa
     reader = trained.reader
     reader.reading = replace(reader.reading, **{name: value for name, value in said.items() if value})
     return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), n)
+
+
+def alternatives(read: Callable[[], Iterable[Pair]]) -> dict[str, list[str]]:
+    """The inputs that occur with several outputs among the samples that `read` gives, and these outputs.
+
+    Reads twice, and takes 8 bytes of memory per sample.
+    """
+    hashes = [np.empty(0, np.uint64)]
+    samples = iter(read())
+    while texts := [text for text, _ in islice(samples, _AT_ONCE)]:
+        hashes.append(hash_texts(texts))
+    distinct, lines = np.unique(np.concatenate(hashes), return_counts=True)
+    repeated = distinct[lines > 1]
+    outputs: dict[str, dict[str, None]] = {}
+    samples = iter(read()) if len(repeated) else iter(())
+    while pairs := list(islice(samples, _AT_ONCE)):
+        for at in np.flatnonzero(np.isin(hash_texts([text for text, _ in pairs]), repeated)).tolist():
+            text, output = pairs[at]
+            outputs.setdefault(text, {})[output] = None
+    return {text: list(own) for text, own in outputs.items() if len(own) > 1}

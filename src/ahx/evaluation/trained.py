@@ -43,6 +43,7 @@ class Trained:
     steps: int = 0  # of training
     seen: Seen | None = None  # the inputs of files that it was trained on
     lost: AhxError | None = None  # why the rule that the model names could not be read
+    calibration: float = 1.0  # logits are divided by it before probabilities are taken
 
     @cached_property
     def encoder(self) -> Encoder:

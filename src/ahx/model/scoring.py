@@ -28,6 +28,7 @@ class Scores(NamedTuple):
     loss_N: np.ndarray  # mean cross-entropy of a row's output tokens, in nats
     tokens_N: np.ndarray  # how many there are
     wrong_N: np.ndarray  # place of the first wrong output token, -1 when all are right
+    log_N: np.ndarray  # log probability of all output tokens, from softmax(logits / calibration), in nats
     margin_N: np.ndarray  # least difference of the right token's logit and the best other one; negative when wrong
 
     @property
@@ -64,24 +65,30 @@ def margins(logits_RV: Tensor, target_R: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def score(model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, restart: int = -1) -> Scores:
+def score(
+    model: Transformer, rows: Sequence[Row] | FlatRows, separator: int, restart: int = -1, calibration: float = 1.0
+) -> Scores:
     """Scores of `rows`, each an input and its right output in tokens (or several: see `to_batch`)."""
     was_training = model.training
     model.eval()
     device = model.norm.weight.device
     flat = FlatRows.of(rows)
     n = len(flat)
-    scores = Scores(np.zeros(n), np.zeros(n, np.int64), np.full(n, -1), np.full(n, np.inf))
+    scores = Scores(np.zeros(n), np.zeros(n, np.int64), np.full(n, -1), np.zeros(n), np.full(n, np.inf))
     for group in by_length(flat.lengths):
         batch = to_batch(flat.pick(group), separator, device, restart=restart)
         logits_RV = model(batch.tokens_BT, batch.scored_R).float()
         loss_R = token_losses(logits_RV, batch.target_R).cpu().numpy()
+        cooled_R = loss_R
+        if calibration != 1.0:
+            cooled_R = token_losses(logits_RV / calibration, batch.target_R).cpu().numpy()
         margin_R = margins(logits_RV, batch.target_R).cpu().numpy()
         row_R = (batch.scored_R // batch.tokens_BT.shape[1]).cpu().numpy()
         begin_B = np.searchsorted(row_R, np.arange(len(group)))  # scored places are in order of their rows
         count_B = np.diff(np.append(begin_B, len(row_R)))
         scores.tokens_N[group] = count_B
         scores.loss_N[group] = np.add.reduceat(loss_R, begin_B) / count_B
+        scores.log_N[group] = -np.add.reduceat(cooled_R.astype(np.float64), begin_B)
         scores.margin_N[group] = np.minimum.reduceat(margin_R, begin_B)
         place_R = np.where(margin_R > 0, len(margin_R), np.arange(len(margin_R)) - begin_B[row_R])
         first_B = np.minimum.reduceat(place_R, begin_B)

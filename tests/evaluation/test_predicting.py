@@ -1,0 +1,138 @@
+"""`ahx predict`, `ahx eval --csv`, several right outputs, and probabilities."""
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ahx.data.files.read import read_pairs
+from ahx.evaluation.evaluate import evaluate
+from ahx.evaluation.predicting import Predictions, predict
+from ahx.evaluation.reliability import Reliability
+from ahx.evaluation.rewriter import Rewriter
+from ahx.evaluation.samples import alternatives
+from ahx.evaluation.trained import Trained
+
+Ahx = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    path = tmp_path / "inputs.txt"
+    path.write_bytes(b"\xef\xbb\xbfABA\r\nAX\n\nB\n\xff\nCA")
+    return path
+
+
+def test_a_line_for_each_input(ahx: Ahx, folder: Path, inputs: Path) -> None:
+    code, out, err = ahx("predict", folder, "--data", inputs)
+    assert (code, out) == (1, "AAAA\n\n\n\n\nCAA\n")
+    first, second, last = err.splitlines()
+    assert first.startswith("ahx: line 2: the symbol 'X' in 'AX' is outside the alphabet 'ABC'")
+    assert second.startswith(r"ahx: line 5: the symbol '\udcff'")
+    assert last == "ahx: 6 inputs: 4 answered, 2 without an answer"
+
+
+def test_standard_input(ahx: Ahx, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nCA\n" * 300), encoding="utf-8"))
+    assert ahx("predict", folder, "--data", "-") == (0, "AA\nCAA\n" * 300, "ahx: 600 inputs: 600 answered\n")
+
+
+def test_json_with_the_best_answers(ahx: Ahx, folder: Path, inputs: Path) -> None:
+    code, out, _ = ahx("predict", folder, "--data", inputs, "--json", "--n-best", 3, "--beam", 5)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, len(lines)) == (1, 6)
+    assert (lines[0]["input"], lines[0]["output"]) == ("ABA", "AAAA")
+    assert lines[0]["best"][0]["output"] == "AAAA"
+    for line in (lines[0], lines[2], lines[3], lines[5]):
+        best = [one["probability"] for one in line["best"]]
+        assert best == sorted(best, reverse=True)
+        assert 0.2 < best[0] == line["probability"] <= 1
+        assert sum(best) <= 1 + 1e-6
+        assert len({one["output"] for one in line["best"]}) == len(best)
+    assert lines[1]["output"] is lines[1]["probability"] is None
+    assert "outside the alphabet" in lines[1]["error"]
+
+
+def test_it_abstains_below_a_probability(imperfect: Trained) -> None:
+    texts, counts = ["A", "ABC", "CCA", "ACBAC", "CA"], Predictions()
+    rewriter = Rewriter(imperfect, max_new_tokens=40)
+    sure = [found[0].probability if isinstance(found, list) else math.nan for found in rewriter.best(texts)]
+    least = sorted(p for p in sure if p == p)[1]
+    [lines] = predict(rewriter, texts, counts, min_probability=least, as_json=True, complain=lambda _: None)
+    answers = [json.loads(line) for line in lines]
+    assert [one["output"] is not None for one in answers] == [p >= least for p in sure]
+    assert counts.unsure == 1
+    assert "1 below --min-probability" in str(counts)
+
+
+def test_the_answers_do_not_depend_on_the_chunks(imperfect: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["A" * n + "C" for n in range(7)] * 3
+    alone = [Rewriter(imperfect, max_new_tokens=30).best([text])[0] for text in texts]
+    together = Rewriter(imperfect, max_new_tokens=30).best(texts)
+    for one, other in zip(alone, together, strict=True):
+        if isinstance(one, list) and isinstance(other, list):
+            assert [found.text for found in one] == [found.text for found in other]
+            assert one[0].log_probability == pytest.approx(other[0].log_probability, abs=1e-4)
+        else:
+            assert str(one) == str(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--data x", "which model? Name a run's folder: ahx predict runs/double_a --data inputs.txt"),
+        ("run", "--data: name a file with an input on each line, or - for standard input"),
+        ("run --data x --n-best 0", "--n-best: must be at least 1 (got 0)"),
+        ("run --data x --n-best 5 --beam 2", "--beam: must be at least --n-best, 5 (got 2)"),
+        ("run --data x --min-probability 2", "--min-probability: must be from 0 to 1 (got 2)"),
+        ("run --data x --max-new-tokens 0", "--max-new-tokens: must be at least 1 (got 0)"),
+    ],
+)
+def test_predict_refuses(ahx: Ahx, options: str, sentence: str) -> None:
+    assert ahx("predict", *options.split()) == (2, "", f"ahx: error: {sentence}\n")
+
+
+def test_any_of_several_outputs_is_right(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+    path, to = tmp_path / "several.txt", tmp_path / "predictions.csv"
+    path.write_text("A,XX\nC,C\nA,AA\nB,\nA,AA\nCA,CAAC\nCA,ACC\nB,\n", "utf-8")
+    assert alternatives(lambda: read_pairs(path)) == {"A": ["XX", "AA"], "CA": ["CAAC", "ACC"]}
+    code, out, _ = ahx("eval", "--model", folder, "--data", path, "--json", "--csv", to)
+    found = json.loads(out)
+    assert (code, found["samples"], found["exact"], found["alternatives"]) == (0, 5, 4, 3)
+    errors = found["symbol_errors"]
+    assert (errors["symbols"], errors["substitutions"], errors["insertions"], errors["deletions"]) == (7, 0, 0, 1)
+    assert errors["confusions"] == [{"expected": "C", "got": "", "count": 1}]
+    rows = list(csv.reader(to.read_text("utf-8").splitlines()))
+    assert rows[0] == ["input", "expected", "predicted", "right", "probability"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["A", "AA", "AA", "1"], ["C", "C", "C", "1"], ["B", "", "", "1"], ["CA", "CAAC", "CAA", "0"],
+        ["B", "", "", "1"],
+    ]  # fmt: skip
+    assert all(0.5 < float(row[4]) <= 1 for row in rows[1:])
+
+
+def test_probabilities_of_decoding_and_of_teacher_forcing_agree(trained: Trained) -> None:
+    samples = [("A", "AA"), ("ABC", "AAC"), ("CAC", "CAAC")]
+    forced, decoded = [], []
+    evaluate(trained, samples, on_sample=lambda one: forced.append(one.verdict.log_probability))
+    evaluate(trained, samples, on_sample=lambda one: decoded.append(one.verdict.log_probability), decode=True)
+    assert forced == pytest.approx(decoded, abs=1e-4)
+    assert all(-1 < log <= 0 for log in forced)
+
+
+def test_the_calibration_error() -> None:
+    found = Reliability()
+    for right in (True, True, True, False):
+        found.add(0.75, right)
+    assert found.error == 0
+    found.add(1.0, True)
+    found.add(0.0, True)
+    assert found.error == pytest.approx(1 / 6)
+    twice = Reliability()
+    twice.merge(found)
+    assert twice == found
