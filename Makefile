@@ -10,7 +10,7 @@ READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo demo-cloud test check image clients lock audit docs site bench bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image clients lock audit docs site bench bench-data bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -69,6 +69,12 @@ bench-machines: $(READY)
 	$(BIN)/python benchmarks/machines.py run
 	$(BIN)/python benchmarks/machines.py run --rule bb4 --no-cache
 	$(BIN)/python benchmarks/machines.py universal
+
+# Files of string pairs: ours beside two plain models, eleven hours for all; may be stopped and continued.
+# DATA='--seconds 60 --seeds 1 --sets "CMUdict;sorting"' for a part.
+bench-data: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/data-requirements.txt
+	$(BIN)/python benchmarks/data.py $(DATA)
 
 bench-learning: $(READY)
 	$(BIN)/python benchmarks/learning.py
