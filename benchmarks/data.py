@@ -12,6 +12,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -79,8 +80,9 @@ def measure(name: str, model: str, seconds: int, seed: int, folder: Path) -> Res
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if model == OURS:
         run = f"{stem}-{seconds}-{seed}"
+        shutil.rmtree(run, ignore_errors=True)  # what was stopped
         train = ["train", "--infile", stem, "--model-out", run, "--max-seconds", seconds, "--seed", seed]
-        said = command([sys.executable, "-c", _AHX, *train, "--threads", 1, "--overwrite"])
+        said = command([sys.executable, "-c", _AHX, *train, "--threads", 1])
         used = cpu_seconds(before)
         answers = {part: predicted(run, Path(path), Path(f"{run}-{part}")) for part, path in paths.items()}
         config = json.loads(Path(run, "config.json").read_text("utf-8"))
