@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from ahx.data.files.format import FORMATS
 from ahx.errors import InputError
+from ahx.text.plural import counted
 from ahx.text.printing import data
 from entrypoints.shared import eval_steps
 from entrypoints.shared.arguments import add_trust
 from infra import locations
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ahx.evaluation.evaluate import Judged
+    from ahx.evaluation.judging import Pair
     from ahx.evaluation.samples import Series
     from ahx.evaluation.trained import Trained
 
@@ -73,6 +77,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--failures", type=int, default=5, metavar="N", help="Show the first N failures.")
     add("--csv", metavar="FILE", help="Write all predictions: input, expected, predicted, right, probability.")
+    add(
+        "--calibrate", action="store_true",
+        help="Fit the model's probabilities to these lines (those of validation), and keep that in its config.json."
+    )  # fmt: skip
     add("--json", action="store_true", help="Print one JSON object.")
     add("--require-exact", action="store_true", help="Exit with 1 unless every sample is exact.")
 
@@ -86,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.leaks import LeakCounter
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import alphabet_of, alternatives, data_files, draw, lines_of, rule_to_draw
+    from ahx.evaluation.samples import alphabet_of, data_files, draw, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -95,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     if trained.teacher.kind == "program":
         return eval_steps.run(args, trained)
     eval_steps.refuse(args)
+    if args.calibrate:
+        return _calibrate(args, trained)
     about: dict[str, Any] = {"model": str(trained.folder), "rule": None, "data": None}
     how: dict[str, Any] = {
         "decode": args.decode, "max_new_tokens": args.max_new_tokens, "n_failures": args.failures,
@@ -104,10 +114,8 @@ def run(args: argparse.Namespace) -> int:
         if args.data:
             paths = data_files(locations.data(args.data))
             about["data"] = source = shown(paths)
-            said = {"format": args.format, "columns": args.columns, "header": args.header}
-            lines = partial(lines_of, trained, paths, args.num_samples, **said)
-            several = alternatives(lines) if all(path.is_file() for path in paths) else {}  # a pipe is read once
-            report = evaluate(trained, counter.watch(lines()), alternatives=several, **how)
+            lines, several = _lines(args, trained, paths, args.num_samples)
+            report = evaluate(trained, counter.watch(lines), alternatives=several, **how)
             groups = by_length(report)
         else:
             rule = rule_to_draw(trained, args.rule)
@@ -162,6 +170,40 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--data: name a file of input,output lines")
     if args.lengths and (args.min_len is not None or args.max_len is not None):
         raise InputError("--lengths lists the lengths to try; leave out --min-len and --max-len")
+
+
+def _lines(
+    args: argparse.Namespace, trained: "Trained", paths: "tuple[Path, ...]", n: int | None
+) -> "tuple[Iterator[Pair], dict[str, list[str]]]":
+    """The first `n` lines of the data, and the inputs that have several outputs there."""
+    from ahx.evaluation.samples import alternatives, lines_of
+
+    lines = partial(lines_of, trained, paths, n, format=args.format, columns=args.columns, header=args.header)
+    return lines(), alternatives(lines) if all(path.is_file() for path in paths) else {}  # a pipe can be read once
+
+
+def _calibrate(args: argparse.Namespace, trained: "Trained") -> int:
+    """Fit the probabilities to the first lines of the data, keep the result, and say what it changes."""
+    from ahx.evaluation.calibrating import MOST_SAMPLES, fit
+    from ahx.evaluation.evaluate import evaluate
+    from ahx.evaluation.samples import data_files
+    from ahx.model.config_file import add_to_config
+
+    if not args.data or args.model.startswith("s3://"):
+        raise InputError(
+            "--calibrate fits a model on this machine to lines of a file; name both: --model RUN --data FILE"
+        )
+    judged: list[Judged] = []
+    lines, several = _lines(args, trained, data_files(locations.data(args.data)), args.num_samples or MOST_SAMPLES)
+    evaluate(trained, lines, alternatives=several, on_sample=judged.append)
+    fitted = fit(trained, judged)
+    add_to_config(trained.folder, calibration=fitted.divisor)
+    print(
+        f"{trained.folder}: logits are divided by {fitted.divisor:g} from now on. The probabilities of these "
+        f"{counted(len(judged), 'answer')} differ from the share that is exact by {fitted.after:.1%} on average; "
+        f"before, by {fitted.before:.1%}"
+    )
+    return 0
 
 
 @contextmanager

@@ -1,22 +1,28 @@
 """`ahx predict`, `ahx eval --csv`, several right outputs, and probabilities."""
 
+import copy
 import csv
+import dataclasses
 import io
+import itertools
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from ahx.data.files.read import read_pairs
-from ahx.evaluation.evaluate import evaluate
+from ahx.evaluation.calibrating import fit
+from ahx.evaluation.evaluate import Judged, evaluate
 from ahx.evaluation.predicting import Predictions, predict
 from ahx.evaluation.reliability import Reliability
 from ahx.evaluation.rewriter import Rewriter
-from ahx.evaluation.samples import alternatives
-from ahx.evaluation.trained import Trained
+from ahx.evaluation.samples import Series, alternatives, draw
+from ahx.evaluation.trained import Trained, load_trained
 
 Ahx = Callable[..., tuple[int, str, str]]
 
@@ -123,6 +129,40 @@ def test_probabilities_of_decoding_and_of_teacher_forcing_agree(trained: Trained
     evaluate(trained, samples, on_sample=lambda one: decoded.append(one.verdict.log_probability), decode=True)
     assert forced == pytest.approx(decoded, abs=1e-4)
     assert all(-1 < log <= 0 for log in forced)
+
+
+def test_calibration_undoes_a_factor(imperfect: Trained) -> None:
+    """With the head's weights twice as large, twice the divisor gives the same probabilities."""
+    assert imperfect.rule is not None
+    samples = list(dict.fromkeys(draw(imperfect.rule, "ABC", Series(1, 6, 400), seed=4)))
+    model = copy.deepcopy(imperfect.model)
+    with torch.no_grad():
+        model.head.weight_FC *= 2
+    found, reports = [], []
+    for trained in (imperfect, dataclasses.replace(imperfect, model=model)):
+        judged: list[Judged] = []
+        evaluate(trained, samples, on_sample=judged.append, max_new_tokens=40)
+        found.append(fit(trained, judged))
+        reports.append(evaluate(dataclasses.replace(trained, calibration=found[-1].divisor), samples))
+    assert found[1].divisor == pytest.approx(2 * found[0].divisor, rel=0.03)
+    assert found[1].after == pytest.approx(found[0].after, abs=0.01)
+    assert reports[0].total.exact == reports[1].total.exact
+
+
+def test_calibrate_keeps_the_divisor_with_the_model(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+    run, path = tmp_path / "run", tmp_path / "x.txt"
+    shutil.copytree(folder, run)
+    texts = ["".join(text) for text in itertools.product("AC", repeat=6)]
+    lines = [f"{text},{'X' if n % 2 else text.replace('A', 'AA')}\n" for n, text in enumerate(texts)]
+    path.write_text("".join(lines[:10]), "utf-8")
+    code, _, err = ahx("eval", "--model", run, "--data", path, "--calibrate")
+    assert code == 2
+    assert err.startswith("ahx: error: --calibrate: 5 of 10 answers are right; give lines, such as those of validation")
+    path.write_text("".join(lines), "utf-8")
+    code, out, _ = ahx("eval", "--model", run, "--data", path, "--calibrate")
+    trained = load_trained(run, trusted=None)
+    assert (code, trained.calibration != 1.0) == (0, True)
+    assert f"logits are divided by {trained.calibration:g} from now on" in out
 
 
 def test_the_calibration_error() -> None:

@@ -123,4 +123,5 @@ def load_trained(path: str | Path | None, device: str = "cpu", *, trusted: str |
         steps=saved.config.get("step", 0),
         seen=saved.seen,
         lost=lost,
+        calibration=saved.config.get("calibration", 1.0),
     )

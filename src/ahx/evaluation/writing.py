@@ -53,7 +53,7 @@ def write(
     position scheme also ends a row at block_size tokens; a longer prompt is the caller's mistake.
     """
     answers = [Written("", False)] * len(prompts)
-    for group, chosen, own_limits in _groups(prompts, limits, 1):
+    for group, chosen, own_limits in groups(prompts, limits, 1):
         found = decode(model, chosen, tokenizer.stop, own_limits, temperature, generator, calibration)
         for i, own in zip(group, found, strict=True):
             answers[i] = _written(tokenizer, own)
@@ -74,7 +74,7 @@ def write_best(
     Different steps may spell the same text; the probabilities of those that were found are added up.
     """
     answers: list[list[Written]] = [[] for _ in prompts]
-    for group, chosen, own_limits in _groups(prompts, limits, width):
+    for group, chosen, own_limits in groups(prompts, limits, width):
         found = beam_search(model, chosen, tokenizer.stop, own_limits, width, n_best, calibration)
         for i, rows in zip(group, found, strict=True):
             texts: dict[tuple[str, bool], Written] = {}
@@ -88,7 +88,7 @@ def write_best(
     return answers
 
 
-def _groups(
+def groups(
     prompts: Sequence[Sequence[int]], limits: Sequence[int], width: int
 ) -> Iterator[tuple[list[int], list[Sequence[int]], list[int]]]:
     """Numbers, prompts and limits of rows of similar length."""

@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator, ValidationError
 from ahx.data.segmentation import FORMS, KINDS, MOST_WORDS
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
+from ahx.files.atomic import atomic_files
 from ahx.files.untrusted import MOST_JSON, json_object, sha256
 from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, STOP
@@ -130,6 +131,7 @@ _CONFIG = SchemaValidator(
             "rule": _or_null(_text()),
             "teacher": _TEACHER,
             "hyperparameters": _HYPERPARAMETERS,
+            "calibration": {"type": "float", "ge": 0.01, "le": 100, "allow_inf_nan": False},
             "metrics": _dict({"type": "float", "allow_inf_nan": True}),
         },
         extra_behavior="ignore",
@@ -191,6 +193,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     if fault:
         raise CheckpointError(f"{path} does not describe a model ({fault}); use another checkpoint")
     return config
+
+
+def add_to_config(folder: Path, **values: object) -> None:
+    """Replace fields of a model's config.json. Raises CheckpointError, and StorageError where it cannot be written."""
+    config = read_config(folder) | values
+    config["sha256"][CONFIG] = digest(config)
+    with atomic_files([folder / CONFIG]) as [file]:
+        file.write((json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def first_fault(error: ValidationError) -> str:
