@@ -116,8 +116,9 @@ def predicted(run: str, test: Path, to: Path) -> list[str]:
 
 
 def chosen(said: str) -> str:
-    """The lines of `ahx train` that say what it chose."""
-    return "\n".join(line for line in said.splitlines() if re.match(r"\s*(auto|positions?|data|model)\b", line))
+    """The lines of `ahx train` before its first step, which say what it chose, but for those about files."""
+    lines = said.partition("\nstep=")[0].splitlines()
+    return "\n".join(line for line in lines if not re.search(r" samples, |is not read", line))
 
 
 def score(pairs: list[Pair], answers: list[str]) -> dict[str, float]:
