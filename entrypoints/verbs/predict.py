@@ -25,6 +25,7 @@ EXAMPLES = [
 
 
 _BLOCK_BYTES = 1 << 20
+_WIDEST_BEAM = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--data: name a file with an input on each line, or - for standard input")
     if not 0 <= args.min_probability <= 1:  # refuses nan as well
         raise InputError(f"--min-probability: must be from 0 to 1 (got {args.min_probability:g})")
-    if args.n_best < 1:
-        raise InputError(f"--n-best: must be at least 1 (got {args.n_best})")
-    if args.beam is not None and args.beam < args.n_best:
-        raise InputError(f"--beam: must be at least --n-best, {args.n_best} (got {args.beam})")
+    if not 1 <= args.n_best <= _WIDEST_BEAM:
+        raise InputError(f"--n-best: must be from 1 to {_WIDEST_BEAM} (got {args.n_best})")
+    if args.beam is not None and not args.n_best <= args.beam <= _WIDEST_BEAM:
+        raise InputError(f"--beam: must be from --n-best, {args.n_best}, to {_WIDEST_BEAM} (got {args.beam})")
     if args.max_new_tokens is not None and args.max_new_tokens < 1:
         raise InputError(f"--max-new-tokens: must be at least 1 (got {args.max_new_tokens})")
 

@@ -93,8 +93,8 @@ def test_the_answers_do_not_depend_on_the_chunks(imperfect: Trained, monkeypatch
     [
         ("--data x", "which model? Name a run's folder: ahx predict runs/double_a --data inputs.txt"),
         ("run", "--data: name a file with an input on each line, or - for standard input"),
-        ("run --data x --n-best 0", "--n-best: must be at least 1 (got 0)"),
-        ("run --data x --n-best 5 --beam 2", "--beam: must be at least --n-best, 5 (got 2)"),
+        ("run --data x --n-best 0", "--n-best: must be from 1 to 1000 (got 0)"),
+        ("run --data x --n-best 5 --beam 2", "--beam: must be from --n-best, 5, to 1000 (got 2)"),
         ("run --data x --min-probability 2", "--min-probability: must be from 0 to 1 (got 2)"),
         ("run --data x --max-new-tokens 0", "--max-new-tokens: must be at least 1 (got 0)"),
     ],
