@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from ahx.data.files.format import FORMATS
 from ahx.errors import InputError
 from ahx.text.printing import data
 from entrypoints.shared.arguments import add_trust
@@ -19,12 +20,14 @@ from infra import locations
 
 EXAMPLES = [
     "ahx predict runs/demo --data inputs.txt",
+    "ahx predict runs/demo --data data/da_val.txt --format auto",
     "ahx predict runs/demo --data inputs.txt --json --n-best 5 --beam 8",
     "ahx predict runs/demo --data - --min-probability 0.9 < inputs.txt",
 ]
 
 
 _BLOCK_BYTES = 1 << 20
+_WIDEST_BEAM = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="RUN", nargs="?", help="Folder of a run or of a checkpoint; may be in S3.")
     add("--data", metavar="FILE", help="File with an input on each line, local or in S3; - is standard input.")
+    add(
+        "--format", choices=FORMATS,
+        help="FILE is a data file, of inputs and outputs, in this format: answer its inputs (see docs/data.md)."
+    )  # fmt: skip
+    add(
+        "--columns", metavar="A,B", help="Its columns of input and output, by name or number (default: as in training)."
+    )
     add("--n-best", type=int, default=1, metavar="N", help="Answers for each input, separated by tabs.")
     add(
         "--beam", type=int, metavar="N",
@@ -56,16 +66,19 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--data: name a file with an input on each line, or - for standard input")
     if not 0 <= args.min_probability <= 1:  # refuses nan as well
         raise InputError(f"--min-probability: must be from 0 to 1 (got {args.min_probability:g})")
-    if args.n_best < 1:
-        raise InputError(f"--n-best: must be at least 1 (got {args.n_best})")
-    if args.beam is not None and args.beam < args.n_best:
-        raise InputError(f"--beam: must be at least --n-best, {args.n_best} (got {args.beam})")
+    if not 1 <= args.n_best <= _WIDEST_BEAM:
+        raise InputError(f"--n-best: must be from 1 to {_WIDEST_BEAM} (got {args.n_best})")
+    if args.beam is not None and not args.n_best <= args.beam <= _WIDEST_BEAM:
+        raise InputError(f"--beam: must be from --n-best, {args.n_best}, to {_WIDEST_BEAM} (got {args.beam})")
+    if args.data == "-" and (args.format or args.columns):
+        raise InputError("--format and --columns are for a file; standard input has an input on each line")
     if args.max_new_tokens is not None and args.max_new_tokens < 1:
         raise InputError(f"--max-new-tokens: must be at least 1 (got {args.max_new_tokens})")
 
     from ahx.data.files.open import open_data
     from ahx.evaluation.predicting import Predictions, predict
     from ahx.evaluation.rewriter import Rewriter, usual_beam
+    from ahx.evaluation.samples import data_files, lines_of
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(locations.model(args.model), args.device, trusted=args.trust_rule).for_rewriting()
@@ -77,16 +90,20 @@ def run(args: argparse.Namespace) -> int:
     def complain(sentence: str) -> None:
         print(f"ahx: {sentence}", file=sys.stderr, flush=True)
 
-    def answer(lines: Iterable[bytes]) -> None:
+    def answer(texts: Iterable[str]) -> None:
         how = {"min_probability": args.min_probability, "as_json": args.json}
-        for answers in predict(rewriter, _texts(lines), counts, **how, complain=complain):
+        for answers in predict(rewriter, texts, counts, **how, complain=complain):
             data("\n".join(answers), flush=True)
 
-    if args.data == "-":
-        answer(sys.stdin.buffer if isinstance(sys.stdin, io.TextIOWrapper) else (s.encode() for s in sys.stdin))
+    if args.format or args.columns:
+        paths = data_files(locations.data(args.data))
+        answer(text for text, _ in lines_of(trained, paths, format=args.format, columns=args.columns))
+    elif args.data == "-":
+        lines = sys.stdin.buffer if isinstance(sys.stdin, io.TextIOWrapper) else (s.encode() for s in sys.stdin)
+        answer(_texts(lines))
     else:
         with open_data(Path(locations.data(args.data))) as file:
-            answer(_lines(file))
+            answer(_texts(_lines(file)))
     complain(str(counts))
     return int(counts.failed > 0)
 

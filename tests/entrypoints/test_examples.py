@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PREPARED = [
     "ahx gen-data --rule double_a --num-samples 2000 --max-len 12 data/da",
     "ahx train --rule double_a --num-epochs 1 --model-out runs/demo",
-    "cut -d , -f 1 data/da_val.txt > inputs.txt",
+    "grep -v ^# data/da_val.txt | cut -d , -f 1 > inputs.txt",
     "ahx train --rule bb4 --certify --model-out runs/bb4",
     "ahx sweep --name s1 --on process --rule double_a --max-steps 20 --grid n_layer=1,2",
     "ahx train --rule turing-interpreter --max-steps 2 --epoch-size 32 --val-samples 8 --model-out runs/ti",

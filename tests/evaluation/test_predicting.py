@@ -43,6 +43,13 @@ def test_a_line_for_each_input(ahx: Ahx, folder: Path, inputs: Path) -> None:
     assert last == "ahx: 6 inputs: 4 answered, 2 without an answer"
 
 
+def test_the_inputs_of_a_data_file(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('output,number,input\n,1,"ABA"\n,2,CA\n', "utf-8")
+    said = ahx("predict", folder, "--data", path, "--columns", "input,output")
+    assert said == (0, "AAAA\nCAA\n", "ahx: 2 inputs: 2 answered\n")
+
+
 def test_standard_input(ahx: Ahx, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nCA\n" * 300), encoding="utf-8"))
     assert ahx("predict", folder, "--data", "-") == (0, "AA\nCAA\n" * 300, "ahx: 600 inputs: 600 answered\n")
@@ -93,9 +100,13 @@ def test_the_answers_do_not_depend_on_the_chunks(imperfect: Trained, monkeypatch
     [
         ("--data x", "which model? Name a run's folder: ahx predict runs/double_a --data inputs.txt"),
         ("run", "--data: name a file with an input on each line, or - for standard input"),
-        ("run --data x --n-best 0", "--n-best: must be at least 1 (got 0)"),
-        ("run --data x --n-best 5 --beam 2", "--beam: must be at least --n-best, 5 (got 2)"),
+        ("run --data x --n-best 0", "--n-best: must be from 1 to 1000 (got 0)"),
+        ("run --data x --n-best 5 --beam 2", "--beam: must be from --n-best, 5, to 1000 (got 2)"),
         ("run --data x --min-probability 2", "--min-probability: must be from 0 to 1 (got 2)"),
+        (
+            "run --data - --format csv",
+            "--format and --columns are for a file; standard input has an input on each line",
+        ),
         ("run --data x --max-new-tokens 0", "--max-new-tokens: must be at least 1 (got 0)"),
     ],
 )
