@@ -4,6 +4,7 @@ An input is a program, a bar and a configuration; the output is the configuratio
 program fits, it stays unchanged. A model that learns this learns no particular rule, but how to follow any.
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from inspect import cleandoc
@@ -16,6 +17,9 @@ from ahx.rules.transducer import DEFAULT_STEP_LIMIT, NEXT, Start, Step
 
 BAR = "|"
 PromptToken = tuple[str, int | None, str]  # text, move (None in a program) and state of one token of an input
+
+
+_EXAMPLE = re.compile(r"\w+\(\"(.*)\"\)\n'(.*)'")  # of a docstring
 
 
 class Interpreter(Rule):
@@ -43,7 +47,9 @@ class Interpreter(Rule):
     @classmethod
     def preset(cls) -> Preset:
         """The interpreter of the usual sizes, by name: `turing_interpreter`."""
-        return Preset(f"{cls.kind}_interpreter", f"interpreter: {cls.kind}", cleandoc(cls.__doc__ or ""))
+        description, *examples = cleandoc(cls.__doc__ or "").split("\n>>> ")
+        pairs = [(found[1], found[2]) for one in examples if (found := _EXAMPLE.match(one))]
+        return Preset(f"{cls.kind}_interpreter", f"interpreter: {cls.kind}", description.strip(), pairs)
 
     @property
     def spec(self) -> str:
