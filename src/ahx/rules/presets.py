@@ -49,9 +49,8 @@ _PRESETS = (
         "carry 0 -> 1 R zeros, carry < -> 1 R zeros, zeros 1 -> 0 R zeros, zeros > -> stop",
         "One more, in binary, with the most significant bit first.\n"
         "\n"
-        "A 0 is held back while the ones behind it are read: at the right end it becomes 1 and they become zeros; "
-        "before\n"
-        "another 0 they are copied.",
+        "A 0 is held back while the ones behind it are read: at the right end it becomes 1 and they become\n"
+        "zeros; before another 0 they are copied.",
         [("1011", "1100"), ("111", "1000")],
     ),
     Preset(
