@@ -29,7 +29,7 @@ ROLE_SECONDS = 90.0  # new roles are assumable within this
 PATIENCE_SECONDS = 600.0  # with a service that does not answer
 _LOST = ("InternalServerError", "CapacityError")  # FailureReasons that the service is to blame for (API RetryStrategy)
 _THREADS = 8
-_REST = 30.0  # seconds between polls for each CPU second that one takes: the jobs may need this processor
+_REST = 50.0  # seconds between polls for each CPU second that one takes: the jobs may need this processor
 
 
 class Engine:
