@@ -11,6 +11,7 @@ from ahx.data.files.batched_teacher import BatchedTeacher
 from ahx.data.files.block import block_of
 from ahx.data.files.fit import fit
 from ahx.data.files.reader import Reader
+from ahx.data.monotone import chunks, expectation
 from ahx.data.monotone.alignment import MonotoneAlignment, find_monotone
 from ahx.data.samples.sampler import Sampler
 from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, choose_teacher, teacher_from_json
@@ -163,6 +164,18 @@ def test_no_monotone_alignment(pairs: list[tuple[str, str]], why: str) -> None:
     found = find_monotone(pairs)
     assert isinstance(found, str)
     assert why in found
+
+
+def test_tables_have_rows_for_neighbours_only_as_far_as_they_fit(monkeypatch) -> None:
+    sizes = []
+    for most in (1_000, 150):
+        for module in (expectation, chunks):
+            monkeypatch.setattr(module, "MOST_ENTRIES", most)
+        fitted = expectation.fit_chunks([pair for pair in pairs_of(context, "ABCD", 300) if pair[0]], 3)
+        assert fitted is not None
+        sizes.append(fitted[0].table.values_RC.size)
+        assert sizes[-1] <= most
+    assert sizes[0] > 150
 
 
 def test_a_mark_far_away_calls_for_heads_that_see_everything() -> None:

@@ -18,6 +18,7 @@ _ROUNDS_ALONE, _ROUNDS_WITH_NEIGHBOURS = 8, 4
 _PRIOR = 1.0  # how many times a symbol with a neighbour is taken to have been seen writing what the symbol writes
 _LEAST_COUNT = 0.5  # chunks that are expected fewer times are dropped
 _LEAST = 0.003  # smaller probabilities are dropped
+_FEWEST_CHUNKS = 500  # with fewer, there must be all single symbols
 _DIGITS = 4
 
 
@@ -31,9 +32,9 @@ def fit_chunks(pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Chunks, 
     inputs_NI = padded(np.array([numbers[symbol] for text in texts for symbol in text], np.int64), input_lengths)
     batch = Pairs(inputs_NI, padded(codes_of("".join(outputs)), output_lengths), output_lengths)
     n_outputs = len(set("".join(outputs)))
-    known, chunks = _frequent_chunks(batch, outputs, longest)
     R = len(symbols) + 3
-    if R * (len(known) + 1) > MOST_ENTRIES:
+    known, chunks = _frequent_chunks(batch, outputs, longest, MOST_ENTRIES // R - 1)
+    if len(known) < min(n_outputs + 1, _FEWEST_CHUNKS):
         return None
     start_RC = np.zeros((R, len(known) + 1))
     start_RC[:, :-1] = (0.5 / max(n_outputs, 1)) ** np.array([len(chunk) for chunk in chunks])
@@ -71,20 +72,22 @@ def fit_chunks(pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Chunks, 
     return found, -bits / max(1, int(output_lengths.sum()))
 
 
-def _frequent_chunks(pairs: Pairs, outputs: Sequence[str], longest: int) -> tuple[Hashes, list[str]]:
-    """The hashes, ascending, and the texts of the chunks that occur twice, and of all single symbols."""
+def _frequent_chunks(pairs: Pairs, outputs: Sequence[str], longest: int, most: int) -> tuple[Hashes, list[str]]:
+    """The hashes, ascending, and the texts of the chunks that occur twice and of all single symbols; if there are too
+    many, of the most frequent ones."""
     hashes_LNJ = chunk_hashes(pairs.outputs_NJ, longest)
     end_LJ = np.arange(longest + 1)[:, None] + np.arange(hashes_LNJ.shape[2])
     inside_LNJ = end_LJ[:, None] <= pairs.lengths_N[:, None]
     known, first, times = np.unique(hashes_LNJ[inside_LNJ], return_index=True, return_counts=True)
     place = np.argwhere(inside_LNJ)[first]
     kept = (times > 1) | (place[:, 0] <= 1)
+    kept &= np.argsort(np.argsort(-times * kept, kind="stable")) < most
     return known[kept], [outputs[n][j : j + length] for length, n, j in place[kept].tolist()]
 
 
 def _with_neighbours(table: Table, lattice: Lattice, kept_C: npt.NDArray[np.bool_]) -> Table:
     """`table` with the columns `kept_C` and rows for symbols with a neighbour, which start as those of the symbols."""
-    most = MOST_ENTRIES // int(kept_C.sum()) // 2
+    most = (MOST_ENTRIES // int(kept_C.sum()) - table.symbols) // 2
     after = np.concatenate((lattice.after_keys_NI[lattice.read_NI], lattice.end_keys_N))
     keys = [_frequent(of, most) for of in (after, lattice.before_keys_NI[lattice.read_NI])]
     values_RC = _normalised(table.values_RC[:, kept_C])
