@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ahx.data.files.format import Reading
+from ahx.data.files.reader import Reader
 from ahx.data.files.shares import write_shares
 from ahx.rules.parse import interpreter_kind
 from ahx.study import search
@@ -41,10 +43,12 @@ class Study:
         self.curve: Curve | None = None
         self.digest = ""
         if args.data:
-            lines, validation = write_shares(locations.data(args.data), self.folder / "data", SHARES)
+            reader = Reader(Reading(hp.format, hp.columns or "", hp.header))
+            lines, validation = write_shares(locations.data(args.data), self.folder / "data", SHARES, reader)
             self.curve, whole = Curve(lines, validation), list(lines)[-1]
             self.digest = _digest(Path(f"{whole}_train.txt"), Path(f"{whole}_val.txt"))
-            self.start = {**start, "infile": whole}
+            said = ("format", "columns", "header")  # of the file, not of its shares
+            self.start = {name: value for name, value in start.items() if name not in said} | {"infile": whole}
         self.runner = self._runner()
 
     def search(self, budget: Budget) -> None:
