@@ -32,7 +32,7 @@ def compared(given: dict[str, object], **others: object) -> tuple[dict[str, obje
     return choose.choose(hp, prepare(hp, paths), lambda hp: prepare(hp, paths), CPU)
 
 
-def test_the_candidate_with_the_least_loss_is_chosen_every_time(
+def test_a_clearly_better_candidate_is_chosen_every_time(
     sorting: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = ["rope", "alibi", "none"]
@@ -40,8 +40,8 @@ def test_the_candidate_with_the_least_loss_is_chosen_every_time(
     options.append(choose.Candidate("no learning", {"pos": "rope", "learning_rate": 1e-9, "muon_learning_rate": 1e-9}))
     monkeypatch.setattr(choose, "candidates", lambda hp, data: options[::-1])
     monkeypatch.setattr(choose, "_LEAST_STEPS", 20)
-    chosen, why = compared(sorting, max_steps=600)
-    assert (chosen, why) == compared(sorting, max_steps=600)
+    chosen, why = compared(sorting, max_steps=3_000)
+    assert (chosen, why) == compared(sorting, max_steps=3_000)
     assert chosen["pos"] in tried
     assert chosen.keys() == {"pos"}
     assert why.startswith(f"pos {chosen['pos']}: ")

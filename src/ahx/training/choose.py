@@ -1,8 +1,9 @@
 """Chooses what suits a data file where its lines alone do not tell: a short comparison on held-out lines.
 
-Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end; the one with
-the least validation loss per line is taken. A run that is limited by steps compares after equal numbers of steps, so
-it chooses the same again; one that is limited by time compares after equal times. What was chosen is in config.json.
+Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end. The first one is
+taken unless another has a clearly smaller validation loss per line: short runs mislead (docs/LOG.md). A run that is
+limited by steps compares after equal numbers of steps, so it chooses the same again; one that is limited by time
+compares after equal times. What was chosen is in config.json.
 """
 
 import time
@@ -24,6 +25,7 @@ Prepare = Callable[[Hyperparameters], TrainingData]
 _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
+_CLEARLY = 0.8  # times the loss of the default, or less
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def candidates(hp: Hyperparameters, data: TrainingData) -> list[Candidate]:
     """
     if not hp.infile or hp.model_in or hp.pos != "auto" or data.source.teacher.kind != "plain":
         return []
-    return [Candidate(f"pos {pos}", {"pos": pos}) for pos in ("rope", "alibi", "learned")]
+    pairs, rows_fit = hp.n_embd // hp.n_head % 2 == 0, not 0 < hp.block_size < data.source.longest_row
+    fitting = ["rope"] * pairs + ["learned"] * rows_fit
+    return [Candidate(f"pos {pos}", {"pos": pos}) for pos in fitting]
 
 
 def choose(
@@ -66,13 +70,17 @@ def choose(
     if len(options) == 1 or not (steps or seconds) or not alone:
         return dict(options[0].changes), ""
     results = {option.name: _try(hp, data, option, prepare, device, steps, seconds) for option in options}
-    ranked = sorted(results, key=lambda name: results[name].loss)
-    first = results[ranked[0]]
+    default, *others = options
+    best = min(others, key=lambda option: results[option.name].loss)
+    taken = best if results[best.name].loss <= _CLEARLY * results[default.name].loss else default
+    unclear = taken is default and results[best.name].loss < results[default.name].loss
+    first = results[taken.name]
     after = f"{first.seconds:.0f} s" if seconds else f"{first.steps:,} steps"
-    others = " and ".join(f"{results[name].exact:.0%} ({results[name].loss:.2f}) with {name}" for name in ranked[1:])
-    said = f"{ranked[0]}: {first.exact:.0%} of held-out lines right after {after} (loss {first.loss:.2f} per line)"
-    chosen = next(option for option in options if option.name == ranked[0])
-    return dict(chosen.changes), f"{said} against {others}"
+    rest = (f"{one.exact:.0%} ({one.loss:.2f}) with {name}" for name, one in results.items() if name != taken.name)
+    return dict(taken.changes), (
+        f"{taken.name}: {first.exact:.0%} of held-out lines right after {after} (loss {first.loss:.2f} per line) "
+        f"against {' and '.join(rest)}" + ", which is not clearly better" * unclear
+    )
 
 
 def suited(hp: Hyperparameters, data: TrainingData, prepare: Prepare) -> TrainingData:
