@@ -22,7 +22,7 @@ EXAMPLES = [
     "ahx predict runs/demo --data inputs.txt",
     "ahx predict runs/demo --data data/da_val.txt --format auto",
     "ahx predict runs/demo --data inputs.txt --json --n-best 5 --beam 8",
-    "ahx predict runs/demo --data - --min-probability 0.9 < inputs.txt",
+    "cat inputs.txt | ahx predict runs/demo --data - --min-probability 0.9",
 ]
 
 
