@@ -115,7 +115,7 @@ def test_bytes_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     ("line", "sentence"),
     [
         ("trian --rule copy", "unknown verb 'trian'; did you mean train?"),
-        ("deploy", f"unknown verb 'deploy'; the verbs are {', '.join(VERBS)}"),
+        ("frobnicate", f"unknown verb 'frobnicate'; the verbs are {', '.join(VERBS)}"),
         ("--verison", f"unknown option '--verison'; the verbs are {', '.join(VERBS)}"),
         ("train --config missing.toml", "cannot read missing.toml: no such file or directory; check the path"),
     ],
