@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import AhxError, InputError, StorageError
-from ahx.files.atomic import reason
+from ahx.safe_files.atomic import reason
 from ahx.text.plural import counted
 from ahx.training.lock import FolderLock
 from ahx.training.pool import Pool, PoolOptions, processors

@@ -10,7 +10,7 @@ from pathlib import Path
 from ahx.data.files.names import data_sets, set_name, stem
 from ahx.data.source import DataFiles
 from ahx.errors import CheckpointError, InputError, StorageError
-from ahx.files.archive import unpack
+from ahx.safe_files.archive import unpack
 from ahx.text.suggest import did_you_mean
 from opt_ml import config
 from opt_ml.paths import OptMl

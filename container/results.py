@@ -12,9 +12,9 @@ from ahx.evaluation.judging import Pair
 from ahx.evaluation.render import as_json, by_length
 from ahx.evaluation.samples import Series, draw, lines_of
 from ahx.evaluation.trained import load_trained
-from ahx.files.atomic import atomic_files
 from ahx.model import checkpoint
 from ahx.rules import parse_rule
+from ahx.safe_files.atomic import atomic_files
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run_paths import RunPaths
 from ahx.training.signals import StopRequest

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import CheckpointError, StorageError
-from ahx.files import archive
+from ahx.safe_files import archive
 from infra import storage
 from infra.storage import Location
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ahx.errors import AhxError
-from ahx.files.archive import unpack
+from ahx.safe_files.archive import unpack
 
 LIMIT = 150_000_000  # bytes of memory
 _BLOCK = 512

@@ -32,13 +32,13 @@ from ahx.evaluation.judging import judge
 from ahx.evaluation.rewriter import Rewriter
 from ahx.evaluation.trained import load_trained
 from ahx.evaluation.verification import machine_learnt
-from ahx.files.untrusted import sha256
 from ahx.model import checkpoint
 from ahx.model.build import configure
 from ahx.model.certificate import read_certificate
 from ahx.model.checkpoint import CERTIFICATE, CONFIG, SEEN, TRAINING_STATE, WEIGHTS, digest
 from ahx.model.transformer import Transformer
 from ahx.rules.transducer import Step
+from ahx.safe_files.untrusted import sha256
 
 ROOM = 300_000_000  # bytes of memory
 MODULE = "lies_in_the_folder"

@@ -10,7 +10,7 @@ import pytest
 from hostile_archives import ATTEMPTS, attempt, entry, packed
 
 from ahx.errors import StorageError
-from ahx.files.archive import unpack
+from ahx.safe_files.archive import unpack
 
 ROOT = Path(__file__).parents[1]
 LEFT = [

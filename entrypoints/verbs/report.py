@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ahx.errors import InputError
-from ahx.files.atomic import atomic_files
+from ahx.safe_files.atomic import atomic_files
 from ahx.text.plural import counted
 from ahx.text.printing import data
 from entrypoints.shared import launching
@@ -82,8 +82,8 @@ def _alone(what: Sequence[str], kind: str) -> None:
 
 
 def _study(path: Path) -> "tuple[str, Iterator[Section]]":
-    from ahx.files.reading import json_of, text_of
     from ahx.report.studies import sections
+    from ahx.safe_files.reading import json_of, text_of
 
     told = json_of(text_of(path), path)
     return f"Study of {told.get('subject', path.parent.name)}", sections(told, path)

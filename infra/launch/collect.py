@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import CheckpointError
-from ahx.files.untrusted import json_object, sha256
+from ahx.safe_files.untrusted import json_object, sha256
 from infra import locations
 from infra.launch.leaderboard import as_json, ranked
 from infra.launch.trial import Trial

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ahx.errors import InputError
-from ahx.files.reading import toml_of
+from ahx.safe_files.reading import toml_of
 from ahx.text.suggest import did_you_mean
 from infra.launch.options import Options, type_of
 from infra.launch.sweep import Values, own_name, parse_grid

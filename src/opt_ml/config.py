@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ahx.errors import InputError
-from ahx.files.reading import json_of, text_of
+from ahx.safe_files.reading import json_of, text_of
 
 HOST = "algo-1"  # the only host, or the first
 

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ahx.files.untrusted import no_link
+from ahx.safe_files.untrusted import no_link
 from opt_ml.paths import OptMl
 
 #: Number of characters that SageMaker shows.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ahx.errors import InputError
-from ahx.files.reading import json_of, text_of
+from ahx.safe_files.reading import json_of, text_of
 
 CHANNEL, FILE = "trials", "trials.json"
 

@@ -13,7 +13,7 @@ from ahx.data.files.read import read_pairs
 from ahx.data.generate import generate
 from ahx.data.samples.sampler import Sampler
 from ahx.errors import InputError, StorageError
-from ahx.files import atomic
+from ahx.safe_files import atomic
 from entrypoints.main import main
 
 # Of files of 500 lines over AB by longest input. They may change only with a new format of data files.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import StorageError
-from ahx.files.atomic import sync
+from ahx.safe_files.atomic import sync
 from infra.embedded.state.pickles import StatePickler, StateUnpickler, moto_state, private_file, restore_moto
 
 _MAGIC = b"ahx-aws snapshot 1\n"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import StorageError
-from ahx.files.atomic import reason, sync
+from ahx.safe_files.atomic import reason, sync
 from infra.embedded.http.protocols import AwsError, Body, Environ, StartResponse
 from infra.embedded.http.recorded_request import Request
 from infra.embedded.moto_patches import deterministic

@@ -23,8 +23,8 @@ from ahx.data.samples.enumeration import listable, repeat, split_all, spread
 from ahx.data.samples.sampler import Sampler
 from ahx.data.split import Hashes, hash_texts, held_out
 from ahx.errors import InputError
-from ahx.files.atomic import atomic_files
 from ahx.rules.rule import Rule
+from ahx.safe_files.atomic import atomic_files
 
 _LEAST_SHARE = 1e-5  # of either part; drawing strings of a smaller one takes too long
 _FEWEST_EXPECTED = 20  # strings in either part, where they are drawn: the chance that there are none is e^-20

@@ -6,13 +6,13 @@ from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
 from ahx.evaluation.interpreting import interpreter_of
 from ahx.evaluation.trained import Trained
-from ahx.files.untrusted import sha256
 from ahx.model.certificate import Check, checker_of, machine_of, read_certificate
 from ahx.model.checkpoint import WEIGHTS
 from ahx.model.interpreter_certificate import InterpreterCheck
 from ahx.rules import Rule
 from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.queue_machine import QueueMachine
+from ahx.safe_files.untrusted import sha256
 
 
 class Verdict(NamedTuple):

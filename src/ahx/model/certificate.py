@@ -20,8 +20,6 @@ from torch import Tensor
 from ahx.data.tokenizer import Tokenizer
 from ahx.data.windows.contexts import Contexts, contexts
 from ahx.errors import CheckpointError, InputError
-from ahx.files.atomic import atomic_files
-from ahx.files.untrusted import json_object, sha256
 from ahx.model.checkpoint import CERTIFICATE, WEIGHTS
 from ahx.model.config_file import reason
 from ahx.model.interpreter_certificate import InterpreterCheck, InterpreterChecker
@@ -30,6 +28,8 @@ from ahx.model.windows import WindowFunction
 from ahx.rules import Rule
 from ahx.rules.interpreters.interpreter import Interpreter
 from ahx.rules.queue_machine import QueueMachine
+from ahx.safe_files.atomic import atomic_files
+from ahx.safe_files.untrusted import json_object, sha256
 
 FORMAT = "ahx-certificate 1"
 

@@ -27,8 +27,6 @@ from safetensors import SafetensorError
 from ahx.data.seen import MOST, Seen
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, StorageError
-from ahx.files.atomic import atomic_files, sync
-from ahx.files.untrusted import json_object, open_file, sha256
 from ahx.model import weights
 from ahx.model.build import token_features, token_table
 from ahx.model.config import TransformerConfig
@@ -36,6 +34,8 @@ from ahx.model.config_file import CONFIG as CONFIG
 from ahx.model.config_file import FORMAT, check, digest, read_config, reason
 from ahx.model.positions.schemes import SCHEMES
 from ahx.model.transformer import Transformer
+from ahx.safe_files.atomic import atomic_files, sync
+from ahx.safe_files.untrusted import json_object, open_file, sha256
 
 WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"

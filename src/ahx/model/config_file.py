@@ -13,10 +13,10 @@ from pydantic_core import SchemaValidator, ValidationError
 from ahx.data.segmentation import FORMS, KINDS, MOST_WORDS
 from ahx.data.tokenizer import BEGIN, CONFIGURATION, PAD, SEPARATOR
 from ahx.errors import CheckpointError
-from ahx.files.atomic import atomic_files
-from ahx.files.untrusted import MOST_JSON, json_object, sha256
 from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.transducer import NEXT, STOP
+from ahx.safe_files.atomic import atomic_files
+from ahx.safe_files.untrusted import MOST_JSON, json_object, sha256
 
 FORMAT = "ahx-transformer 1"
 CONFIG = "config.json"

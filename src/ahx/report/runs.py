@@ -13,10 +13,10 @@ from ahx.evaluation.judging import REASONS
 from ahx.evaluation.report import Failure, Report
 from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, draw
 from ahx.evaluation.trained import Trained
-from ahx.files.untrusted import json_object
 from ahx.model.checkpoint import CONFIG
 from ahx.report import curves, pictures
 from ahx.report.page import Section, plain
+from ahx.safe_files.untrusted import json_object
 from ahx.training.metrics import METRICS, history
 
 _SHAPE = ("pos", "n_layer", "n_head", "n_embd")  # as they came out; the other settings as they were given

@@ -8,7 +8,6 @@ import os
 import re
 
 from ahx.errors import InputError
-from ahx.files.reading import text_of
 from ahx.rules.families import FAMILIES
 from ahx.rules.families.python_function import PythonFunction, Trust
 from ahx.rules.families.substitution import Substitution
@@ -18,6 +17,7 @@ from ahx.rules.interpreters import read_interpreter
 from ahx.rules.language import Source
 from ahx.rules.presets import presets
 from ahx.rules.rule import Rule
+from ahx.safe_files.reading import text_of
 from ahx.text.suggest import did_you_mean
 
 _READERS = FAMILIES | {"interpreter": read_interpreter}

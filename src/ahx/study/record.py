@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ahx.errors import InputError
-from ahx.files.atomic import atomic_files
-from ahx.files.reading import json_of, text_of
+from ahx.safe_files.atomic import atomic_files
+from ahx.safe_files.reading import json_of, text_of
 from ahx.study.answer import trials_csv
 from ahx.study.trial import Config, Result
 

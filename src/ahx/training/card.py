@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ahx.files.atomic import atomic_files
 from ahx.rules.parse import interpreter_kind
+from ahx.safe_files.atomic import atomic_files
 from ahx.text.plural import counted
 from ahx.text.printing import one_line
 from ahx.training.hyperparameters import Hyperparameters

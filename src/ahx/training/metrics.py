@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ahx.errors import StorageError
-from ahx.files.atomic import atomic_files
+from ahx.safe_files.atomic import atomic_files
 
 #: What SageMaker reads from the log: each name with the pattern of its value in an evaluation's line.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html

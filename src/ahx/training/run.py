@@ -18,7 +18,6 @@ import torch.distributed as dist
 import ahx
 from ahx.data.seen import Seen
 from ahx.errors import AhxError, InputError, StorageError
-from ahx.files.atomic import sync
 from ahx.model import checkpoint
 from ahx.model.bounds import upper_bound
 from ahx.model.certificate import certify
@@ -26,6 +25,7 @@ from ahx.model.device import choose_device, keep_memory, usual_threads
 from ahx.model.interpreter_certificate import InterpreterChecker
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreters.interpreter import Interpreter
+from ahx.safe_files.atomic import sync
 from ahx.text.plural import counted
 from ahx.training import card
 from ahx.training.choose import Prepare, choose, suited

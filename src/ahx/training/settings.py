@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from ahx.errors import InputError
-from ahx.files.reading import json_of, text_of, toml_of
+from ahx.safe_files.reading import json_of, text_of, toml_of
 from ahx.text.suggest import did_you_mean
 from ahx.training.hyperparameters import Hyperparameters, spellings
 from ahx.training.messages import as_list, explain, field_type

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ahx.files.untrusted import no_link
+from ahx.safe_files.untrusted import no_link
 
 _MOST_HOPS = 40  # Linux's limit
 

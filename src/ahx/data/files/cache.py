@@ -34,7 +34,7 @@ from ahx.data.split import held_out
 from ahx.data.teacher import Teacher
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import StorageError
-from ahx.files.atomic import reason, sync
+from ahx.safe_files.atomic import reason, sync
 
 Part = Literal["all", "train", "validation"]
 

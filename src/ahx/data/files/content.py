@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ahx.data.files.cache_folder import cache_homes, may_write
 from ahx.errors import StorageError
-from ahx.files.atomic import atomic_files, reason
+from ahx.safe_files.atomic import atomic_files, reason
 
 _CONTENT = "content.json"
 

@@ -21,9 +21,9 @@ from ahx.data.segmentation import Segmentation
 from ahx.data.teacher import AlignmentTeacher, MonotoneTeacher, PlainTeacher, Teacher, choose_teacher, teacher_from_json
 from ahx.data.tokenizer import Tokenizer
 from ahx.errors import AhxError, InputError, StorageError
-from ahx.files.atomic import atomic_files
 from ahx.rules.rule import Rule
 from ahx.rules.transducer import Step
+from ahx.safe_files.atomic import atomic_files
 
 _FIRST_PAIRS = 20_000
 _COUNTEREXAMPLES = 1_000

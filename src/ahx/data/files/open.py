@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ahx.errors import StorageError
-from ahx.files.atomic import reason
+from ahx.safe_files.atomic import reason
 
 _GZIP = b"\x1f\x8b"
 

@@ -10,7 +10,7 @@ from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile, shown
 from ahx.data.files.read import read_pairs
 from ahx.data.files.reader import Reader
 from ahx.errors import InputError
-from ahx.files.atomic import atomic_files
+from ahx.safe_files.atomic import atomic_files
 
 
 def write_shares(
