@@ -25,21 +25,20 @@ from ahx.data.token_rows import Row
 from ahx.errors import AhxError, CheckpointError
 from ahx.model import checkpoint
 from ahx.model.config_file import first_fault
-from ahx.model.decoding import generate
-from ahx.model.scoring import DOUBTFUL, Scores, score
+from ahx.model.scoring import Scores, score
 from ahx.model.transformer import Transformer
 from ahx.text.plural import counted
 from ahx.training.data import TrainingData
+from ahx.training.examples import examples
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import MetricsFile
-from ahx.training.progress import Example, Reporter
+from ahx.training.progress import Reporter
 from ahx.training.run_paths import RunPaths
 from ahx.training.schedule import UNLIMITED, planned_steps, scale
 from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
 from ahx.training.time_limit import EVALUATIONS, TimeLimit
 
-N_EXAMPLES = 5
 #: "Exact" requires this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
 #: stopped at the first 10,000 right samples whatever the lead, 2 were wrong on one or two of the next 10,000.
 SAFE_MARGIN = 1.0
@@ -197,7 +196,7 @@ class Loop:
         """The limit that has been reached, as a reason to end; "" for none."""
         if self.step >= self.total:
             return f"reached {counted(self.total, 'step')}"
-        if self._time_used >= 1:
+        if self.step and self._time_used >= 1:
             return f"reached {self.limit.seconds:g} seconds"
         return ""
 
@@ -229,7 +228,9 @@ class Loop:
             "tokens_per_second": measured["tokens_per_second"],
             "seconds": self.seconds,
         }
-        self.reporter.evaluation(metrics, self._examples(scores))
+        self.reporter.evaluation(
+            metrics, examples(self.model, self.data.source.tokenizer, self.validation_rows, scores)
+        )
         reason = self._good_enough(scores, metrics)
         if reason is not None:
             self.due, self.kept, self.reason = None, False, reason
@@ -279,23 +280,6 @@ class Loop:
             own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.source.tokenizer
             parts.append(score(self.model, own, marks.separator, marks.configuration))
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
-
-    def _examples(self, scores: Scores) -> list[Example]:
-        """The first few validation samples, decoded. Only what `scores` leave open is decoded again."""
-        tokenizer = self.data.source.tokenizer
-        rows = [list(map(int, row)) for row in self.validation_rows[:N_EXAMPLES]]
-        ends = [row.index(tokenizer.separator) + 1 for row in rows]
-        prompts = [row[:end] for row, end in zip(rows, ends, strict=True)]
-        targets = [row[end:] for row, end in zip(rows, ends, strict=True)]
-        # A row that is cut before the stop is compared only up to its end.
-        limits = [2 * len(own) + 8 if own[-1] == tokenizer.stop else len(own) for own in targets]
-        doubtful = [n for n in range(len(rows)) if not scores.margin_N[n] > DOUBTFUL]
-        asked, most = [prompts[n] for n in doubtful], [limits[n] for n in doubtful]
-        outputs = dict(zip(doubtful, generate(self.model, asked, tokenizer.stop, most), strict=True))
-        return [
-            Example(tokenizer.spell(prompt), tokenizer.decode(outputs.get(n, target)), tokenizer.decode(target))
-            for n, (prompt, target) in enumerate(zip(prompts, targets, strict=True))
-        ]
 
     def _refuse_nan(self, loss: float) -> None:
         if not math.isfinite(loss):
