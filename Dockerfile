@@ -66,8 +66,8 @@ RUN --mount=type=bind,from=library-wheels,target=/wheels \
     && pip --python /opt/ahx/bin/python install --no-compile --no-index /toolkit/*.whl
 # botocore describes 440 services in 22 MB: those that this project calls are kept. sympy, mpmath and networkx are left
 # uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not.
-RUN find . -type d -name tests -prune -exec rm -rf {} + \
-    && find . -name '*.a' -delete -o -name '*.h' -delete \
+RUN find . -type d \( -name tests -o -name benchmarks \) -prune -exec rm -rf {} + \
+    && find . \( -name '*.a' -o -name '*.h' -o -name '*.pyi' -o -name '*.pxd' \) -delete \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d | grep -v -x -E \
         'botocore/data/(cloudwatch|ecr|iam|logs|s3|sagemaker|service-quotas|signin|sso|sso-oidc|sts)' | xargs rm -rf \
     && python -m compileall -q -j 0 -x '/(mpmath|networkx|sympy)/' .

@@ -143,7 +143,7 @@ def test_out_of_memory(image, tmp_path):
 )
 def test_our_own_code_goes_wrong(image, tmp_path, line, sentence):
     broken = tmp_path / "schedule.py"
-    broken.write_text(f"def scale(*_):\n    {line}\n")
+    broken.write_text(f"UNLIMITED = 9\ndef planned_steps(*_):\n    return 9, ''\ndef scale(*_):\n    {line}\n")
     options = ("--volume", f"{broken}:{SITE}/ahx/training/schedule.py:ro")
     ended = run_job(image, tmp_path / "job", options=options)
     assert (ended.code, ended.first_line) == (1, sentence)

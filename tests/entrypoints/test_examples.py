@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ELSEWHERE = {"push"}  # needs Docker: tests/infra/test_push.py
+ELSEWHERE = {"push", "play"}  # needs Docker: tests/infra/test_push.py; serves until it is stopped: tests/play
 SOMETHING_TO_DO = 2  # the exit code of `ahx infra plan` on an empty account
 
 

@@ -94,7 +94,9 @@ def test_a_trial_whose_process_is_killed_is_trained_once_more(
     assert "a: True" in printed
 
 
-def test_a_process_trains_one_trial_after_another(tmp_path: Path) -> None:
+def test_a_process_trains_one_trial_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)  # what another test has compiled
+
     def work(key: str, stop: StopRequest) -> int:
         print(os.getpid())
         return 0 if key != "c" else 1

@@ -35,7 +35,7 @@ def test_whoever_is_prepared_stops_when_it_suits() -> None:
 
 
 def test_ctrl_c_while_a_large_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_for_long(*given: object) -> None:
+    def read_for_long(*given: object, **named: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         wait(30)
 
