@@ -65,8 +65,9 @@ RUN --mount=type=bind,from=library-wheels,target=/wheels \
     pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --require-hashes -r /wheels/requirements.lock \
     && pip --python /opt/ahx/bin/python install --no-compile --no-index /toolkit/*.whl
 # botocore describes 440 services in 22 MB: those that this project calls are kept. sympy, mpmath and networkx are left
-# uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not.
+# uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not; none of it needs physics.
 RUN find . -type d \( -name tests -o -name benchmarks \) -prune -exec rm -rf {} + \
+    && rm -rf sympy/physics \
     && find . \( -name '*.a' -o -name '*.h' -o -name '*.pyi' -o -name '*.pxd' \) -delete \
     && find botocore/data -mindepth 1 -maxdepth 1 -type d | grep -v -x -E \
         'botocore/data/(cloudwatch|ecr|iam|logs|s3|sagemaker|service-quotas|signin|sso|sso-oidc|sts)' | xargs rm -rf \
