@@ -51,9 +51,9 @@ class Figure:
             self._write(file, path.suffix[1:], "#1b1f24", "#d0d5da")
 
     def _write(self, file: Any, kind: str, ink: str, faint: str) -> None:
-        from cycler import cycler
         from matplotlib import rc_context
         from matplotlib.figure import Figure as Canvas
+        from matplotlib.rcsetup import cycler
 
         style: dict[str, Any] = dict.fromkeys(
             ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink
