@@ -144,10 +144,10 @@ def _serve(args: argparse.Namespace) -> int:
 def _announce(aws: "EmbeddedAws", how: str, is_open: bool) -> None:
     for variable, value in aws.environment.items():
         print(f"export {variable}={value}")
+    print(f"# Status page: {aws.page}")
     if is_open:
         print("# Open: every program of every user of this machine may use it, and run jobs as you.")
-    print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.")
-    print(f"# Status page: {aws.page}", flush=True)
+    print(f"# Jobs {how}. Ctrl-C stops the server and its jobs.", flush=True)
 
 
 def _run_command(command: str, aws: "EmbeddedAws") -> int:

@@ -28,7 +28,7 @@ class Server:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
         )
         assert self.process.stdout
-        self.printed = [self.process.stdout.readline() for _ in range(5)]
+        self.printed = [self.process.stdout.readline() for _ in range(6)]
         exports = dict(re.findall(r"export (\w+)=(\S+)", "".join(self.printed)))
         self.endpoint, self.exports = exports["AWS_ENDPOINT_URL"], exports
 
@@ -95,7 +95,8 @@ time.sleep(60)
             "AWS_SECRET_ACCESS_KEY",
             "AWS_DEFAULT_REGION",
         }
-        assert server.printed[4] == "# Jobs run as processes of this machine. Ctrl-C stops the server and its jobs.\n"
+        assert server.printed[4].startswith(f"# Status page: {server.exports['AWS_ENDPOINT_URL']}/_ahx/page?token=")
+        assert server.printed[5] == "# Jobs run as processes of this machine. Ctrl-C stops the server and its jobs.\n"
         server.client("sagemaker").create_training_job(**prepared(server, request))
         until(lambda: note.exists() and note.read_text() == "running")
         assert server.end() == (0, "# Stopping 1 job; Ctrl-C again kills.\n")
