@@ -15,6 +15,17 @@ _QUIET = [
 ]  # fmt: skip
 
 
+def new_page(context: Any, asked: list[str], wrong: list[str], width: int, dark: bool) -> Any:
+    """A page of this width that adds to `asked` every address it asks for, and to `wrong` what its console says."""
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    return page
+
+
 @contextmanager
 def chromium(*options: str) -> Iterator[Any]:
     """A browser; where there is none the test is skipped, or fails under AHX_REQUIRE_BROWSER=1."""

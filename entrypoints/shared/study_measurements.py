@@ -39,18 +39,17 @@ def size_name(config: Config) -> tuple[Any, ...]:
 def exact_by_length(model: Path, rule: str, n_first: int, multiples: Sequence[int]) -> dict[str, float]:
     """The share of fresh samples that are exact, at these multiples of the training length. Raises AhxError."""
     from ahx.evaluation.evaluate import evaluate
-    from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, draw
+    from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, alphabet_of, draw, lengths_to_try
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(model, trusted=rule).for_rewriting()
     if trained.rule is None:
         raise InputError(f"{model} has no rule to draw samples from")
-    least, greatest = trained.training_lengths()
-    alphabet = trained.hyperparameters.get("alphabet") or trained.rule.alphabet
+    alphabet = alphabet_of(trained, trained.rule)
     shares = {}
-    for multiple, usual in SAMPLES_BY_MULTIPLE:
+    every = lengths_to_try("", trained.training_lengths(), None)
+    for (multiple, _), series in zip(SAMPLES_BY_MULTIPLE, every, strict=True):
         if multiple in multiples:
-            length = multiple * greatest
-            series = Series(least if multiple == 1 else length, length, n_first if multiple == 1 else usual)
+            series = series._replace(n=n_first) if multiple == 1 else series
             shares[str(multiple)] = evaluate(trained, draw(trained.rule, alphabet, series, 1)).total.share
     return shares

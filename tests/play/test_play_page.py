@@ -56,12 +56,7 @@ def opened(chromium: Any) -> Iterator[Open]:
     servers = list[str]()
 
     def open_page(server: Playground, width: int = 1280, dark: bool = False) -> Any:
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme="dark" if dark else "light")
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page = browser.new_page(context, asked, wrong, width, dark)
         servers.append(server.address)
         page.goto(server.address)
         return page

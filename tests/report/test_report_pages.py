@@ -50,12 +50,7 @@ def opened(chromium: Any, pages: Path) -> Iterator[Any]:
     context = chromium.new_context(accept_downloads=True)
 
     def open_page(name: str, width: int = 1280, dark: bool = False) -> Any:
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme="dark" if dark else "light")
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: wrong.append(message.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page = browser.new_page(context, asked, wrong, width, dark)
         page.goto((pages / f"{name}.html").as_uri())
         return page
 

@@ -11,7 +11,7 @@ from ahx.evaluation.attention import attention
 from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.judging import REASONS
 from ahx.evaluation.report import Failure, Report
-from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, draw
+from ahx.evaluation.samples import SAMPLES_BY_MULTIPLE, Series, alphabet_of, draw, lengths_to_try
 from ahx.evaluation.trained import Trained
 from ahx.model.checkpoint import CONFIG
 from ahx.report import curves, pictures
@@ -87,7 +87,7 @@ def sections(runs: Sequence[Run], example: str = "", samples: int | None = None)
     lengths = [(name, [shares(reports[id(run)]) for run in own]) for name, own in groups.items()]
     if figure := curves.by_length(lengths):
         section = Section("Length")
-        section.text("Fresh samples at the length of training and beyond it; a point is right only if every symbol is.")
+        section.text("Fresh samples at the length of training and beyond; one is right only if every symbol is.")
         section.figure(figure)
         yield section
     failures = [(run, failure) for run in runs for report in reports[id(run)].values() for failure in report.failures]
@@ -134,13 +134,11 @@ def evaluated(run: Run, samples: int | None) -> dict[float, Report]:
     trained = run.trained
     if trained.rule is None or trained.teacher.kind in ("queue", "program") or trained.hyperparameters.get("infile"):
         return {}
-    least, greatest = trained.training_lengths()
-    alphabet = trained.hyperparameters.get("alphabet") or trained.rule.alphabet
     found: dict[float, Report] = {}
-    for multiple, usual in SAMPLES_BY_MULTIPLE:
-        length = multiple * greatest
-        series = Series(least if multiple == 1 else length, length, min(usual, samples or _USUAL_SAMPLES))
-        found[multiple] = evaluate(trained, draw(trained.rule, alphabet, series, _SEED))
+    every = lengths_to_try("", trained.training_lengths(), None)
+    for (multiple, _), series in zip(SAMPLES_BY_MULTIPLE, every, strict=True):
+        fewer = series._replace(n=min(series.n, samples or _USUAL_SAMPLES))
+        found[multiple] = evaluate(trained, draw(trained.rule, alphabet_of(trained, trained.rule), fewer, _SEED))
     return found
 
 
@@ -182,6 +180,5 @@ def _example(run: Run) -> str:
     with suppress(InputError):
         least, greatest = run.trained.training_lengths()
         length = max(least, min(greatest, _EXAMPLE_LENGTH))
-        alphabet = run.trained.hyperparameters.get("alphabet") or rule.alphabet
-        return next(iter(draw(rule, alphabet, Series(length, length, 1), _SEED)))[0]
+        return next(draw(rule, alphabet_of(run.trained, rule), Series(length, length, 1), _SEED))[0]
     return ""
