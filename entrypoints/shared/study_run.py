@@ -78,7 +78,7 @@ class Study:
 
         answer = Answer(
             self.args.rule or self.args.data, self.findings, self.runner.seconds_are,
-            parameters([one.config for found in self.findings for one in found.attempts]),
+            parameters([one.config for found in self.findings for one in found.attempts + found.fresh]),
             self._lengths(multiples), self.curve, self.hp.certify, self.ended,
         )  # fmt: skip
         self.record.write(answer.to_json())

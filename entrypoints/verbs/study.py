@@ -35,7 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="FILE", help="Study FILE_train.txt and FILE_val.txt: how many lines are enough as well.")
     add("--pos", default="auto", metavar="SCHEMES", help="Position schemes, as in coupled,rope (auto).")
     add("--seeds", type=int, default=3, metavar="N", help="Train each configuration with N seeds (3).")
-    add("--confirm", type=int, default=0, metavar="N", help="Train the smallest model with N fresh seeds as well.")
+    add("--confirm", type=int, default=0, metavar="N",
+        help="Train the smallest model with N fresh seeds, and wider ones until all are exact.")  # fmt: skip
     add("--lengths", default="2,5,10,20", metavar="LIST", help="Test at these multiples of the length (2,5,10,20).")
     add("--budget", metavar="BUDGET", help="What this call may spend: '200 trials', 10m or '$5' (no limit).")
     add("--name", help="The study's name (made from the rule).")

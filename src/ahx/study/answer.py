@@ -61,8 +61,9 @@ class Answer:
                 f"({usual.exact} of {counted(len(usual.results), 'seed')}; at best {best:.2%} of validation)."
             )
         told = [f"{name}: {self.model(smallest.config)} are enough ({_seeds(smallest)})"]
-        if found.confirmed is not None:
-            told[0] += f", and with fresh seeds {found.confirmed.exact} of {len(found.confirmed.results)}"
+        for number, one in enumerate(found.fresh):
+            told[0] += f"; {self.model(one.config)}: " if number else ", and with fresh seeds "
+            told[0] += f"{one.exact} of {len(one.results)}"
         if smaller := found.not_enough():
             tried = "; ".join(f"{_size(one.config)}: {one.exact} of {len(one.results)}" for one in smaller[-3:])
             told.append(f"Not enough: {tried}")
@@ -127,7 +128,8 @@ class Answer:
 
     def _scheme_json(self, found: Findings) -> dict[str, Any]:
         named = {
-            "usual": found.usual, "smallest": found.smallest, "confirmed": found.confirmed,
+            "usual": found.usual, "smallest": found.smallest, "confirmed": next(iter(found.fresh), None),
+            "smallest_confirmed": next((one for one in found.fresh if one.enough), None),
             "fewest_samples": found.best("samples"), "least_seconds": found.best("seconds"),
         }  # fmt: skip
         return {

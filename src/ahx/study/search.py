@@ -25,7 +25,7 @@ class Findings:
     attempts: list[Attempt] = field(default_factory=list)  # all of them, in order
     usual: Attempt | None = None
     smallest: Attempt | None = None
-    confirmed: Attempt | None = None  # the smallest, with fresh seeds
+    fresh: list[Attempt] = field(default_factory=list)  # the smallest with fresh seeds; wider ones until all are exact
 
     @property
     def enough(self) -> list[Attempt]:
@@ -44,7 +44,7 @@ class Findings:
 def study(start: Config, seeds: Sequence[int], found: Findings, fresh: int = 0, fixed: Sequence[str] = ()) -> Search:
     """Everything about one position scheme. `start` is the usual model; hyperparameters in `fixed` stay as they are.
 
-    `fresh` is with how many new seeds the smallest model is trained again at the end.
+    `fresh` is with how many new seeds the smallest model is trained again at the end, and wider ones where it fails.
     """
     trials = Trials(tuple(seeds), found)
     found.usual = yield from trials.all_seeds(start)
@@ -55,8 +55,13 @@ def study(start: Config, seeds: Sequence[int], found: Findings, fresh: int = 0, 
     if start.get("until_exact") or start.get("certify"):  # others train to their limit, whatever their results
         yield from _fastest(trials, found, fixed)
     if fresh:
-        new = tuple(range(max(seeds) + 1, max(seeds) + 1 + fresh))
-        found.confirmed = yield from Trials(new, Findings(found.pos)).all_seeds(found.smallest.config)
+        again = Trials(tuple(range(max(seeds) + 1, max(seeds) + 1 + fresh)), Findings(found.pos))
+        now = found.smallest.config
+        widths = [width for width in WIDTHS if now["n_embd"] < width <= start["n_embd"] and "n_embd" not in fixed]
+        for config in [now, *filter(_fits, ({**now, "n_embd": width} for width in widths))]:
+            found.fresh.append((yield from again.all_seeds(config)))
+            if found.fresh[-1].enough:
+                break
 
 
 @dataclass
