@@ -17,6 +17,7 @@ from ahx.data.segmentation import FORMS, KINDS
 from ahx.errors import InputError
 from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
+from ahx.training.consistency import faults
 from ahx.training.messages import as_list, explain
 
 
@@ -245,84 +246,10 @@ class Hyperparameters(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        """Checks over several fields. Raises ValueError that lists everything wrong."""
-        wrong = []
-        if not self.rule and not self.infile:
-            wrong.append("rule: nothing to learn yet; give a rule (such as double_a) or an infile")
-        if not self.epoch_size and not self.infile:
-            wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
-        if self.tokens != "characters" and (self.rule or not self.infile):
-            wrong.append(
-                f"tokens: {self.tokens} is for files without a rule, and a rule rewrites characters; leave it out"
-            )
-        if self.certify:
-            wrong += self._not_certifiable()
-        if self.min_len > self.max_len:
-            wrong.append(f"min_len ({self.min_len}) must not be greater than max_len ({self.max_len})")
-        if self.n_embd % self.n_head:
-            wrong.append(
-                f"n_embd ({self.n_embd}) must be a multiple of n_head ({self.n_head})"
-                f"; {self.n_embd + -self.n_embd % self.n_head} is the next"
-            )
-        elif self.pos != "auto" and SCHEMES[self.pos].angle and self.n_embd // self.n_head % 2:
-            wrong.append(
-                f"n_embd ({self.n_embd}) must be an even multiple of n_head ({self.n_head}) for pos {self.pos}"
-            )
-        if self.max_steps is not None and self.warmup_steps >= self.max_steps:
-            wrong.append(f"warmup_steps ({self.warmup_steps}) must be smaller than max_steps ({self.max_steps})")
-        if self.heads is not None:
-            wrong += self._wrong_heads(self.heads)
-        if wrong:
+        """Raises ValueError that lists everything wrong."""
+        if wrong := faults(self):
             raise ValueError("\n".join(wrong))
         return self
-
-    def _not_certifiable(self) -> list[str]:
-        wrong = []
-        if not self.rule or self.infile:
-            wrong.append("certify: only a rule has windows to prove; give a rule, and no infile")
-        if (kind := interpreter_kind(self.rule)) is not None:
-            if kind == "markov":
-                wrong.append(f"certify: of interpreters, {self.rule!r} has no proof yet; leave it out")
-            if self.n_layer != 2:
-                wrong.append(f"certify: an interpreter has two layers (got n_layer {self.n_layer}); leave it out")
-            words = (self.heads or "c/p").split("/")
-            first = "sc" if kind == "turing" else "c"
-            if len(words) == 2 and not (set(words[0]) <= set(first) and set(words[1]) == {"p"}):
-                wrong.append(
-                    f"certify: the heads of {self.rule!r} must be {' and '.join(first)}, then p (got heads "
-                    f"{self.heads!r}); leave them out"
-                )
-            return wrong + self._inexact()
-        if self.n_layer != 1:
-            wrong.append(
-                f"certify: a model of one layer is a function of its window (got n_layer {self.n_layer}); leave it out"
-            )
-        if self.heads is not None and set(self.heads) != {"c"}:
-            wrong.append(
-                f"certify: all heads must be coupled (c), to see nothing but the window (got heads {self.heads!r})"
-            )
-        return wrong + self._inexact()
-
-    def _inexact(self) -> list[str]:
-        """What no certificate can be made of, whatever the rule."""
-        wrong = []
-        if self.pos not in ("auto", "coupled"):
-            wrong.append(f"certify: positions must be coupled (got pos {self.pos})")
-        if self.precision == "bfloat16":
-            wrong.append("certify: margins are checked in float32; leave out precision")
-        return wrong
-
-    def _wrong_heads(self, heads: str) -> list[str]:
-        words = heads.split("/")
-        if len(words) != self.n_layer or any(len(word) != self.n_head for word in words):
-            return [f"heads: {heads!r} must be {self.n_layer} words (n_layer) of {self.n_head} letters (n_head)"]
-        if odd := sorted(set("".join(words)) - set("scgp")):
-            return [f"heads: {odd[0]!r} in {heads!r} is not a kind of head; use the letters s, c, g and p"]
-        if "p" in heads and interpreter_kind(self.rule) is None:
-            return [f"heads: {heads!r} has program heads (p), which need rules in the prompt: an interpreter"]
-        if "c" in heads and self.pos not in ("auto", "coupled"):
-            return [f"heads: {heads!r} has coupled heads (c), which need pos coupled (got {self.pos})"]
-        return []
 
     def to_json(self) -> dict[str, object]:
         """All fields, as JSON types: what `from_json` reads."""
