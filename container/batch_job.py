@@ -3,11 +3,11 @@
 Trials live in the folder of checkpoints, as SageMaker keeps nothing else of a job that it interrupts:
 
 /opt/ml/checkpoints/trials.jsonl   the state of all trials (ahx.training.trial_states)
-                    KEY/           metrics.jsonl, evaluation.json, log, failure; checkpoints/, model/,
+                    KEY/           metrics.jsonl, curve.jsonl, evaluation.json, log, failure; checkpoints/, model/,
                                    hyperparameters.json
 /opt/ml/model/KEY/                 at the end: the model
 /opt/ml/output/data/trials.jsonl   at the end, as above
-                    KEY/           at the end: metrics.jsonl, evaluation.json, log, failure
+                    KEY/           at the end: metrics.jsonl, curve.jsonl, evaluation.json, log, failure
 """
 
 import json
@@ -37,7 +37,7 @@ from opt_ml.tree import link_or_copy
 from opt_ml.trials_channel import CHANNEL, FILE, Trials
 
 _GPU_MEGABYTES = 4_000  # for each trial; a small model and its CUDA context take about a quarter of that
-_RESULTS = ("metrics.jsonl", "evaluation.json", "log", "failure")
+_RESULTS = ("metrics.jsonl", "curve.jsonl", "evaluation.json", "log", "failure")
 
 
 @dataclass(frozen=True)

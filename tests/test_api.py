@@ -67,9 +67,20 @@ def test_attention_of_every_scheme_and_kind_of_head(model: Model) -> None:
     assert seen.weights[1, :, -1, 10:].max() == 0  # these heads see the program alone
 
 
+def test_attention_is_that_of_what_decoding_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = train("double_a", max_steps=9, quiet=True)
+    texts = ["A", "AB", "ABBA", "BABABBAAB", "ABAABABAABBABABA"]
+    proved = [half.attention(text) for text in texts]
+    right = [rules.parse_rule("double_a").apply(text) == one.output for text, one in zip(texts, proved, strict=True)]
+    assert set(right) == {True, False}
+    monkeypatch.setattr("ahx.evaluation.attention._right_answer", lambda *_: [])
+    assert [one.tokens for one in proved] == [half.attention(text).tokens for text in texts]
+
+
 def test_a_model_is_saved_with_its_history(model: Model, tmp_path: Path) -> None:
     again = load(model.save(tmp_path / "kept"))
     assert again.history == model.history
+    assert again.curve == model.curve
     assert again("ABBA") == model("ABBA") == "AABBAA"
     again.save(tmp_path / "kept")  # onto itself
     train("copy", max_steps=1, quiet=True).save(tmp_path / "kept")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LEFT = [
     "README.md", "certificate.json", "checkpoints/best.json", "checkpoints/step-00000010/config.json",
     "checkpoints/step-00000010/model.safetensors", "checkpoints/step-00000010/training_state.safetensors",
-    "config.json", "evaluation.json", "log.jsonl", "metrics.jsonl", "model.safetensors",
+    "config.json", "curve.jsonl", "evaluation.json", "log.jsonl", "metrics.jsonl", "model.safetensors",
 ]  # fmt: skip
 
 

@@ -26,25 +26,26 @@ from ahx.evaluation.trained import SHIPPED, Trained, load_trained
 from ahx.model import checkpoint
 from ahx.rules import Rule
 from ahx.training import card
-from ahx.training.metrics import METRICS, Evaluation, history
+from ahx.training.metrics import CURVE, METRICS, Evaluation, history
 from ahx.training.run import run
 from ahx.training.settings import from_keywords
 from ahx.training.signals import StopRequest
 
 __all__ = ["Attention", "Model", "load", "train"]
 
-_FILES = (checkpoint.WEIGHTS, checkpoint.SEEN, checkpoint.CONFIG, checkpoint.CERTIFICATE, card.NAME, METRICS)
+_FILES = (checkpoint.WEIGHTS, checkpoint.SEEN, checkpoint.CONFIG, checkpoint.CERTIFICATE, card.NAME, METRICS, CURVE)
 _USUAL_SAMPLES = 10_000
 
 
 class Model:
     """A trained model: a function from strings to strings.
 
-    `history` has the evaluations of its training, `transformer` is the torch module, `folder` where its files are.
+    `history` has the evaluations of its training, `curve` the points of its learning curve; `transformer` is the torch
+    module, `folder` where its files are.
     """
 
-    def __init__(self, trained: Trained, history: list[Evaluation]) -> None:
-        self._trained, self.history = trained, history
+    def __init__(self, trained: Trained, history: list[Evaluation], curve: list[Evaluation]) -> None:
+        self._trained, self.history, self.curve = trained, history, curve
 
     @property
     def transformer(self) -> torch.nn.Module:
@@ -180,7 +181,7 @@ def load(model: str | PathLike[str], device: str = "cpu", *, trust_rule: str | N
     folder = SHIPPED if str(model) == SHIPPED.name and not Path(model).exists() else Path(model)
     with _same_threads():
         trained = load_trained(folder, device, trusted=trust_rule)
-    return Model(trained, history(trained.folder / METRICS))
+    return Model(trained, *(history(trained.folder / name) for name in (METRICS, CURVE)))
 
 
 @contextmanager

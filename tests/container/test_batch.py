@@ -60,6 +60,7 @@ def test_trials_have_the_bits_of_lone_runs_and_a_wrong_one_fails_alone(tmp_path:
     for key in ("s1", "s2", "s3"):
         assert (tree.model / key / checkpoint.WEIGHTS).read_bytes() == lone(tmp_path / key, trials[key])
         assert json.loads((tree.output_data / key / "evaluation.json").read_text())
+        assert (tree.output_data / key / "curve.jsonl").is_file()
         assert states[key].metrics["step"] == 4
         assert os.path.samefile(tree.model / key / "config.json", tree.checkpoints / key / "model" / "config.json")
     assert (tree.output_data / "odd" / "failure").read_text().startswith(states["odd"].reason)

@@ -23,7 +23,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("OMP_NUM_THREADS", "1")
         for seed in "12":
-            few = ["--max-steps", "20", "--epoch-size", "160", "--seed", seed]
+            few = ["--max-steps", "20", "--epoch-size", "640", "--seed", seed]
             assert main([*TRAIN, *few, "--model-out", f"coupled{seed}"]) == 0
             assert main([*TRAIN, *few, "--pos", "rope", "--model-out", f"rope{seed}"]) == 0
         assert main(["train", "--rule", "bb4", "--certify", "--model-out", "bb4"]) == 0
@@ -77,6 +77,11 @@ def test_runs_that_differ_by_their_seed_are_one_line(opened: Any) -> None:
     learning = page.locator("figure", has_text="Loss and exact match over samples")
     assert learning.locator("svg").get_by_text("pos coupled").count() == 1
     assert learning.locator("svg").get_by_text("pos rope").count() == 1
+    with page.expect_download() as waiting:
+        learning.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(waiting.value.path().read_text("utf-8").splitlines()))
+    samples = [int(row["samples"]) for row in rows if row["kind"] == "point" and row["run"] == rows[0]["run"]]
+    assert samples == [160, 320, 480, 640] * (len(samples) // 4)  # only the last at an evaluation
     assert page.get_by_role("heading", name="What went wrong").count() == 1  # 20 steps are not enough
     assert page.locator("mark").count() > 0
 

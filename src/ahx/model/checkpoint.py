@@ -190,7 +190,7 @@ def set_aside(run: Path) -> Path | None:
     """Move the files of an earlier run in `run` to a folder `earlier.N` there: that folder, or None."""
     left = [
         path
-        for name in (CHECKPOINTS, CONFIG, WEIGHTS, SEEN, "metrics.jsonl", CERTIFICATE)
+        for name in (CHECKPOINTS, CONFIG, WEIGHTS, SEEN, "metrics.jsonl", "curve.jsonl", CERTIFICATE)
         if (path := run / name).exists()
     ]
     if not checkpoints(run) and not (run / CONFIG).exists():

@@ -250,9 +250,9 @@ byId("train").addEventListener("submit", async (event) => {
     for await (const told of lines(await post("/train", { input: byId("rule").value }))) {
       if (told.error) return fail(told.error);
       if (told.about) return open(told.about);
-      points.push(...told.history.map((one) => [one.step / told.total, one.val_exact]));
+      points.push(...told.points.map((one) => [one.step / told.total, one.val_exact]));
       byId("line").setAttribute("points", points.map(([x, y]) => `${30 + 360 * x},${130 - 120 * y}`).join(" "));
-      const last = told.history.at(-1);
+      const last = told.points.at(-1);
       byId("progress").textContent = `Step ${last.step} of ${told.total}: ${percent(last.val_exact)} exact, loss ${last.val_loss.toFixed(3)}`;
       if (told.rewriting) {
         byId("writing").hidden = false;

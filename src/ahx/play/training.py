@@ -1,4 +1,4 @@
-"""A short training whose progress is watched: the curve, and what the heads attend to after each evaluation."""
+"""A short training whose progress is watched: the learning curve, and what the heads attend to."""
 
 import signal
 import threading
@@ -15,17 +15,17 @@ from ahx.model.checkpoint import checkpoints
 from ahx.play.written import rewriting
 from ahx.rules import rule_of_a_model
 from ahx.rules.interpreters.interpreter import Interpreter
-from ahx.training.metrics import METRICS, history
+from ahx.training.metrics import CURVE, history
 from ahx.training.run import run
 from ahx.training.settings import from_keywords
 from ahx.training.signals import StopRequest
 
-_SETTINGS = {"max_steps": 150, "epoch_size": 160, "val_samples": 200, "max_len": 10, "keep_checkpoints": 2}
+_SETTINGS = {"max_steps": 150, "epoch_size": 320, "val_samples": 200, "max_len": 10, "keep_checkpoints": 2}
 _POLL_SECONDS = 0.02
 
 
 def events(rule: str) -> Iterator[dict[str, Any] | Trained]:
-    """Train a small model of `rule`: an event for each evaluation, and the model in the end. Raises AhxError.
+    """Train a small model of `rule`: an event for each point of the curve, and the model in the end. Raises AhxError.
 
     The rule is read as that of an untrusted model: a page opens no file, and runs no Python.
     """
@@ -60,12 +60,12 @@ def _progress(folder: Path, example: str, thread: threading.Thread) -> Iterator[
     while thread.is_alive():
         time.sleep(_POLL_SECONDS)
         try:
-            rows = history(folder / METRICS)
+            rows = history(folder / CURVE)
         except StorageError:  # a line is being written
             continue
         if len(rows) <= told:
             continue
-        event: dict[str, Any] = {"history": rows[told:], "total": _SETTINGS["max_steps"]}
+        event: dict[str, Any] = {"points": rows[told:], "total": _SETTINGS["max_steps"]}
         told = len(rows)
         with suppress(CheckpointError, IndexError, OSError):  # the newest may be replaced at this moment
             event["rewriting"] = rewriting(load_trained(checkpoints(folder)[-1], "cpu", trusted=None), example)

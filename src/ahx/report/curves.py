@@ -2,21 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from ahx.report.charts import Axes, Figure, colour, label, legend
 
-History = Sequence[Mapping[str, float]]  # rows of metrics.jsonl
+History = Sequence[Mapping[str, float]]  # rows of metrics.jsonl or curve.jsonl
 #: A line of a figure: its name, and its values by x for each seed.
 Line = tuple[str, Sequence[Mapping[float, float]]]
 
 
-def learning(lines: Sequence[tuple[str, Sequence[History], int]]) -> Figure | None:
-    """Loss and exact match over samples of lines (name, histories of its seeds, batch size); None without any."""
+class Learning(NamedTuple):
+    """A line of the figure of learning. What was measured is listed by seed."""
+
+    name: str
+    evaluations: Sequence[History]
+    batch: int  # samples in a step
+    points: Sequence[History] = ()  # of the learning curve, where there is one
+
+
+def learning(lines: Sequence[Learning]) -> Figure | None:
+    """Loss and exact match over samples; None without any evaluation."""
     names = ("train_loss", "val_loss", "val_exact")
     rows = [
-        (name, seed, int(one["step"] * batch), *(one.get(key) for key in names))
-        for name, histories, batch in lines
+        (line.name, seed, kind, int(one["step"] * line.batch), *(one.get(key) for key in names))
+        for line in lines
+        for kind, histories in (("evaluation", line.evaluations), ("point", line.points))
         for seed, history in enumerate(histories)
         for one in history
         if "step" in one
@@ -26,17 +36,25 @@ def learning(lines: Sequence[tuple[str, Sequence[History], int]]) -> Figure | No
 
     def draw(canvas: Any) -> None:
         upper, lower = canvas.subplots(2, 1, sharex=True)
-        for number, (name, histories, batch) in enumerate(lines):
+        for number, line in enumerate(lines):
             for axes, key, scale in ((upper, "val_loss", 1), (lower, "val_exact", 100)):
-                each = [{one["step"] * batch: scale * one[key] for one in own if key in one} for own in histories]
-                band(axes, (name, each), number)
+                whole, points = (
+                    [{one["step"] * line.batch: scale * one[key] for one in own if key in one} for own in histories]
+                    for histories in (line.evaluations, line.points)
+                )
+                band(axes, (line.name, points if any(points) else whole), number)
+                if any(points):
+                    for own in whole:
+                        axes.plot(list(own), list(own.values()), "D", ms=4, color=colour(number))
         upper.set(yscale="log", ylabel="validation loss, nats")
         upper.yaxis.set_major_formatter("{x:g}")
         lower.set(ylim=(-5, 105), ylabel="exact, %", xlabel="training samples")
         legend(upper)
 
-    columns = ("run", "seed", "samples", *names)
+    columns = ("run", "seed", "kind", "samples", *names)
     note = "Validation loss is in nats per output token; exact is the share of validation samples right in every token."
+    if any(one for line in lines for one in line.points):
+        note += " Diamonds are evaluations on all validation samples, points those on a few of them."
     return Figure("Loss and exact match over samples", draw, columns, rows, note, (6.4, 4.8))
 
 

@@ -17,7 +17,7 @@ from ahx.model.checkpoint import CONFIG
 from ahx.report import curves, pictures
 from ahx.report.page import Section, plain
 from ahx.safe_files.untrusted import json_object
-from ahx.training.metrics import METRICS, history
+from ahx.training.metrics import CURVE, METRICS, history
 
 _SHAPE = ("pos", "n_layer", "n_head", "n_embd")  # as they came out; the other settings as they were given
 _NOT_COMPARED = ("seed", "model_out", "threads", "device", "resume", "model_in")
@@ -34,11 +34,13 @@ class Run:
     trained: Trained
     config: Mapping[str, Any]
     history: curves.History
+    curve: curves.History
 
     @classmethod
     def of(cls, trained: Trained, folder: Path) -> "Run":
         """The run in `folder`, whose model was loaded. Raises CheckpointError."""
-        return cls(trained, json_object(trained.folder / CONFIG), history(folder / METRICS))
+        config = json_object(trained.folder / CONFIG)
+        return cls(trained, config, history(folder / METRICS), history(folder / CURVE))
 
     @property
     def subject(self) -> str:
@@ -79,7 +81,10 @@ def sections(runs: Sequence[Run], example: str = "", samples: int | None = None)
     groups = grouped(runs)
     yield _table(runs)
     learning = Section("Learning")
-    lines = [(name, [run.history for run in own], own[0].batch) for name, own in groups.items()]
+    lines = [
+        curves.Learning(name, [run.history for run in own], own[0].batch, [run.curve for run in own])
+        for name, own in groups.items()
+    ]
     if figure := curves.learning(lines):
         learning.figure(figure)
         yield learning

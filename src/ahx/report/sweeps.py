@@ -24,7 +24,9 @@ def sections(
         section.figure(_parallel(judged, varied))
         yield section
     best = [row for row in judged if histories.get(row["name"])][:_MOST_CURVES]
-    lines = [(_name(row, varied), [histories[row["name"]]], int(row["config"]["batch_size"])) for row in best]
+    lines = [
+        curves.Learning(_name(row, varied), [histories[row["name"]]], int(row["config"]["batch_size"])) for row in best
+    ]
     if figure := curves.learning(lines):
         section = Section("Learning")
         if len(best) < len(judged):

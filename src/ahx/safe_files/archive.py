@@ -20,7 +20,7 @@ from ahx.errors import CheckpointError, StorageError
 #: The files that training and jobs write; others are not unpacked.
 NAMES = {
     "config.json", "model.safetensors", "training_state.safetensors", "certificate.json", "best.json", "seen.u64",
-    "README.md", "metrics.jsonl", "evaluation.json", "log.jsonl", "trials.jsonl", "log", "failure",
+    "README.md", "metrics.jsonl", "curve.jsonl", "evaluation.json", "log.jsonl", "trials.jsonl", "log", "failure",
 }  # fmt: skip
 
 # Weights hardly shrink, and logs to about a tenth; gzip can compress zeros a thousandfold.

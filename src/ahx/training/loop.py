@@ -10,24 +10,20 @@ Of a run on files the best model is kept: at every evaluation that is better tha
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ahx.data.token_rows import Row
-from ahx.errors import AhxError, CheckpointError
+from ahx.errors import AhxError
 from ahx.model import checkpoint
-from ahx.model.config_file import first_fault
-from ahx.model.scoring import Scores, score
 from ahx.model.transformer import Transformer
 from ahx.text.plural import counted
+from ahx.training.curve import Curve
 from ahx.training.data import TrainingData
 from ahx.training.examples import examples
 from ahx.training.hyperparameters import Hyperparameters
@@ -38,26 +34,8 @@ from ahx.training.schedule import UNLIMITED, planned_steps, scale
 from ahx.training.signals import StopRequest
 from ahx.training.step import TrainingStep
 from ahx.training.time_limit import EVALUATIONS, TimeLimit
-
-#: "Exact" requires this lead of the right token's logit over the next best. Of 18 runs of benchmarks/learning.py that
-#: stopped at the first 10,000 right samples whatever the lead, 2 were wrong on one or two of the next 10,000.
-SAFE_MARGIN = 1.0
-#: Rows that are scored between checks for a stop request.
-ROWS_AT_ONCE = 10_000
-
-
-class _State(BaseModel):
-    """What a checkpoint stores besides the weights: attributes of `Loop`, and the optimiser."""
-
-    model_config = ConfigDict(strict=True)
-
-    step: Annotated[int, Field(ge=0, le=UNLIMITED)]
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    best: dict[str, int | float]
-    due: Annotated[dict[Literal["train_loss", "tokens_per_second"], float], Field(min_length=2)] | None
-    history: list[dict[str, int | float]]
-    reason: str
-    optimizer: dict[str, Any]
+from ahx.training.training_state import Row, TrainingState
+from ahx.training.validation import Validation, metrics_of, quality
 
 
 @dataclass(frozen=True)
@@ -81,7 +59,7 @@ class Loop:
         self.hp, self.data, self.model, self.train_step = hp, data, model, step
         self.paths, self.reporter, self.about, self.stop = paths, reporter, about, stop
         self.first = step.rank == 0
-        self.validation_rows = data.source.validation_rows(hp.val_samples) if self.first else []
+        self.validation = Validation(hp, data, model, stop, reporter.say) if self.first else None
         epoch = data.steps_per_epoch
         self.total, self.plan = planned_steps(hp, epoch)
         self.evaluate_every, self.checkpoint_every = (
@@ -92,9 +70,10 @@ class Loop:
         self.limit = TimeLimit(hp.max_seconds, began)
         self.step = 0
         self.seconds = 0.0  # of training so far, in all runs together
-        self.best: dict[str, float | int] = {}  # the best evaluation among checkpoints
+        self.best: Row = {}  # the best evaluation among checkpoints
         self.due: dict[str, float] | None = None  # what training measured for an evaluation still to be made
-        self.history: list[dict[str, float | int]] = []  # all evaluations
+        self.history: list[Row] = []  # all evaluations
+        self.points: list[Row] = []  # of the learning curve
         self.reason = ""  # why training ended, once it has
         self.kept = False  # whether the newest checkpoint holds the present state
 
@@ -110,7 +89,7 @@ class Loop:
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs besides the weights."""
-        kept = {name: getattr(self, name) for name in _State.model_fields if name != "optimizer"}
+        kept = {name: getattr(self, name) for name in TrainingState.model_fields if name != "optimizer"}
         return {**kept, "optimizer": self.train_step.optimizer.state()}
 
     def restore(self, state: dict[str, Any], same_limits: bool) -> None:
@@ -118,19 +97,10 @@ class Loop:
 
         Raises CheckpointError for the state of another version or of another model.
         """
-        if absent := [name for name in _State.model_fields if name not in state]:
-            raise CheckpointError(
-                f"the checkpoint was written by another version: its state has no {absent[0]!r}; train without --resume"
-            )
-        try:
-            kept = _State.model_validate(state)
-        except ValidationError as error:
-            raise CheckpointError(
-                f"the checkpoint holds no state of training ({first_fault(error)}); train without --resume"
-            ) from None
+        kept = TrainingState.of(state)
         self.train_step.optimizer.load_state(kept.optimizer)
         self.step, self.seconds, self.best = kept.step, kept.seconds, kept.best
-        self.due, self.history = state["due"], kept.history
+        self.due, self.history, self.points = state["due"], kept.history, kept.points
         self.reason = kept.reason if same_limits else ""
         self.kept = True
         if self.best and self.first:
@@ -140,7 +110,10 @@ class Loop:
                 self.best = {}
 
     def __call__(self) -> Outcome:
-        file = MetricsFile(self.paths.metrics, self.history) if self.first else None
+        file = curve = None
+        if self.validation is not None:
+            file = MetricsFile(self.paths.metrics, self.history)
+            curve = Curve(self.validation, self.points, self.paths.curve)
         began, seconds_before = time.monotonic(), self.seconds
         self.limit.start(self.seconds)
         losses: list[torch.Tensor] = []
@@ -148,7 +121,7 @@ class Loop:
         self.stop.prepared()
         while True:
             if self.due is not None:
-                self._evaluate(self.due, file)
+                self._evaluate(self.due, file, curve)
                 losses, tokens, since = [], 0, time.monotonic()
             if self.due is None and not self.reason:
                 self.reason = self._limit()
@@ -176,6 +149,10 @@ class Loop:
                 self.reporter.step(self.step, float(losses[-1]), speed, min(self.total, expected))
             elif not self.first:
                 losses = losses[-1:]
+            if curve is not None and self.due is None and curve.is_due(self.step):
+                pause = time.monotonic()
+                curve.measure(self.step, self.seconds)
+                since += time.monotonic() - pause
 
     @property
     def _time_used(self) -> float:
@@ -208,78 +185,39 @@ class Loop:
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return tuple(shared.tolist())
 
-    def _evaluate(self, measured: dict[str, float], file: MetricsFile | None) -> None:
+    def _evaluate(self, measured: dict[str, float], file: MetricsFile | None, curve: Curve | None) -> None:
         """Validate, report, and see whether that is a reason to end. Only the first process of a group does.
 
         When training is asked to stop meanwhile, the evaluation stays due: a resumed run begins with it.
         """
-        if file is None:
+        if self.validation is None or file is None or curve is None:
             self.due = None
             return
-        began = time.monotonic()
-        scores = self._score(self.validation_rows)
+        began, rows = time.monotonic(), self.validation.rows
+        scores = self.validation.scores(rows)
         if scores is None:
             return
         metrics = {
             "step": self.step,
             "epoch": self.step / self.data.steps_per_epoch,
             "train_loss": measured["train_loss"],
-            **_validation(scores),
+            **metrics_of(scores),
             "tokens_per_second": measured["tokens_per_second"],
             "seconds": self.seconds,
         }
-        self.reporter.evaluation(
-            metrics, examples(self.model, self.data.source.tokenizer, self.validation_rows, scores)
-        )
-        reason = self._good_enough(scores, metrics)
+        self.reporter.evaluation(metrics, examples(self.model, self.data.source.tokenizer, rows, scores))
+        reason = self.validation.good_enough(scores, [*self.history, metrics])
         if reason is not None:
             self.due, self.kept, self.reason = None, False, reason
             self.history.append(metrics)
             file.write(metrics)
+            curve.take(self.step, scores, self.seconds)
         self.limit.evaluating, self.limit.evaluated = time.monotonic() - began, self.seconds
-
-    def _good_enough(self, scores: Scores, metrics: dict[str, float | int]) -> str | None:
-        """Why to end, "" to continue; None when training was asked to stop before that was known."""
-        hp, data = self.hp, self.data
-        if hp.min_loss and scores.loss < hp.min_loss:
-            return f"validation loss {scores.loss:.2g} is below {hp.min_loss:g}"
-        if hp.patience and len(self.history) >= hp.patience:
-            recent = [*self.history, metrics][-hp.patience :]
-            if max(map(_quality, recent)) <= max(map(_quality, self.history[: len(self.history) + 1 - hp.patience])):
-                return f"no better validation in {counted(hp.patience, 'evaluation')}"
-        if hp.until_exact and scores.exact == 1.0:
-            rows, what, least = data.source.fresh_rows(hp.until_exact, self.step), "fresh samples", SAFE_MARGIN
-            if rows is None and hp.infile:
-                rows, what, least = data.source.validation_rows(hp.until_exact), "validation lines", 0.0
-            if rows is not None:
-                fresh = self._score(rows)
-                if fresh is None:
-                    return None
-                right = f"{int(fresh.exact_N.sum()):,} of {len(rows):,} {what} are exact"
-                self.reporter.say(f"{right}, least margin {fresh.margin:.2f}")
-                if fresh.exact == 1.0 and fresh.margin >= least:
-                    return f"all of {len(rows):,} {what} are exact"
-        if data.check is not None and scores.exact == 1.0:
-            check = data.check(self.model)
-            self.reporter.say(str(check))
-            if check.complete:
-                return f"all {check.windows:,} windows are certified"
-        return ""
 
     def validate(self) -> dict[str, float]:
         """The metrics of validation for the model as it is; none when training was asked to stop meanwhile."""
-        scores = self._score(self.validation_rows)
-        return {} if scores is None else _validation(scores)
-
-    def _score(self, rows: Sequence[Row]) -> Scores | None:
-        """The scores of `rows`; None when training was asked to stop before they were complete."""
-        parts = []
-        for begin in range(0, len(rows), ROWS_AT_ONCE):
-            if self.stop.signal is not None:
-                return None
-            own, marks = rows[begin : begin + ROWS_AT_ONCE], self.data.source.tokenizer
-            parts.append(score(self.model, own, marks.separator, marks.configuration))
-        return Scores(*map(np.concatenate, zip(*parts, strict=True)))
+        scores = self.validation.scores(self.validation.rows) if self.validation is not None else None
+        return {} if scores is None else metrics_of(scores)
 
     def _refuse_nan(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -306,18 +244,9 @@ class Loop:
 
     def _is_best(self) -> bool:
         """Whether the model as it is validated better than those of all checkpoints."""
-        return self.metrics.get("step") == self.step and (not self.best or _quality(self.metrics) > _quality(self.best))
+        return self.metrics.get("step") == self.step and (not self.best or quality(self.metrics) > quality(self.best))
 
 
 def _name(evaluation: Mapping[str, float | int]) -> str:
     """The name of the checkpoint at the step of `evaluation`."""
     return f"step-{evaluation['step']:08d}"
-
-
-def _quality(evaluation: Mapping[str, float | int]) -> tuple[float, float]:
-    """What is greater for a better model: right answers first, then the loss."""
-    return evaluation["val_exact"], -evaluation["val_loss"]
-
-
-def _validation(scores: Scores) -> dict[str, float]:
-    return {"val_loss": scores.loss, "val_exact": scores.exact, "val_margin": scores.margin}

@@ -17,7 +17,7 @@ METRIC_DEFINITIONS = [
 ]
 _PATTERNS = {one["Name"]: re.compile(one["Regex"]) for one in METRIC_DEFINITIONS}
 
-METRICS = "metrics.jsonl"  # the file in a run's folder
+METRICS, CURVE = "metrics.jsonl", "curve.jsonl"  # files in a run's folder
 Evaluation = dict[str, float]
 
 
@@ -41,7 +41,7 @@ def evaluations(lines: Iterable[str]) -> list[Evaluation]:
 
 
 def history(path: Path) -> list[Evaluation]:
-    """The evaluations in a `metrics.jsonl`; none where there is no such file. Raises StorageError."""
+    """The evaluations in a `metrics.jsonl`, or the points in a `curve.jsonl`; none without it. Raises StorageError."""
     try:
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
@@ -50,23 +50,24 @@ def history(path: Path) -> list[Evaluation]:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one line for each evaluation.
+    """`metrics.jsonl`: one line for each evaluation; or `curve.jsonl`.
 
     A resumed run begins with those of its checkpoint, so an incomplete line of a crashed run is dropped.
     """
 
-    def __init__(self, path: Path, history: Sequence[Mapping[str, object]]) -> None:
-        """Raises StorageError when the file cannot be written."""
-        self.path = path
+    def __init__(self, path: Path, history: Sequence[Mapping[str, object]], durable: bool = True) -> None:
+        """With `durable`, each line survives a power failure. Raises StorageError when the file cannot be written."""
+        self.path, self.durable = path, durable
         with atomic_files([path]) as [file]:
             file.writelines(_line(metrics) for metrics in history)
 
     def write(self, metrics: Mapping[str, object]) -> None:
-        """Append a line that survives a power failure."""
+        """Append a line."""
         with self.path.open("ab") as file:
             file.write(_line(metrics))
-            file.flush()
-            os.fsync(file.fileno())
+            if self.durable:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def _line(metrics: Mapping[str, object]) -> bytes:

@@ -6,7 +6,7 @@ from typing import Self
 
 from ahx.data.source import DataFiles
 from ahx.training.hyperparameters import Hyperparameters
-from ahx.training.metrics import METRICS
+from ahx.training.metrics import CURVE, METRICS
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class RunPaths:
 
     run: Path  # holds the folder checkpoints/
     model: Path  # the trained model
-    metrics: Path  # metrics.jsonl
+    metrics: Path  # metrics.jsonl, with curve.jsonl beside it
     data: DataFiles | None = None  # None: those that hp.infile names
     caches: Path | None = None  # of data files; None: beside them
     unattended: bool = False  # a job that is stopped and restarted: it writes the model whenever it is stopped
@@ -25,3 +25,7 @@ class RunPaths:
         """Everything in hp.model_out, data files where hp.infile says."""
         folder = Path(hp.model_out)
         return cls(folder, folder, folder / METRICS)
+
+    @property
+    def curve(self) -> Path:
+        return self.metrics.with_name(CURVE)
