@@ -16,6 +16,7 @@ from ahx.evaluation.trained import Trained
 from ahx.model.build import token_table
 from ahx.model.decoding import generate
 from ahx.model.positions.coupling import Coupling
+from ahx.model.scoring import DOUBTFUL, margins
 
 _MOST_TOKENS = 2_000  # a row of 2,000 takes 16 MB for each head
 _SHORT = {BEGIN: "<", SEPARATOR: ">"}
@@ -42,7 +43,7 @@ def attention(trained: Trained, text: str) -> Attention:
     prompt, limit = Rewriter(trained).ask(text)
     if len(prompt) > _MOST_TOKENS:
         raise InputError(f"the input has {len(prompt):,} tokens; attention is kept for {_MOST_TOKENS:,} at most")
-    answer = generate(model, [prompt], tokenizer.stop, [min(limit, _MOST_TOKENS)])[0]
+    answer = _written(trained, text, prompt, min(limit, _MOST_TOKENS))
     row = torch.tensor([[*prompt, *answer]], device=model.norm.weight.device)
     with torch.inference_mode(), _Softmax() as seen:
         logits_1TV = model(row, reference=True)
@@ -52,6 +53,29 @@ def attention(trained: Trained, text: str) -> Attention:
     weights = torch.stack(layers).cpu().numpy()
     written = tokenizer.decode(answer), answer[-1:] == [tokenizer.stop], logits_1TV[0].cpu().numpy()
     return Attention(names, weights, model.config.heads, _cursor(trained, row), *written)
+
+
+def _written(trained: Trained, text: str, prompt: list[int], limit: int) -> list[int]:
+    """What the model writes. As far as one pass proves that these are the right tokens, they are not decoded."""
+    model, stop = trained.model, trained.tokenizer.stop
+    known = _right_answer(trained, text)[:limit]
+    if known:
+        row = torch.tensor([[*prompt, *known]], device=model.norm.weight.device)
+        with torch.inference_mode():
+            margin_R = margins(model(row)[0, len(prompt) - 1 : -1], row[0, len(prompt) :])
+        known = known[: int((margin_R > DOUBTFUL).cumprod(0).sum())]  # see ahx.model.scoring
+    if known[-1:] == [stop]:
+        return known
+    return known + generate(model, [[*prompt, *known]], stop, [limit - len(known)])[0]
+
+
+def _right_answer(trained: Trained, text: str) -> list[int]:
+    """The tokens of the right answer; none where they are not known."""
+    output = Rewriter(trained).expected(text)
+    try:
+        return [] if output is None else trained.tokenizer.encode_steps(trained.teacher.steps(text, output))
+    except InputError:
+        return []
 
 
 class _Softmax(TorchFunctionMode):
