@@ -111,6 +111,38 @@ def folder(place: str) -> Path | None:
     return Path(place) if Path(place).is_dir() else None
 
 
+def contents(place: str) -> bytes | None:
+    """A small file at `place`; None where there is none. Raises StorageError, ServiceError."""
+    if storage.is_s3(place):
+        return storage.read(storage.client(), Location.parse(place))
+    try:
+        return Path(place).read_bytes() if os.path.isfile(place) else None
+    except OSError as error:
+        raise StorageError(f"cannot read {place}: {(error.strerror or str(error)).lower()}; check the path") from None
+
+
+@contextmanager
+def shared_folder(place: str) -> Iterator[Path]:
+    """A local folder. The files in it, without its sub-folders, come from `place` in S3, and go there at the end.
+
+    Files that an earlier call has left on this machine are not fetched. Raises ServiceError.
+    """
+    if not storage.is_s3(place):
+        yield Path(place)
+        return
+    client, wanted = storage.client(), Location.parse(place)
+    folder = Path("runs", wanted.bucket, wanted.key)
+    names = {one: one.key.removeprefix(f"{wanted.key}/") for one in storage.under(client, wanted)}
+    if missing := [one for one, name in names.items() if "/" not in name and not (folder / name).exists()]:
+        fetched = storage.fetch(client, wanted.bucket, missing, wanted.key + "/", str(wanted))
+        shutil.copytree(fetched, folder, dirs_exist_ok=True)
+    try:
+        yield folder
+    finally:
+        files = sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+        storage.upload(client, [(path, wanted / path.name) for path in files], str(wanted))
+
+
 def run_folder(place: str, resume: bool) -> str:
     """The local folder of a run that goes to `place` in the end; with `resume`, it is fetched from S3."""
     if not storage.is_s3(place):

@@ -34,10 +34,9 @@ class Study:
 
     def __init__(
         self, args: argparse.Namespace, hp: Hyperparameters, start: Config, schemes: Sequence[str], name: str,
-        fixed: Sequence[str],
+        folder: Path, fixed: Sequence[str],
     ) -> None:  # fmt: skip
-        self.args, self.hp, self.start, self.name, self.fixed = args, hp, start, name, fixed
-        self.folder = Path(args.to or f"runs/studies/{name}")
+        self.args, self.hp, self.start, self.name, self.folder, self.fixed = args, hp, start, name, folder, fixed
         self.record = Record(self.folder)
         self.findings = [Findings(pos) for pos in schemes]
         self.curve: Curve | None = None
@@ -87,7 +86,7 @@ class Study:
             data(json.dumps(answer.to_json()))
         else:
             _show(answer)
-            print(f"\n{', '.join((*FILES, *drawn))} are in {self.folder}")
+            print(f"\n{', '.join((*FILES, *drawn))} are in {self.args.to or self.folder}")
         return int(all(result.failure for _, result in self.record.trials.values()))
 
     def _runner(self) -> "Runner":

@@ -1,7 +1,8 @@
 """Write a page with figures of runs, of a sweep or of a study: one HTML file that opens from disk.
 
 Runs are folders, here or in S3; several are compared, and those that differ by their seed only are one line with a
-band. A sweep is a name, searched as `ahx jobs` does, and may still be running. A study is the folder of its study.json.
+band. A sweep is a name, searched as `ahx jobs` does, and may still be running. A study is the folder of its study.json,
+here or in S3.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if error.name != "matplotlib":
             raise
         raise InputError("figures need matplotlib; install it with: pip install matplotlib") from None
-    with atomic_files([Path(args.to)]) as [file]:
+    with locations.written(args.to) as path, atomic_files([Path(path)]) as [file]:
         file.write(page.encode("utf-8"))
     if args.json:
         data(json.dumps({"page": args.to, "title": title}))
@@ -66,10 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(args: argparse.Namespace) -> "tuple[str, Iterator[Section]]":
     first = args.what[0]
-    study = Path(first, _STUDY)
-    if study.is_file():
+    if locations.is_given(first) and (told := locations.contents(f"{first.rstrip('/')}/{_STUDY}")):
         _alone(args.what, "a study")
-        return _study(study)
+        return _study(first, told)
     if not args.on and locations.is_given(first):
         return _runs(args, args.what)
     _alone(args.what, "a sweep")
@@ -81,12 +81,14 @@ def _alone(what: Sequence[str], kind: str) -> None:
         raise InputError(f"{what[0]} is {kind}, which has a page of its own; leave out {' '.join(what[1:])}")
 
 
-def _study(path: Path) -> "tuple[str, Iterator[Section]]":
+def _study(folder: str, text: bytes) -> "tuple[str, Iterator[Section]]":
     from ahx.report.studies import sections
-    from ahx.safe_files.reading import json_of, text_of
+    from ahx.safe_files.reading import json_of
 
-    told = json_of(text_of(path), path)
-    return f"Study of {told.get('subject', path.parent.name)}", sections(told, path)
+    path = f"{folder.rstrip('/')}/{_STUDY}"
+    told = json_of(text, path)
+    subject = told.get("subject", folder) if isinstance(told, dict) else folder
+    return f"Study of {subject}", sections(told, path)
 
 
 def _runs(args: argparse.Namespace, folders: Sequence[str]) -> "tuple[str, Iterator[Section]]":

@@ -14,6 +14,7 @@ from ahx.errors import InputError
 from ahx.model.positions.schemes import SCHEMES
 from entrypoints.shared import launching
 from entrypoints.shared.arguments import add_hyperparameters
+from infra import locations
 
 if TYPE_CHECKING:
     from ahx.study.trial import Config
@@ -40,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--lengths", default="2,5,10,20", metavar="LIST", help="Test at these multiples of the length (2,5,10,20).")
     add("--budget", metavar="BUDGET", help="What this call may spend: '200 trials', 10m or '$5' (no limit).")
     add("--name", help="The study's name (made from the rule).")
-    add("--to", metavar="FOLDER", help="Where study.json, study.csv and figures go (runs/studies/NAME).")
+    add("--to", metavar="FOLDER", help="Where study.json, study.csv and figures go, here or in S3 (runs/studies/NAME).")
     add("--retry-failed", action="store_true", help="Train trials again that broke off with an error.")
     add("--yes", action="store_true", help="Do not ask before SageMaker is paid for.")
     add("--json", action="store_true", help="Print one JSON object.")
@@ -63,9 +64,11 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < least:
             raise InputError(f"--{name}: must be at least {least} (got {getattr(args, name)})")
     hp, start = _usual(args, schemes)
-    study = Study(args, hp, start, schemes, args.name or _name(args.rule or args.data), _fixed(args, hp))
-    study.search(budget)
-    return study.conclude(multiples)
+    name = args.name or _name(args.rule or args.data)
+    with locations.shared_folder(args.to or f"runs/studies/{name}") as folder:
+        study = Study(args, hp, start, schemes, name, folder, _fixed(args, hp))
+        study.search(budget)
+        return study.conclude(multiples)
 
 
 def _usual(args: argparse.Namespace, schemes: Sequence[str]) -> tuple["Hyperparameters", "Config"]:

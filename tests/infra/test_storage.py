@@ -1,7 +1,9 @@
 """Transfers with a real S3 server on the other side of a real, sometimes bad, connection."""
 
 import gc
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -294,6 +296,27 @@ def test_every_verb_takes_places_in_s3(wire: Wire, tmp_path: Path, capfd: pytest
     assert main([*train, "--model-in", run, "--model-out", longer]) == 0
     assert main(["eval", "--model", longer, "--data", data]) == 0
     assert "50" in capfd.readouterr().out
+
+
+def test_a_study_in_s3_is_reported_and_continued_elsewhere(
+    wire: Wire, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = f"s3://{BUCKET}/studies/da"
+    small = "--seeds 1 --max-steps 60 --max-len 4 --until-exact 100 --n-layer 1 --n-head 2 --batch-size 16"
+    fixed = [*small.split(), "--learning-rate", "3e-3", "--muon-learning-rate", "0.02", "--lengths", "2"]
+    study = ["study", "double_a", "--on", "process", *fixed, "--budget", "1 trial", "--to", place]
+    assert main(study) == 0
+    assert f"study.csv are in {place}" in re.sub("csv.*are", "csv are", capfd.readouterr().out)
+    assert {"studies/da/study.json", "studies/da/study.csv"} <= set(keys())
+    another = tmp_path / "another"
+    another.mkdir()
+    os.chdir(another)
+    assert main(study) == 0
+    record = storage.read(storage.client(), Location(BUCKET, "studies/da/study.json"))
+    assert len(json.loads(record or "")["trials"]) == 2
+    assert main(["report", place, "--to", f"s3://{BUCKET}/page.html"]) == 0
+    assert b"Study of double_a" in (storage.read(storage.client(), Location(BUCKET, "page.html")) or b"")
+    assert not (another / "s3:").exists()
 
 
 def test_a_signal_uploads_the_checkpoint_and_another_machine_goes_on(wire: Wire, tmp_path: Path) -> None:
