@@ -64,7 +64,7 @@ def main() -> None:
     with Playground(trained, 0) as server, sync_playwright() as play:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
+        page = browser.new_page(bypass_csp=True)
         page.goto(server.address)
         page.fill("#text", texts[0])
         page.wait_for_timeout(500)

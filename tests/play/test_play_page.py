@@ -3,6 +3,8 @@
 import http.client
 import json
 import re
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import browser
 import pytest
 
 from ahx.evaluation.trained import Trained, load_trained
+from ahx.play import written
 from ahx.play.server import Playground
 from entrypoints.main import main
 
@@ -172,6 +175,26 @@ def test_other_pages_are_refused(runs: Path) -> None:
         assert asked("/nothing")[0] == 404
         assert b"up to 200 symbols" in asked("/write", body=json.dumps({"input": "A" * 201}))[1]
         assert asked("/write", Origin=f"http://127.0.0.1:{port}", Sec_Fetch_Site="same-origin")[0] == 200
+
+
+def test_requests_that_the_page_gave_up_are_not_answered(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked, real = list[str](), written.rewriting
+    monkeypatch.setattr(written, "rewriting", lambda trained, text: asked.append(text) or real(trained, text))
+    with serving(load_trained(runs / "rule", trusted=None)) as server:
+        waiting = [http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30) for _ in range(4)]
+        with server.lock:
+            for number, connection in enumerate(waiting):
+                body = json.dumps({"input": "A" * (number + 1)})
+                connection.request("POST", "/write", body, {"Content-Type": "application/json"})
+            for connection, linger in zip(waiting, ((0, 0), (1, 0), (1, 0)), strict=False):  # closed, reset, reset
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+                connection.close()
+        assert json.loads(waiting[3].getresponse().read())["output"] == "A" * 8
+        waiting[3].close()
+    assert asked == ["AAAA"]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

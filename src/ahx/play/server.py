@@ -8,6 +8,9 @@ POST /train             a training in progress, one JSON object a line; then the
 """
 
 import json
+import select
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,6 +55,11 @@ class Playground(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://{HOST}:{self.server_address[1]}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that goes away is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def about(self) -> dict[str, Any]:
         return {"kind": "none"} if self.trained is None else written.about(self.trained)
 
@@ -89,7 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with self.server.lock:
             trained = self.server.trained
-            if self.path == "/train":
+            if not self._is_waited_for():
+                self.close_connection = True
+            elif self.path == "/train":
                 self._stream(self._training(text))
             elif trained is None:
                 self._send(HTTPStatus.NOT_FOUND, b"", "text/plain")
@@ -107,6 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
                 yield {"about": self.server.about()}
             else:
                 yield event
+
+    def _is_waited_for(self) -> bool:
+        """Whether the page is still there: with each key it gives up its earlier requests."""
+        ready, _, _ = select.select([self.connection], [], [], 0)
+        return not ready or bool(self.connection.recv(1, socket.MSG_PEEK))
 
     def _is_own(self) -> bool:
         """Whether a page of this server asks, or no page. Browsers let any page send requests to 127.0.0.1, but none
