@@ -65,7 +65,7 @@ def check(track: str, environ: Mapping[str, str]) -> None:
         return
     needed = ["mlflow"]
     if uri.startswith(SQLITE):
-        needed += ["sqlalchemy", "alembic"]
+        needed += ["sqlalchemy", "alembic", "cryptography"]
     elif is_arn(uri):
         needed += ["sagemaker_mlflow"]
     if missing := [package for package in needed if find_spec(package) is None]:
