@@ -18,6 +18,7 @@ from ahx.text.suggest import did_you_mean
 
 NONE, TENSORBOARD, MLFLOW = "none", "tensorboard", "mlflow"
 URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"  # MLflow's own
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")  # MLflow's own, too
 SQLITE = "sqlite:///"
 ARN_FORM = "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
 _ARN = re.compile(r"arn:aws(-us-gov)?:sagemaker:[a-z0-9-]+:\d{12}:mlflow-(tracking-server|app)/[A-Za-z0-9-]+")
