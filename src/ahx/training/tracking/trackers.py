@@ -30,7 +30,7 @@ from ahx.training.tracking.event_file import EventFile
 Evaluation = Mapping[str, float | int]
 Status = Literal["FINISHED", "FAILED", "KILLED"]  # MLflow's words
 
-#: Seconds that the end of a run waits for a server's next answer, and for a start of MLflow or work on a file.
+#: Seconds that the end of a run waits until a server takes more evaluations, and for MLflow's start or a file.
 SERVER_SECONDS, START_SECONDS = 5.0, 60.0
 _MOST_UNSENT = 4 << 20  # bytes
 _SENDER_SETTINGS = {
@@ -158,17 +158,18 @@ class Mlflow(Tracker):
         self._add(metrics, time.time())
 
     def finish(self, status: Status) -> str:
-        """Wait while answers come, for the next one no longer than the limits above."""
+        """Wait while MLflow takes evaluations, for the next ones no longer than the limits above."""
         self._send({"status": status})
-        heard = time.monotonic()
+        moved, reached = time.monotonic(), (self._ready, self.tracked)
         try:
             while not self._ended:
                 select.select([self._stdout], [self._stdin] if self._unsent else [], [], 0.1)
                 self._push()
-                if self._read():
-                    heard = time.monotonic()
+                self._read()
+                if (self._ready, self.tracked) != reached:
+                    moved, reached = time.monotonic(), (self._ready, self.tracked)
                 limit = SERVER_SECONDS if self._ready and not self.uri.startswith(SQLITE) else START_SECONDS
-                if time.monotonic() - heard > limit:
+                if time.monotonic() - moved > limit:
                     self.reason = self.reason or f"no answer within {limit:g} s"
                     break
         finally:
@@ -199,8 +200,8 @@ class Mlflow(Tracker):
             except OSError:  # the process has ended; its last answer says why
                 self._unsent.clear()
 
-    def _read(self) -> bool:
-        """Read the answers; whether there were any."""
+    def _read(self) -> None:
+        """Read the answers that have come."""
         while not self._ended:
             try:
                 chunk = os.read(self._stdout, 1 << 16)
@@ -212,7 +213,6 @@ class Mlflow(Tracker):
             answer = json.loads(line)
             self._ready = True
             self.tracked, self.reason = answer.get("tracked", self.tracked), answer.get("reason", self.reason)
-        return bool(lines)
 
 
 def of(hp: Hyperparameters, paths: RunPaths) -> Tracker:
