@@ -4,6 +4,8 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 # Which torch: `cpu` or `cuda`, as in the name of its lock file, container/torch-*.lock.
 ARG TORCH=cpu
+# `mlflow` for jobs that report to MLflow, as in the name of container/mlflow.lock; usually nothing.
+ARG EXTRAS=
 
 # Wheels that `make image` has fetched beforehand. Without any, pip fetches them in the stages below.
 FROM scratch AS torch-wheels
@@ -11,7 +13,7 @@ ARG TORCH
 COPY container/torch-${TORCH}.lock build/wheels/${TORCH}*/*.whl /
 
 FROM scratch AS library-wheels
-COPY container/requirements.lock build/wheels/common*/*.whl /
+COPY container/requirements.lock container/mlflow.lock build/wheels/common*/*.whl build/wheels/mlflow*/*.whl /
 
 # What builds and installs, and stays behind: the image is put together from an empty base at the end.
 FROM ${BASE_IMAGE} AS tools
@@ -59,10 +61,13 @@ RUN --mount=type=bind,from=wheels,source=/project,target=/project \
     pip --python /opt/ahx/bin/python install --no-compile --no-index /project/*.whl && python -m compileall -q .
 
 FROM tools AS libraries
+ARG EXTRAS
 RUN --mount=type=bind,from=library-wheels,target=/wheels \
     --mount=type=bind,from=wheels,source=/toolkit,target=/toolkit \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --require-hashes -r /wheels/requirements.lock \
+    for lock in requirements $EXTRAS; do \
+        pip --python /opt/ahx/bin/python install --no-compile --find-links /wheels --require-hashes -r "/wheels/$lock.lock" || exit 1; \
+    done \
     && pip --python /opt/ahx/bin/python install --no-compile --no-index /toolkit/*.whl
 # botocore describes 440 services in 22 MB: those that this project calls are kept. sympy, mpmath and networkx are left
 # uncompiled (61 MB), because torch reads them for torch.compile only, and that needs a compiler, which the image has not; none of it needs physics.
@@ -95,14 +100,15 @@ COPY --from=torch /opt/ahx /opt/ahx
 COPY --from=libraries /opt/ahx /opt/ahx
 COPY --from=project /opt/ahx /opt/ahx
 COPY --chmod=755 container/train /opt/ahx/bin/train
-ARG BASE_IMAGE TORCH VERSION=unknown REVISION=unknown
+ARG BASE_IMAGE TORCH EXTRAS VERSION=unknown REVISION=unknown
 LABEL org.opencontainers.image.title="ahx-transformer" \
     org.opencontainers.image.description="From-scratch transformers that learn to rewrite strings exactly" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION" \
     org.opencontainers.image.base.name="$BASE_IMAGE" \
-    ahx.torch="$TORCH"
+    ahx.torch="$TORCH" \
+    ahx.extras="$EXTRAS"
 WORKDIR /data
 # No entrypoint: SageMaker calls `train`, local mode calls nothing, and people call `ahx VERB`.
 CMD ["train"]

@@ -32,7 +32,8 @@ check: $(READY_DEV)
 	$(BIN)/python docs/generate.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# Docker only. TORCH=cuda for the build that GPUs need, BASE_IMAGE for another base: see docs/container.md
+# Docker only. TORCH=cuda for the build that GPUs need, EXTRAS=mlflow for jobs that report to MLflow, BASE_IMAGE for
+# another base: see docs/container.md
 image:
 	PYTHON="$(PYTHON)" container/build.sh
 

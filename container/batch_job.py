@@ -7,7 +7,7 @@ Trials live in the folder of checkpoints, as SageMaker keeps nothing else of a j
                                    hyperparameters.json
 /opt/ml/model/KEY/                 at the end: the model
 /opt/ml/output/data/trials.jsonl   at the end, as above
-                    KEY/           at the end: metrics.jsonl, curve.jsonl, evaluation.json, log, failure
+                    KEY/           at the end: metrics.jsonl, curve.jsonl, evaluation.json, log, failure; tensorboard/
 """
 
 import json
@@ -104,6 +104,7 @@ class Batch:
             metrics=folder / "metrics.jsonl",
             data=data_files(self.channels, infile, scratch, again=False),
             caches=scratch / "caches",
+            tensorboard=config.tensorboard(self.tree, folder.name),
             unattended=True,
         )
         with processes(self.hosts, self.helper, folder / "failure"):

@@ -2,11 +2,15 @@
 # Builds the image: fetches its wheels with this machine's pip and its settings, then lets Docker install them.
 #   container/build.sh [OPTIONS OF docker build]
 # Lists what the image contains, Debian's packages and Python's, in build/sbom.cdx.json (CycloneDX) and sbom.spdx.json (SPDX).
-# Read from the environment: IMAGE, BASE_IMAGE, TORCH (cpu or cuda), PYTHON, DOCKER (the command).
+# Read from the environment: IMAGE, BASE_IMAGE, TORCH (cpu or cuda), EXTRAS (mlflow or nothing), PYTHON, DOCKER (the command).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 docker=${DOCKER:-$(container/docker_client.sh)}
-torch=${TORCH:-cpu}
+torch=${TORCH:-cpu} extras=${EXTRAS:-}
+if [ -n "$extras" ] && [ "$extras" != mlflow ]; then
+    echo "build.sh: error: EXTRAS: must be mlflow or nothing (got $extras)" >&2
+    exit 2
+fi
 links=https://download.pytorch.org/whl/cpu/torch/
 
 # A pip of the build's own: some Pythons come without. It reads this machine's settings all the same.
@@ -23,7 +27,7 @@ fetch() {
         --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 --platform manylinux1_x86_64 "$@"
 }
 # A lock file is fetched once; after it has changed, all anew, so that no wheels of former versions pile up.
-for set in "$torch:torch-$torch" common:requirements; do
+for set in "$torch:torch-$torch" common:requirements ${extras:+"$extras:$extras"}; do
     folder=build/wheels/${set%%:*} lock=container/${set#*:}.lock
     if ! cmp -s "$lock" "$folder/fetched.lock"; then
         rm -rf "$folder"
@@ -33,7 +37,7 @@ for set in "$torch:torch-$torch" common:requirements; do
     fi
 done
 
-options=(--build-arg "TORCH=$torch" --build-arg "TORCH_LINKS=/wheels")
+options=(--build-arg "TORCH=$torch" --build-arg "TORCH_LINKS=/wheels" --build-arg "EXTRAS=$extras")
 options+=(--build-arg "VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)")
 options+=(--build-arg "REVISION=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)")
 if [ -n "${BASE_IMAGE:-}" ]; then options+=(--build-arg "BASE_IMAGE=$BASE_IMAGE"); fi

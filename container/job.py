@@ -44,6 +44,8 @@ class Job:
             metrics=self.tree.output_data / "metrics.jsonl",
             data=data_files(self.channels, self.infile, scratch, again=not self.helper),
             caches=scratch / "caches",
+            tensorboard=config.tensorboard(self.tree),
+            name=os.environ.get("TRAINING_JOB_NAME", ""),
             unattended=True,
         )
         hyperparameters = self.hyperparameters

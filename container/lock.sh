@@ -34,12 +34,15 @@ echo "torch==$torch+cpu" >"$scratch/cpu.txt"
 lock pyproject.toml --extra cloud container/toolkit.in --constraint "$scratch/cpu.txt" --find-links "$scratch" --no-emit-package torch --no-emit-package setuptools \
     --output-file container/requirements.lock
 
-# The CUDA build of the same version, and what it needs beyond requirements.lock.
+# The CUDA build of the same version, and MLflow, with what each needs beyond requirements.lock.
 mapfile -t names < <(sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' container/requirements.lock)
-echo "torch==$torch" >"$scratch/cuda.in"
+echo "torch==$torch" >"$scratch/torch-cuda.in"
+printf '%s\n' mlflow-skinny sagemaker-mlflow >"$scratch/mlflow.in"
 grep -o '^[a-z0-9-]*==[^ ]*' container/requirements.lock >"$scratch/constraints.txt"
-lock "$scratch/cuda.in" --constraint "$scratch/constraints.txt" "${names[@]/#/--no-emit-package=}" \
-    --output-file container/torch-cuda.lock
+for more in torch-cuda mlflow; do
+    lock "$scratch/$more.in" --constraint "$scratch/constraints.txt" "${names[@]/#/--no-emit-package=}" \
+        --output-file "container/$more.lock"
+done
 
 # The toolkit has no wheels: setuptools builds them, and this project's.
 echo setuptools >"$scratch/build.in"

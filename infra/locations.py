@@ -164,7 +164,8 @@ def publish_run(folder: str, place: str, finished: bool) -> str:
     The configuration is deleted first and uploaded last: without it nothing reads the rest.
     """
     client, wanted, run = storage.client(), Location.parse(place), Path(folder)
-    files = [path for path in run.iterdir() if path.is_file() and not path.name.startswith(".")]
+    here = [*run.iterdir(), *(run / "tensorboard").glob("*")]
+    files = [path for path in here if path.is_file() and not path.name.startswith(".")]
     if finished:
         marker = wanted / _CONFIG
     else:

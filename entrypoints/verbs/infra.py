@@ -70,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     of = {"user": "for training", "provisioner": "for apply, in addition to user", "training": "the role of jobs"}
     meaning = "; ".join(f"{name}: {what}" for name, what in of.items())
     policy.add_argument("of", metavar="OF", choices=list(of), help=f"{meaning}.")
+    policy.add_argument("--mlflow", metavar="ARN", help="The managed MLflow that jobs report to, for training.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,6 +94,7 @@ def _choices(parser: argparse.ArgumentParser) -> None:
         help="Alarm above this monthly SageMaker bill (default: unchanged, or 50).",
     )
     add("--budget", type=float, metavar="USD", help="Monthly budget of the account (default: unchanged, or none).")
+    add("--mlflow", metavar="ARN", help="Managed MLflow that jobs report to, or none (default: unchanged, or none).")
     add("--adopt", action="store_true", help="Take over resources that have the stack's names but not its tag.")
 
 
@@ -178,8 +180,20 @@ def _doctor(args: argparse.Namespace) -> int:
 def _policy(args: argparse.Namespace) -> int:
     from infra.provision import policies
 
-    data(json.dumps(getattr(policies, args.of)(_stack_id(args)), indent=2))
+    _check_mlflow(args.mlflow)
+    if args.mlflow and args.of != "training":
+        raise InputError(f"--mlflow: is for the policy `training` only (got {args.of}); leave it out")
+    choice = {"mlflow": args.mlflow} if args.mlflow else {}
+    data(json.dumps(getattr(policies, args.of)(_stack_id(args), **choice), indent=2))
     return 0
+
+
+def _check_mlflow(given: str | None) -> None:
+    from ahx.training.tracking.choice import ARN_FORM, is_arn
+    from infra.provision.resource import NO_MLFLOW
+
+    if given is not None and given != NO_MLFLOW and not is_arn(given):
+        raise InputError(f"--mlflow: {given!r} is not the ARN of an MLflow server, {ARN_FORM}, or {NO_MLFLOW}")
 
 
 def _stack_id(args: argparse.Namespace) -> "StackId":
@@ -199,8 +213,10 @@ def _plans(args: argparse.Namespace) -> "tuple[StackId, list[Plan]]":
         0 < args.email.find("@") < len(args.email) - 1 and args.email.split() == [args.email]
     ):
         raise InputError(f"--email: {args.email!r} is not an address such as me@example.org")
+    _check_mlflow(args.mlflow)
     stack_id = _stack_id(args)
-    found = stack.resources(stack_id, Choices(spend=args.spend, budget=args.budget, email=args.email))
+    choices = Choices(spend=args.spend, budget=args.budget, email=args.email, mlflow=args.mlflow)
+    found = stack.resources(stack_id, choices)
     plans = [stack.plan(resource, adopt=args.adopt) for resource in found]
     return stack_id, [plan for plan in plans if plan is not None]
 

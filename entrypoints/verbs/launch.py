@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
     """Run the job in local mode and show what it prints. Ctrl-C is for the job."""
+    from ahx.training.tracking.choice import EXPERIMENT_VARIABLE
     from infra.launch.backends.choose import open_backend
     from infra.launch.job_request import job_name
     from infra.launch.plan import plan
@@ -71,7 +72,8 @@ def _in_foreground(sweep: "Sweep", args: argparse.Namespace) -> int:
         for name, files in planned.files.items()
     }
     ready = tree.build(folder, as_strings(config), channels)
-    job = LocalModeRunner(planned.template.image).start(ready, {"PYTHONUNBUFFERED": "1"})
+    environment = {"PYTHONUNBUFFERED": "1", EXPERIMENT_VARIABLE: sweep.name}
+    job = LocalModeRunner(planned.template.image).start(ready, environment)
     with JobOutput() as show:
         code = foreground.watch(job, planned.template.max_runtime, show)
     print(f"The job's folder is {folder}; the same command resumes from its checkpoints.")

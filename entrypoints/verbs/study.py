@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="Print one JSON object.")
     launching.job_options(parser.add_argument_group("Jobs"))
     parser.set_defaults(halving=None)  # the search itself stops hopeless trials
-    add_hyperparameters(parser, of_a_sweep=True, without=("rule", "infile", "pos", "seed", "threads"))
+    add_hyperparameters(parser, of_a_sweep=True, without=("rule", "infile", "pos", "seed", "threads", "track"))
 
 
 def run(args: argparse.Namespace) -> int:

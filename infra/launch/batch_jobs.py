@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from ahx.training import trial_states
 from ahx.training.metrics import Evaluation
+from ahx.training.tracking.choice import NONE
 from ahx.training.trial_states import TrialState
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, INTERRUPTED, STOPPED, Backend, Job
 from infra.launch.job_request import JobTemplate, address_of, batch_name, key_of, only_trial, training_job
@@ -247,7 +248,8 @@ def job_of_trials(
     # evaluation.json costs as much as many a trial, and metrics have what ranks trials.
     how = {"max_seconds": template.max_runtime, "halving": halving, "evaluate": len(configs) == 1}
     text = json.dumps({"format": 1, "trials": trials, **how}) + "\n"
-    return training_job(template, name, backend.shared_at(_digest(text))), text
+    trackers = {str(config.get("track", NONE)) for config in configs}
+    return training_job(template, name, backend.shared_at(_digest(text)), trackers), text
 
 
 def _digest(text: str) -> str:

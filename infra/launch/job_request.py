@@ -6,11 +6,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from ahx.training.hyperparameters import facts
 from ahx.training.metrics import METRIC_DEFINITIONS
+from ahx.training.tracking.choice import EXPERIMENT_VARIABLE, NONE, TENSORBOARD
 from infra.launch.options import JobOptions
 from infra.launch.sweep import Config
 from infra.provision.bucket import Bucket
@@ -49,6 +51,7 @@ class JobTemplate(JobOptions):
 
 def key(config: Config, data_hash: str, image_digest: str) -> str:
     """Identifies a trial by its configuration, data and image: 10 hexadecimal digits."""
+    config = {name: value for name, value in config.items() if not facts(name).only_watches}
     text = json.dumps([config, data_hash, image_digest], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
@@ -86,8 +89,8 @@ def only_trial(job: str) -> str:
     return found[1] if found else ""
 
 
-def training_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any]:
-    """The request of a job that trains the trials in the channel at the address `trials`.
+def training_job(template: JobTemplate, name: str, trials: str, trackers: Iterable[str] = ()) -> dict[str, Any]:
+    """The request of a job that trains the trials in the channel at the address `trials`, which report to `trackers`.
 
     An interrupted spot job continues from its checkpoints; a retry has another name, and none.
     """
@@ -114,6 +117,12 @@ def training_job(template: JobTemplate, name: str, trials: str) -> dict[str, Any
         "Tags": [{"Key": k, "Value": v} for k, v in {**template.stack_id.tags, "ahx:sweep": template.sweep}.items()],
         "Environment": {"PYTHONUNBUFFERED": "1", "AHX_MAX_RUNTIME": str(template.max_runtime)},
     }
+    for tracker in trackers:
+        if tracker == TENSORBOARD:
+            board = {"S3OutputPath": bucket.output_uri, "LocalPath": str(OptMl().tensorboard)}
+            request["TensorBoardOutputConfig"] = board
+        elif tracker != NONE:
+            request["Environment"][EXPERIMENT_VARIABLE] = template.sweep
     if template.keep_alive:
         request["ResourceConfig"]["KeepAlivePeriodInSeconds"] = template.keep_alive
     if template.spot:

@@ -11,7 +11,7 @@ from ahx.data.files.names import resolve_infile
 from ahx.errors import CheckpointError
 from ahx.training.hyperparameters import facts
 from infra import locations
-from infra.launch import prices
+from infra.launch import prices, tracking
 from infra.launch.backends.backend import Backend, Manifest
 from infra.launch.job_request import JobTemplate, job_name
 from infra.launch.options import Options
@@ -51,10 +51,12 @@ def plan(backend: Backend, sweep: Sweep, options: Options) -> Planned:
         data_hash="-".join(digests.values()),
         **options.of_jobs(),
     )
-    configs = [_portable(config) for config in configs]
+    configs = [_portable(config, backend.on) for config in configs]
+    trackers = dict.fromkeys(str(config["track"]) for config in configs if "track" in config)
     old = backend.read_manifest(sweep.name)
     submitted = backend.jobs(sweep.name) if old else {}
     manifest, notes = merged(old, set(submitted), template, configs, options.limits(backend.on))
+    notes += [note for track in trackers for note in tracking.notes(track, backend.on, backend.stack_id)]
     return Planned(manifest, configs, template, files, notes)
 
 
@@ -135,12 +137,16 @@ def _channels(configs: Sequence[Config]) -> dict[str, list[Path]]:
     return found
 
 
-def _portable(config: Config) -> Config:
-    """Data and model without their folders on this machine: the job's name depends on a hash of their contents."""
-    return {
+def _portable(config: Config, on: str) -> Config:
+    """Data and model without their folders on this machine: the job's name depends on a hash of their contents. The
+    tracker as jobs of the backend `on` reach it."""
+    portable = {
         name: str(value).rstrip("/").rpartition("/")[2] if facts(name).is_channel else value
         for name, value in config.items()
     }
+    if "track" in config:
+        portable["track"] = tracking.for_jobs(config["track"], on)
+    return portable
 
 
 def _digest(files: Sequence[Path]) -> str:

@@ -19,6 +19,7 @@ from ahx.text.suggest import did_you_mean
 from ahx.training.hyperparameters import Hyperparameters, default_of, facts, spellings
 from ahx.training.messages import field_type
 from ahx.training.settings import from_sources
+from ahx.training.tracking.choice import without_password
 from infra.launch.sobol import sobol
 
 Config = dict[str, Any]  # the hyperparameters that were chosen, under their own names, as JSON types
@@ -65,6 +66,8 @@ class Sweep:
         first = base.get("seed", str(Hyperparameters.model_fields["seed"].default))
         if not first.isdecimal():
             raise InputError(f"seed: must be a whole number (got {first!r})")
+        if watching := [name for name in self.space if facts(name).only_watches]:
+            raise InputError(f"--grid: {watching[0]} is the same for all trials; give --{watching[0]}")
         if "seed" in self.space and self.seeds > 1:
             raise InputError("seeds are given twice, as a list and as a number; keep one of the two")
         found: dict[str, Config] = {}
@@ -177,7 +180,7 @@ def _validated(values: Mapping[str, str]) -> Config:
         hp = from_sources(values)
     except InputError as error:
         listed = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise InputError(f"the configuration {listed}: {error}") from None
+        raise InputError(without_password(f"the configuration {listed}: {error}")) from None
     config = {name: value for name, value in hp.to_json().items() if name in values and value is not None}
     return {name: value for name, value in config.items() if name == "seed" or value != default_of(name, hp.to_json())}
 

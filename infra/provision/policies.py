@@ -4,15 +4,15 @@ Nothing here asks AWS. The policies of the role (`role.py`) and of the bucket (`
 """
 
 from infra.provision import role, training_jobs
-from infra.provision.resource import Choices
+from infra.provision.resource import NO_MLFLOW, Choices
 from infra.provision.stack import resources
 from infra.provision.stack_id import StackId
 from infra.provision.statements import Policy, allow, policy
 
 
-def training(stack_id: StackId) -> Policy:
+def training(stack_id: StackId, mlflow: str = NO_MLFLOW) -> Policy:
     """What a training job may do."""
-    return role.permissions(stack_id)
+    return role.permissions(stack_id, mlflow)
 
 
 def user(stack_id: StackId) -> Policy:

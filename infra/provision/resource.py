@@ -14,7 +14,8 @@ from infra.provision.statements import Statement
 Attributes = dict[str, Any]
 
 # The user's choices are kept on the resource itself, so that drift from them is seen later.
-LIMIT_TAG, EMAIL_TAG = "ahx:limit", "ahx:email"
+LIMIT_TAG, EMAIL_TAG, MLFLOW_TAG = "ahx:limit", "ahx:email", "ahx:mlflow"
+NO_MLFLOW = "none"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Choices:
     spend: float | None = None  # USD of the month at which the alarm goes off
     budget: float | None = None  # USD a month
     email: str | None = None  # recipient of mail from alarms and the budget
+    mlflow: str | None = None  # ARN of the managed MLflow that jobs report to, or NO_MLFLOW
 
 
 class Resource(ABC):

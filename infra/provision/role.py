@@ -7,7 +7,16 @@ from typing import Any
 from infra.provision import training_jobs
 from infra.provision.bucket import Bucket
 from infra.provision.repository import Repository
-from infra.provision.resource import Attributes, Resource, document, our_tags, tag_list, unless
+from infra.provision.resource import (
+    MLFLOW_TAG,
+    NO_MLFLOW,
+    Attributes,
+    Resource,
+    document,
+    our_tags,
+    tag_list,
+    unless,
+)
 from infra.provision.stack_id import StackId
 from infra.provision.statements import Policy, Statement, allow, policy
 
@@ -42,10 +51,11 @@ class Role(Resource):
         ]
 
     def wanted(self, live: Attributes | None) -> Attributes:
+        mlflow = self.chosen(self.choices.mlflow, MLFLOW_TAG, live)
         return {
-            "tags": self.stack_id.tags,
+            "tags": self.stack_id.tags | ({MLFLOW_TAG: mlflow} if mlflow else {}),
             "trust": document(trust(self.stack_id)),
-            "policy": document(permissions(self.stack_id)),
+            "policy": document(permissions(self.stack_id, mlflow or NO_MLFLOW)),
             "other inline policies": [],
             "attached policies": [],
         }
@@ -95,6 +105,17 @@ class Role(Resource):
         self._drop_inline()
         unless(_GONE, self.api.delete_role, **self._role)
 
+    def may_track(self, mlflow: str) -> bool | None:
+        """Whether the role has the permissions for a managed MLflow; None where the caller may not read them."""
+        try:
+            found = self.api.get_role_policy(**self._role, PolicyName=self.policy_name)
+        except self.api.exceptions.NoSuchEntityException:
+            return False
+        except self.api.exceptions.ClientError:
+            return None
+        has = document(found["PolicyDocument"])["Statement"]
+        return all(document(one) in has for one in tracking(mlflow))
+
     @property
     def _role(self) -> dict[str, str]:
         return {"RoleName": self.name}
@@ -138,7 +159,7 @@ def trust(stack_id: StackId) -> Policy:
     )
 
 
-def permissions(stack_id: StackId) -> Policy:
+def permissions(stack_id: StackId, mlflow: str = NO_MLFLOW) -> Policy:
     """What a training job may do: what SageMaker does with the role, and no more than its documentation requires.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
@@ -148,4 +169,17 @@ def permissions(stack_id: StackId) -> Policy:
         *Bucket(stack_id).job_permissions(),
         *Repository(stack_id).job_permissions(),
         *training_jobs.job_permissions(stack_id),
+        *(tracking(mlflow) if mlflow != NO_MLFLOW else ()),
     )
+
+
+def tracking(mlflow: str) -> list[Statement]:
+    """To create runs in a managed MLflow, to continue them, and to add evaluations.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerwithmlflow.html
+    """
+    runs = ("CreateRun", "GetMetricHistory", "GetRun", "LogBatch", "UpdateRun")
+    actions = [f"sagemaker-mlflow:{verb}" for verb in ("CreateExperiment", "GetExperimentByName", *runs)]
+    if ":mlflow-app/" in mlflow:  # calls to an app need this one as well
+        actions.append("sagemaker:CallMlflowAppApi")
+    return [allow("TrackWithMLflow", actions, mlflow)]

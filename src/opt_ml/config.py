@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from ahx.errors import InputError
 from ahx.safe_files.reading import json_of, text_of
+from opt_ml.paths import OptMl
 
+_INSIDE = OptMl()
 HOST = "algo-1"  # the only host, or the first
 
 
@@ -64,6 +66,19 @@ def resources(path: Path) -> Resources:
             f"resourceconfig.json must list `hosts` with `current_host` among them (got {hosts!r} and {current!r})"
         )
     return Resources(tuple(sorted(map(str, hosts))), str(current), str(data.get("network_interface_name") or ""))
+
+
+def tensorboard(tree: OptMl, trial: str = "") -> Path:
+    """The folder for TensorBoard's files, those of one `trial` of several.
+
+    SageMaker uploads the LocalPath of a job's TensorBoardOutputConfig. A job without one has them in its output.
+    """
+    file = tree.config / "tensorboardoutputconfig.json"
+    if not file.exists():
+        return tree.output_data / trial / "tensorboard"
+    inside = Path(read(file).get("LocalPath") or _INSIDE.tensorboard)
+    own = inside.is_relative_to(_INSIDE.base)
+    return (tree.base / inside.relative_to(_INSIDE.base) if own else inside) / trial
 
 
 def channels(path: Path) -> dict[str, Channel]:

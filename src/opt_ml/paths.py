@@ -27,6 +27,7 @@ class OptMl:
         self.model = base / "model"  # SageMaker packs it into model.tar.gz
         self.output = base / "output"
         self.output_data = self.output / "data"  # SageMaker packs it into output.tar.gz
+        self.tensorboard = self.output / "tensorboard"  # SageMaker's default LocalPath of TensorBoardOutputConfig
         self.failure = self.output / "failure"  # why the job failed (see failure.py)
         self.success = self.output / "success"  # empty; SageMaker's training toolkit writes it at success
         self.checkpoints = base / "checkpoints"  # SageMaker copies it to S3 while the job runs, and back at a restart

@@ -29,3 +29,13 @@ def test_a_missing_package_is_one_command_away(package: str, extra: str, line: s
     )
     assert done.returncode == 1
     assert re.fullmatch(rf"ahx: error: .*; run: pip install 'ahx-transformer\[{extra}\]'\n", done.stderr)
+
+
+def test_a_tracker_without_its_package_is_refused_before_training(tmp_path: Path) -> None:
+    line = "train --rule copy --track mlflow:http://127.0.0.1:1"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "mlflow", *line.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "needs the package mlflow, which is not installed; run: pip install 'ahx-transformer[mlflow]'" in done.stderr
+    assert not list(tmp_path.rglob("checkpoints"))

@@ -195,8 +195,8 @@ def test_bad_environment(environ: dict[str, str], sentence: str) -> None:
     [
         ("rule = 'copy'\nn_layr = 2", "run.toml: unknown hyperparameter 'n_layr'; did you mean n_layer?"),
         (
-            "rule = 'copy'\n[train]\nn_layer = 2",
-            "run.toml: unknown hyperparameter 'train'; `ahx train --help` lists all names",
+            "rule = 'copy'\n[other]\nn_layer = 2",
+            "run.toml: unknown hyperparameter 'other'; `ahx train --help` lists all names",
         ),
         ("rule = 110", "rule: must be text that is not empty (got 110 from run.toml)"),
         ("rule = 'copy'\nn_layer = 2.5", "n_layer: must be a whole number from 1 to 1,000 (got 2.5 from run.toml)"),

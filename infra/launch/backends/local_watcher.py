@@ -13,6 +13,7 @@ from typing import Any
 
 from ahx.errors import AhxError
 from ahx.training.metrics import evaluations
+from ahx.training.tracking.choice import CREDENTIALS
 from infra.launch.backends.backend import COMPLETED, FAILED, IN_PROGRESS, STOPPED
 from infra.launch.backends.local import LOCK, REQUEST, STATUS, STOP, TREE, hold, read_status, write_json
 from infra.run_local import supervisor
@@ -82,7 +83,8 @@ class Watcher:
         elif self.on == "local-mode":
             job = LocalModeRunner(image).start(tree, environment)
         else:
-            job = ContainerRunner(image).start(tree, environment, name=self.container)
+            secrets = {name: value for name, value in os.environ.items() if name in CREDENTIALS}
+            job = ContainerRunner(image).start(tree, secrets | environment, name=self.container)
         self.record(
             status=IN_PROGRESS,
             phase="Training",

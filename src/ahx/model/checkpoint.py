@@ -41,6 +41,7 @@ WEIGHTS, TRAINING_STATE = "model.safetensors", "training_state.safetensors"
 CHECKPOINTS, BEST = "checkpoints", "best.json"
 SEEN = "seen.u64"  # a sketch of the inputs that the model was trained on (ahx.data.seen)
 CERTIFICATE = "certificate.json"  # of a machine (certificate.py); valid for the weights in the same folder only
+MLFLOW_RECORD, TENSORBOARD_FOLDER = "mlflow.json", "tensorboard"  # what trackers keep in a run's folder
 _DERIVED = ("vocab_size", "table", "features", "scheme", "kinds", "limit")  # from others or the tokenizer: not stored
 
 
@@ -188,11 +189,9 @@ def newest_whole(run: Path) -> tuple[Path | None, list[str]]:
 
 def set_aside(run: Path) -> Path | None:
     """Move the files of an earlier run in `run` to a folder `earlier.N` there: that folder, or None."""
-    left = [
-        path
-        for name in (CHECKPOINTS, CONFIG, WEIGHTS, SEEN, "metrics.jsonl", "curve.jsonl", CERTIFICATE)
-        if (path := run / name).exists()
-    ]
+    files = (CONFIG, WEIGHTS, SEEN, "metrics.jsonl", "curve.jsonl", CERTIFICATE, MLFLOW_RECORD)
+    names = (CHECKPOINTS, TENSORBOARD_FOLDER, *files)
+    left = [path for name in names if (path := run / name).exists()]
     if not checkpoints(run) and not (run / CONFIG).exists():
         return None
     number = 1

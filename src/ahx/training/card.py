@@ -32,7 +32,7 @@ def text(about: Mapping[str, Any], hp: Hyperparameters) -> str:
     """The card as Markdown."""
     learnt = f"the rule {_code(about['rule'])}" if about["rule"] else f"the examples in {_code(hp.infile)}"
     lengths = f" on inputs of {hp.min_len} to {hp.max_len} symbols" if not (hp.infile or hp.certify) else ""
-    chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"model_out", "model_in", "resume"})
+    chosen = hp.model_dump(mode="json", exclude_defaults=True, exclude={"model_out", "model_in", "resume", "track"})
     metrics = about["metrics"]
     lines = [
         "# A transformer that rewrites strings",

@@ -19,6 +19,7 @@ from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
 from ahx.training.consistency import faults
 from ahx.training.messages import as_list, explain
+from ahx.training.tracking.choice import NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Facts:
     is_limit: bool = False  # it says when training ends
     is_channel: bool = False  # it names files, which a job receives through a channel
     not_in_sweeps: str = ""  # why a sweep cannot choose it
+    only_watches: bool = False  # it changes nothing of the run, and is no part of a trial's identity
 
 
 MAY_CHANGE = Facts(may_change=True)
@@ -213,6 +215,9 @@ class Hyperparameters(BaseModel):
     val_samples: Length = Field(default_factory=_usual(1000, 200, 200, 200))
     """Validation samples to draw from the rule, or lines of files to look at. Default: 1000, or 200 programs for an
     interpreter."""
+    track: Annotated[str, Facts(may_change=True, only_watches=True)] = NONE
+    """Tracker that receives the evaluations: tensorboard (files in model_out), or mlflow:ADDRESS, such as
+    mlflow:http://127.0.0.1:5000, mlflow:sqlite:///mlflow.db or the ARN of a managed MLflow (docs/tracking.md)."""
     model_in: Annotated[Location | None, Facts(may_change=True, is_channel=True)] = None
     """Start from the weights of this run or model folder."""
     model_out: Annotated[

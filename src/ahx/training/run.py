@@ -40,6 +40,8 @@ from ahx.training.run_paths import RunPaths
 from ahx.training.schedule import UNLIMITED, planned_steps
 from ahx.training.signals import StoppedEarly, StopRequest
 from ahx.training.start import first_model, first_step
+from ahx.training.tracking import trackers
+from ahx.training.tracking.choice import check
 
 _PATIENCE_S = 2.0  # between Ctrl-C and the end of preparations that take longer, such as reading a large file
 
@@ -63,6 +65,8 @@ def run(
     `stop` is for callers that listen to signals already, or do not want it.
     """
     paths, began = paths or RunPaths.of(hp), time.monotonic()
+    if not paths.unattended:  # a job goes on without its tracker, and says so
+        check(hp.track, os.environ)
     listening = contextlib.nullcontext(stop) if stop is not None else StopRequest()
     # In a group of processes only the first one writes, so it alone takes the lock, before it connects to the others.
     folder = paths.run / checkpoint.CHECKPOINTS if paths.unattended else paths.run  # jobs may share the former
@@ -92,10 +96,12 @@ def run(
         model = model.to(device)
         step = first_step(hp, data, model, device)
         total = planned_steps(hp, data.steps_per_epoch)[0]
-        report = reporter(total, sys.stdout.isatty(), rank == 0 and not quiet)
+        tracker = trackers.of(hp, paths) if rank == 0 else trackers.Tracker()
+        report = trackers.Tracked(reporter(total, sys.stdout.isatty(), rank == 0 and not quiet), tracker)
         try:
             loop = Loop(hp, data, model, step, paths, report, about, stop, began)
             _restore(hp, loop, resumed)
+            tracker.begin(trackers.shown(hp), loop.history, loop.seconds)
             _introduce(report, hp, data, model, device, loop, resumed, why)
             outcome = loop()
             if rank == 0 and hp.certify and isinstance(data.rule, Interpreter) and outcome.signal is None:
@@ -104,6 +110,7 @@ def run(
                 outcome = _best(model, loop, outcome)
             if rank == 0:
                 _conclude(report, asked, data, model, paths, outcome, about)
+            report.status = "FINISHED" if outcome.signal is None else "KILLED"
         finally:
             report.close()
     return outcome

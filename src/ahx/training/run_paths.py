@@ -18,6 +18,8 @@ class RunPaths:
     metrics: Path  # metrics.jsonl, with curve.jsonl beside it
     data: DataFiles | None = None  # None: those that hp.infile names
     caches: Path | None = None  # of data files; None: beside them
+    tensorboard: Path | None = None  # event files; None: the folder tensorboard/ in `run`
+    name: str = ""  # what trackers call the run; "": the name of the folder `run`
     unattended: bool = False  # a job that is stopped and restarted: it writes the model whenever it is stopped
 
     @classmethod

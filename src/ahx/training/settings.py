@@ -21,6 +21,7 @@ from ahx.safe_files.reading import json_of, text_of, toml_of
 from ahx.text.suggest import did_you_mean
 from ahx.training.hyperparameters import Hyperparameters, spellings
 from ahx.training.messages import as_list, explain, field_type
+from ahx.training.tracking.choice import without_password
 
 PREFIX = "SM_HP_"
 
@@ -97,10 +98,8 @@ class _Source(PydanticBaseSettingsSource):
             near = did_you_mean(spelt, known, "`ahx train --help` lists all names", self.pattern)
             self.problems.append(unknown + near)
         elif name in self.values and self.values[name] != value:
-            self.problems.append(
-                f"{name}: {self.origins[name]} says {self.values[name]!r} but {origin} says {value!r}"
-                "; keep one of the two"
-            )
+            said = f"{self.origins[name]} says {self.values[name]!r} but {origin} says {value!r}"
+            self.problems.append(without_password(f"{name}: {said}; keep one of the two"))
         else:
             self.values[name], self.origins[name] = value, origin
 

@@ -36,6 +36,9 @@ def test_parliament_finds_nothing(findings, partition, region):
     stack_id = StackId("123456789012", region, partition)
     user, provisioner = policies.user(stack_id), policies.provisioner(stack_id)
     assert findings(policies.training(stack_id)) == []
+    tracked = policies.training(stack_id, stack_id.arn("sagemaker", "mlflow-tracking-server/ours"))
+    assert findings(tracked) == []
+    assert len(tracked["Statement"]) == len(policies.training(stack_id)["Statement"]) + 1
     assert findings(user) == []
     assert findings(bucket.only_with_tls(stack_id)) == []
     # Who provisions has both. And parliament knows no trust policies, which have no resource: the role stands in.

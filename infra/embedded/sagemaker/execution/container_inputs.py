@@ -19,7 +19,7 @@ _INSIDE = OptMl()
 # Members of the request with a file of their own: its name, and the default of LocalPath.
 FILES = {
     "CheckpointConfig": ("checkpointconfig.json", _INSIDE.checkpoints),
-    "TensorBoardOutputConfig": ("tensorboardoutputconfig.json", _INSIDE.output / "tensorboard"),
+    "TensorBoardOutputConfig": ("tensorboardoutputconfig.json", _INSIDE.tensorboard),
     "DebugHookConfig": ("debughookconfig.json", _INSIDE.output / "tensors"),
     "ProfilerConfig": ("profilerconfig.json", _INSIDE.output / "profiler"),
 }
