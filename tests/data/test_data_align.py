@@ -1,6 +1,7 @@
 """Steps for pairs whose rule is unknown."""
 
 import json
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -184,6 +185,22 @@ def test_a_mark_far_away_calls_for_heads_that_see_everything() -> None:
     assert isinstance(found, MonotoneAlignment)
     assert found.evidence.whole
     assert default_heads(2, 4, sees_all=MonotoneTeacher(found).sees_all) == ("sccg", "cccg")
+
+
+def test_a_window_that_would_have_to_be_wider_calls_for_them_too() -> None:
+    def shouted(text: str) -> str:
+        """Upper case where an A stands 6 symbols before, or 8 before and a B just before."""
+        before = [f"........{text}"[n : n + 8] for n in range(len(text))]
+        return "".join(
+            c if b[-6] == "A" or (b[-8], b[-1]) == ("A", "B") else c.lower() for c, b in zip(text, before, strict=True)
+        )
+
+    draw = random.Random(0)
+    texts = ["".join(draw.choices("ABC", k=draw.randint(4, 16))) for _ in range(3_000)]
+    found = find_monotone([(text, shouted(text)) for text in texts])
+    assert isinstance(found, MonotoneAlignment)
+    assert found.evidence.whole
+    assert found.evidence.reads == (-6, 6)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -219,11 +219,11 @@ class MonotoneTeacher(Teacher):
 
     def note(self, shown: Callable[[str], str] = str) -> str:
         reads, whole, settled = self.alignment.evidence
-        seen = f"{reads[0]} to {reads[1]:+} around the cursor" + " and the ends of the input" * whole
+        far = "; symbols farther away matter too" if whole else ""
         return (
             f"found in the data: a monotone alignment, read from the {self.start}, with 0 to "
-            f"{self.alignment.chunks.longest} output symbols for each input symbol; windows of {seen} settle "
-            f"{settled:.1%} of held-out lines by a decision list"
+            f"{self.alignment.chunks.longest} output symbols for each input symbol; windows of {reads[0]} to "
+            f"{reads[1]:+} around the cursor settle {settled:.1%} of held-out lines by a decision list{far}"
         )
 
     def steps(self, text: str, output: str) -> list[Step]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ahx.data.teacher import MonotoneTeacher
 from ahx.model.positions.schemes import SCHEMES
 from ahx.model.scoring import score
 from ahx.training.data import TrainingData, epoch_of
@@ -26,6 +27,7 @@ _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
 _CLEARLY = 0.8  # times the loss of the default, or less
+_DOUBTFUL = 0.35  # share of held-out lines that an alignment settles, below which it is compared with a plain decoder
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ def candidates(hp: Hyperparameters, data: TrainingData) -> list[Candidate]:
 
     Hyperparameters that the user gave are never changed.
     """
-    if not hp.infile or hp.model_in or hp.pos != "auto" or data.source.teacher.kind != "plain":
+    teacher = data.source.teacher
+    doubtful = isinstance(teacher, MonotoneTeacher) and teacher.alignment.evidence.settled < _DOUBTFUL
+    if not hp.infile or hp.model_in or hp.pos != "auto" or not (doubtful or teacher.kind == "plain"):
         return []
     pairs, rows_fit = hp.n_embd // hp.n_head % 2 == 0, not 0 < hp.block_size < data.source.longest_row
-    fitting = ["rope"] * pairs + ["learned"] * rows_fit
+    fitting = ["coupled"] * doubtful + ["rope"] * pairs + ["learned"] * (rows_fit and not doubtful)
     return [Candidate(f"pos {pos}", {"pos": pos}) for pos in fitting]
 
 

@@ -19,7 +19,7 @@ _DOUBT = 0.1  # how many times a view is taken to have been wrong, beyond what w
 _HELD_OUT = 5  # every fifth pair
 _SAME = 1.02, 1e-4  # errors that exceed the least ones by this factor and share are no worse
 _NOISE, _MARGIN = 0.001, 2  # from this share of wrong chunks on, a window is so much wider than the list needs
-_FAR = 0.8  # the list must be better by this factor when it also sees the ends of the input
+_FAR = 0.8  # times the errors, or less: where the list also sees the ends of the input, or cells farther away
 
 
 class Places(NamedTuple):
@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
     """How well windows determine what is written."""
 
     reads: tuple[int, int]  # the window: first and last offset from the cursor
-    whole: bool  # whether the ends of the input decide as well, however far away
+    whole: bool  # whether symbols decide as well that are farther away
     settled: float  # share of held-out pairs whose chunks are all predicted
 
 
@@ -54,8 +54,11 @@ def gather(places: Places) -> Evidence:
         far.append((found.errors(), found.settled()))
         if not near[-1][0]:
             break
-    whole = min(far)[0] < _FAR * min(near)[0] - _SAME[1]
-    lists = far if whole else near
+    ends_tell = min(far)[0] < _FAR * min(near)[0] - _SAME[1]
+    # Where errors still fall at the widest window, cells beyond it matter too.
+    too_narrow = len(near) > WIDEST and _NOISE < near[-1][0] < _FAR * near[-1 - _MARGIN][0] - _SAME[1]
+    whole = ends_tell or too_narrow
+    lists = far if ends_tell else near
     most = min(lists)[0] * _SAME[0] + _SAME[1]
     radius = next(r for r, (errors, _) in enumerate(lists) if errors <= most)
     errors, settled = lists[radius]
