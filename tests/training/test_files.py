@@ -81,8 +81,8 @@ def test_the_time_of_a_job_counts_only_once_it_gets_short(monkeypatch: pytest.Mo
 def worse_at_the_end(monkeypatch: pytest.MonkeyPatch, exact: list[float]) -> None:
     """Make evaluations see these shares of right answers, one after the other."""
     shares = iter(exact)
-    real = loop._validation
-    monkeypatch.setattr(loop, "_validation", lambda scores: {**real(scores), "val_exact": next(shares)})
+    real = loop.metrics_of
+    monkeypatch.setattr(loop, "metrics_of", lambda scores: {**real(scores), "val_exact": next(shares)})
 
 
 def test_the_model_with_the_most_right_answers_is_kept(
