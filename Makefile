@@ -10,7 +10,7 @@ READY := .venv/ready
 READY_CLOUD := .venv/ready-cloud
 READY_DEV := .venv/ready-dev
 
-.PHONY: demo demo-cloud test check image clients lock audit docs site bench bench-data bench-learning bench-machines bench-peers clean
+.PHONY: demo demo-cloud test check image clients versions lock audit docs site bench bench-data bench-learning bench-machines bench-peers clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -44,6 +44,10 @@ build/clients/%/ready: tests/clients/%.txt
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/pip install --disable-pip-version-check -r $<
 	@touch $@
+
+# The oldest and the newest versions that pyproject.toml allows, in an environment each.
+versions:
+	requirements/versions.sh build/versions "$(PYTHON)"
 
 # All lock files, written anew. UPGRADE=1 takes the newest versions that pyproject.toml allows.
 lock:

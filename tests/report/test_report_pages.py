@@ -81,7 +81,7 @@ def test_runs_that_differ_by_their_seed_are_one_line(opened: Any) -> None:
         learning.get_by_role("button", name="CSV").click()
     rows = list(csv.DictReader(waiting.value.path().read_text("utf-8").splitlines()))
     samples = [int(row["samples"]) for row in rows if row["kind"] == "point" and row["run"] == rows[0]["run"]]
-    assert samples == [160, 320, 480, 640] * (len(samples) // 4)  # only the last at an evaluation
+    assert samples == [192, 384, 576, 640] * (len(samples) // 4)  # only the last at an evaluation
     assert page.get_by_role("heading", name="What went wrong").count() == 1  # 20 steps are not enough
     assert page.locator("mark").count() > 0
 

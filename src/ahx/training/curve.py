@@ -16,9 +16,9 @@ from ahx.training.metrics import MetricsFile
 from ahx.training.training_state import Row
 from ahx.training.validation import Validation
 
-_ROWS = 16  # or fewer, if there are fewer for validation
-_LEAST_STEPS = 5  # between points, with batches of twice as many rows or more
-_SHARE = 3  # later, a third of the steps so far: by then there are evaluations
+_ROWS = 10  # or fewer, if there are fewer for validation
+_LEAST_STEPS = 6  # between points, with batches of twice as many rows or more
+_SHARE = 2  # later, half of the steps so far: by then there are evaluations
 
 
 class Curve:
