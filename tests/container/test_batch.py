@@ -67,6 +67,22 @@ def test_trials_have_the_bits_of_lone_runs_and_a_wrong_one_fails_alone(tmp_path:
     assert not (tree.model / "odd").exists()
 
 
+def test_a_trial_whose_tracker_is_not_installed_is_trained_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "mlflow.py").write_text("raise ModuleNotFoundError('no mlflow', name='mlflow')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
+    tree = tree_of(tmp_path, {"s1": {"seed": "1", "track": "mlflow:http://127.0.0.1:1"}})
+    done = job(tree)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("s1: ")]
+    where = "MLflow at http://127.0.0.1:1 (experiment double_a, run s1)"
+    assert told[-2].startswith(f"s1: tracked: nothing in {where}: the package mlflow is not installed; an image with")
+    assert told[-1] == "s1: Completed"
+    assert (tree.model / "s1" / checkpoint.WEIGHTS).read_bytes() == lone(tmp_path / "s1", {"seed": "1"})
+
+
 def test_the_only_trial_of_a_job_is_trained_by_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AHX_PROCESSES", "2")
     together = tree_of(tmp_path, {"only": {"seed": "1"}})

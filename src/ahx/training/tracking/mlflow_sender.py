@@ -35,7 +35,7 @@ class Sender:
     """One run in MLflow."""
 
     def __init__(self, about: About) -> None:
-        """Raises ImportError without MLflow."""
+        """Raises ModuleNotFoundError without MLflow."""
         import mlflow
 
         mlflow.set_tracking_uri(about["uri"])  # sagemaker-mlflow reads it there
@@ -171,8 +171,8 @@ def main() -> None:
                 answer(tracked=tracked)
             if status:
                 sender.end(status)
-        except ImportError as error:
-            reason = f"the package {error.name} is not installed"
+        except ModuleNotFoundError as error:
+            reason = f"the package {error.name} is not installed; an image with MLflow: make image EXTRAS=mlflow"
         except Exception as error:
             reason = _why(error)
         answer(tracked=tracked, reason=reason)

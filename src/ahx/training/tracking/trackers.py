@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]  # MLflow's words
 
 #: Seconds that the end of a run waits until a server takes more evaluations, and for MLflow's start or a file.
 SERVER_SECONDS, START_SECONDS = 5.0, 60.0
+_POLL_SECONDS = 0.02
 _MOST_UNSENT = 4 << 20  # bytes
 _SENDER_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds
@@ -163,7 +163,7 @@ class Mlflow(Tracker):
         moved, reached = time.monotonic(), (self._ready, self.tracked)
         try:
             while not self._ended:
-                select.select([self._stdout], [self._stdin] if self._unsent else [], [], 0.1)
+                time.sleep(_POLL_SECONDS)
                 self._push()
                 self._read()
                 if (self._ready, self.tracked) != reached:
