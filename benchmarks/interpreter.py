@@ -28,7 +28,7 @@ import numpy as np
 from ahx.data.programs.program_writer import Runs
 from ahx.data.programs.turing_machines import Machines, Sizes, draw_split
 
-SIZES = Sizes((2, 8), (2, 4))
+SIZES = Sizes()  # as large as the interpreter allows
 TRAINED_ON = (2, 6)  # cells
 SHARE_ASKED = 0.89  # of the steps that a run may have: it ends where its machine halts
 MOST_MACHINES = 2_000_000

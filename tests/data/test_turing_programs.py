@@ -55,6 +55,13 @@ def test_training_and_testing_share_no_machine() -> None:
     assert len(np.intersect1d(canonical_hash(training), canonical_hash(testing))) == 0
 
 
+@pytest.mark.parametrize(("states", "symbols"), [(3, 2), (16, 6)])
+def test_training_draws_machines_as_large_as_the_interpreter_takes(states: int, symbols: int) -> None:
+    writer = writer_of(rule := TuringInterpreter(states, symbols), vocabulary(rule))
+    machines = writer.draw(np.random.default_rng(6), 500, writer.training, testing=False)
+    assert (machines.n_states_N.max(), machines.n_symbols_N.max()) == (states, symbols)
+
+
 def test_machines_have_the_size_asked_for() -> None:
     machines = draw_machines(np.random.default_rng(4), 500, Sizes((3, 5), (2, 3)), 8, 4)
     assert set(machines.n_states_N.tolist()) == {3, 4, 5}

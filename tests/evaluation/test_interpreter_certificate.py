@@ -23,8 +23,10 @@ from ahx.model.scoring import score
 from ahx.model.transformer import Transformer
 from ahx.rules.interpreters.substitution_interpreter import SubstitutionInterpreter
 from ahx.rules.interpreters.turing_interpreter import TuringInterpreter
+from ahx.training.data import prepare
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run import run
+from ahx.training.run_paths import RunPaths
 from entrypoints.main import main
 
 pytestmark = pytest.mark.slow
@@ -172,3 +174,11 @@ def test_other_heads_are_no_function_of_a_context(learnt: Trained, checker: Inte
 def test_what_cannot_be_certified(changed: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Hyperparameters.from_json({**SMALL, **changed})
+
+
+def test_machines_that_ask_too_much_are_refused_before_training(tmp_path: Path) -> None:
+    large = Hyperparameters.from_json(
+        {**SMALL, "rule": "turing-interpreter; states=16; symbols=6", "model_out": str(tmp_path)}
+    )
+    with pytest.raises(InputError, match="16 states and 6 symbols ask too many questions"):
+        prepare(large, RunPaths.of(large))

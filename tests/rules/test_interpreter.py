@@ -63,7 +63,7 @@ def test_what_is_no_program_is_named(text: str, named: str) -> None:
         INTERPRETER.apply(text)
 
 
-@pytest.mark.parametrize("spec", ["interpreter: tag", "interpreter: turing; states=9", "interpreter: A -> B"])
+@pytest.mark.parametrize("spec", ["interpreter: tag", "interpreter: turing; states=17", "interpreter: A -> B"])
 def test_an_interpreter_of_something_else_is_refused(spec: str) -> None:
     with pytest.raises(InputError, match="cannot read the rule"):
         parse_rule(spec)

@@ -31,6 +31,7 @@ MARGIN = 3.0
 SAFETY = 100.0
 
 _AT_ONCE = 1024  # contexts
+_MOST_RULES = 10_000  # keys times actions of machines: 7 CPU minutes and 3 GB
 _UNIT = 2.0**-24  # of float32: the largest relative error of one operation
 
 
@@ -217,12 +218,25 @@ class _Precisions:
         return _Context(begin, others, rival, best, own, slack_nH)
 
 
+def check_certifiable(rule: Interpreter) -> None:
+    """Raises InputError where the questions of `rule` have not been listed, or are too many."""
+    if isinstance(rule, TuringInterpreter):
+        states, symbols = rule.n_states, rule.n_symbols
+        if (states * symbols) * (2 * symbols * (states + 1)) > _MOST_RULES:
+            raise InputError(
+                f"machines of {states} states and {symbols} symbols ask too many questions to be certified; "
+                "take at most 16 states and 4 symbols, or 8 and 6, or leave out --certify"
+            )
+    elif not isinstance(rule, SubstitutionInterpreter):
+        raise InputError(
+            f"{rule.spec!r} cannot be certified; of interpreters those of Turing machines and substitutions can"
+        )
+
+
 def lookup_task(rule: Interpreter, tokenizer: Tokenizer) -> LookupTask:
-    """The questions of an interpreter. Raises InputError where they have not been listed."""
+    """The questions of an interpreter. Raises InputError as `check_certifiable` does."""
+    check_certifiable(rule)
     if isinstance(rule, TuringInterpreter):
         return turing_task(rule, tokenizer)
-    if isinstance(rule, SubstitutionInterpreter):
-        return substitution_task(rule, tokenizer)
-    raise InputError(
-        f"{rule.spec!r} cannot be certified; of interpreters those of Turing machines and substitutions can"
-    )
+    assert isinstance(rule, SubstitutionInterpreter)
+    return substitution_task(rule, tokenizer)

@@ -16,6 +16,7 @@ from ahx.data.tokenizer import Tokenizer
 from ahx.data.windows.source import WindowSource
 from ahx.errors import InputError
 from ahx.model.certificate import Check, Checker, machine_of
+from ahx.model.interpreter_certificate import check_certifiable
 from ahx.model.positions.schemes import SCHEMES
 from ahx.model.transformer import Transformer
 from ahx.rules import parse_rule
@@ -67,6 +68,8 @@ def prepare(
             raise InputError(f"{hp.rule} draws its own programs; leave out --infile and --alphabet")
         if hp.pos not in ("auto", "coupled"):
             raise InputError(f"{hp.rule} needs coupled positions; leave out --pos {hp.pos}")
+        if hp.certify:
+            check_certifiable(rule)
         source = programs_of(rule, planned_steps(hp, epoch)[0], (hp.min_len, hp.max_len), hp.seed)
         return TrainingData(rule, source, epoch, "coupled", source.notes)
     sampler = Sampler(hp.alphabet or rule.alphabet, hp.min_len, hp.max_len, rule.snippets()) if rule else None

@@ -21,8 +21,8 @@ _ROUNDS = 4
 class Sizes(NamedTuple):
     """Which machines to draw: ranges of the numbers of states and symbols, and of the share of missing rules."""
 
-    states: tuple[int, int] = (2, 8)
-    symbols: tuple[int, int] = (2, 4)
+    states: tuple[int, int] = (2, 16)  # within those of the interpreter
+    symbols: tuple[int, int] = (2, 6)
     # A machine halts where it has no rule.
     missing: tuple[float, float] = (0.03, 0.03)
 

@@ -4,7 +4,8 @@
 
 A program is the table of a Turing machine: in state A on 0 write 1, move right, go on in B. Its rules may stand in any
 order. A configuration has the state's letter just before the scanned cell, as in `ahx.rules.families.turing`, and the
-tape grows by blanks (0) at both ends. Where no rule fits, the machine has halted.
+tape grows by blanks (0) at both ends. Where no rule fits, the machine has halted. Machines of up to 16 states and 6
+symbols are read by `interpreter: turing; states=16; symbols=6`.
 """
 
 import re
@@ -37,7 +38,7 @@ class TuringInterpreter(Interpreter):
 
     kind, programs = "turing", "machines"
     reads = (-1, 1)
-    limits: ClassVar = {"states": (2, 8, 8), "symbols": (2, 4, 4)}
+    limits: ClassVar = {"states": (2, 8, 16), "symbols": (2, 4, 6)}
     shown = tuple("B1:1RZ,A0:1RB,B0:1LA,A1:1LB,|" + tape for tape in ("A0", "1B0", "0B10"))
 
     n_states: int  # A, B, ...; Z halts
