@@ -127,6 +127,16 @@ def test_training_on_a_file_ends_when_all_validation_lines_are_right(tmp_path: P
     assert outcome.step < 2_000
 
 
+def test_a_resumed_run_with_more_time_keeps_its_size(infile: str, tmp_path: Path) -> None:
+    own = {name: value for name, value in SMALL.items() if name not in ("n_embd", "batch_size")}
+    limited = {**own, "infile": infile, "model_out": str(tmp_path / "run"), "max_steps": 4, "max_seconds": 100}
+    run(Hyperparameters.model_validate(limited))
+    run(Hyperparameters.model_validate({**limited, "max_steps": 6, "max_seconds": 200, "resume": True}))
+    saved = checkpoint.load(tmp_path / "run")
+    assert (saved.config["step"], saved.model.config.n_embd) == (6, 48)
+    assert saved.config["chosen"] == {"n_embd": 48, "batch_size": 32}
+
+
 def test_a_run_is_not_resumed_on_other_lines(infile: str, tmp_path: Path) -> None:
     run(settings(infile, tmp_path / "run", max_steps=4))
     run(settings(infile, tmp_path / "run", max_steps=4, resume=True))

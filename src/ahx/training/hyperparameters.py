@@ -47,14 +47,15 @@ Location = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
 #: Titles of the groups in which help and documentation list the fields, by the first field of each.
 SECTIONS = {
     "rule": "Rule and data",
-    "pos": "The model",
     "num_epochs": "Length of training",
+    "pos": "The model",
     "optimizer": "Optimisation",
     "eval_interval": "Evaluation and checkpoints",
     "device": "Device and seed",
 }
 
 
+_LONG = 150  # seconds
 _KINDS, _FORMS = "|".join(KINDS), "|".join(FORMS)
 _TOKENS = f"{', '.join(KINDS)}, or two of them with a comma"
 _NORMALIZE = f"{', '.join(FORMS)}, or several with commas"
@@ -86,6 +87,16 @@ def _certified(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callab
     return lambda earlier: (
         given if earlier.get("certify") and not interpreter_kind(earlier.get("rule")) else otherwise(earlier)
     )
+
+
+def _long(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
+    """A default that is another one for files with so much time that a wider model gets further (docs/LOG.md)."""
+
+    def usual(earlier: dict[str, Any]) -> int:
+        long = earlier.get("infile") and not earlier.get("rule") and (earlier.get("max_seconds") or 0) >= _LONG
+        return given if long else otherwise(earlier)
+
+    return usual
 
 
 def _usual_warmup(earlier: dict[str, Any]) -> int:
@@ -145,27 +156,6 @@ class Hyperparameters(BaseModel):
     max_len: Length = Field(default_factory=_usual(10, 6, 8, 8))
     """Length of the longest input drawn from the rule, in symbols. Default: 10; for an interpreter 8, or 6 (cells)."""
 
-    pos: Annotated[_Position, Field(description=_ABOUT_POSITIONS)] = "auto"
-    heads: str | None = None
-    """Kinds of attention heads, a letter for each head, a word for each layer: sccc/cccc is two layers of four heads.
-    s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
-    follows from pos."""
-    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(
-        default_factory=_certified(1, lambda _: 2)
-    )
-    """Layers of the transformer. Default: 2, or 1 with certify, except for an interpreter."""
-    n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
-    """Attention heads of each layer."""
-    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(
-        default_factory=_certified(32, _usual(48, 64, 64, 64))
-    )
-    """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 64 for an interpreter; else 32
-    with certify."""
-    block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
-    """Longest row of tokens; 0 is as long as the data needs."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout probability."""
-
     num_epochs: Annotated[Length | None, LIMIT] = Field(
         default_factory=_with("infile", None, _certified(16, lambda _: 10))
     )
@@ -186,10 +176,34 @@ class Hyperparameters(BaseModel):
     patience: Annotated[Count, LIMIT] = 0
     """Stop after this many evaluations without an improvement; 0 never does."""
 
+    pos: Annotated[_Position, Field(description=_ABOUT_POSITIONS)] = "auto"
+    heads: str | None = None
+    """Kinds of attention heads, a letter for each head, a word for each layer: sccc/cccc is two layers of four heads.
+    s sees the last tokens, c the input around the cursor, p the rules in the prompt, g all tokens before. Default:
+    follows from pos."""
+    n_layer: Annotated[int, Field(ge=1, le=1000, validation_alias="num_layers")] = Field(
+        default_factory=_certified(1, lambda _: 2)
+    )
+    """Layers of the transformer. Default: 2, or 1 with certify, except for an interpreter."""
+    n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
+    """Attention heads of each layer."""
+    n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(
+        default_factory=_certified(32, _long(96, _usual(48, 64, 64, 64)))
+    )
+    """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 64 for an interpreter; else 32
+    with certify; 96 with infile, without a rule, and max_seconds of 150 or more."""
+    block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
+    """Longest row of tokens; 0 is as long as the data needs."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout probability."""
+
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
-    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(default_factory=_usual(32, 16, 16, 16))
-    """Samples in a batch, over all processes together. Default: 32, or 16 programs for an interpreter."""
+    batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(
+        default_factory=_long(64, _usual(32, 16, 16, 16))
+    )
+    """Samples in a batch, over all processes together. Default: 32, or 16 programs for an interpreter; 64 where
+    n_embd is 96 by default."""
     learning_rate: Positive = 3e-3
     """Peak learning rate of AdamW."""
     muon_learning_rate: Positive = 0.02

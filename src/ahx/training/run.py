@@ -149,7 +149,7 @@ def _choice(
 ) -> tuple[dict[str, Any], str]:
     """What is chosen for a data file, and why; what a resumed run chose at its start. The first process chooses."""
     if resumed is not None:
-        chosen, why = dict(resumed.config.get("chosen", {})), ""
+        chosen, why = {**_sizes(hp, resumed), **resumed.config.get("chosen", {})}, ""
     else:
         chosen, why = choose(hp, data, prepare, device, alone=not dist.is_initialized())
     if dist.is_initialized():
@@ -157,6 +157,16 @@ def _choice(
         dist.broadcast_object_list(shared, device=device)
         chosen = shared[0]
     return chosen, why
+
+
+def _sizes(hp: Hyperparameters, saved: checkpoint.Saved) -> dict[str, Any]:
+    """The sizes that a run began with, where they follow from a limit that has changed."""
+    before, now = saved.config.get("hyperparameters", {}), hp.to_json()
+    return {
+        name: before[name]
+        for name in ("n_embd", "batch_size")
+        if now[name] != before.get(name) == default_of(name, before) and now[name] == default_of(name, now)
+    }
 
 
 def _restore(hp: Hyperparameters, loop: Loop, resumed: checkpoint.Saved | None) -> None:
