@@ -41,6 +41,13 @@ def _number(kind: Callable[[str], Any], name: str) -> Callable[[str], Any]:
     return read
 
 
+def _local(text: str) -> str:
+    """What argparse calls to read a path on this machine."""
+    if text.startswith("s3://"):
+        raise argparse.ArgumentTypeError(f"must be a path on this machine (got {text!r})")
+    return text
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that takes both spellings of an option, suggests the nearest, and never exits on errors."""
 
@@ -48,6 +55,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, exit_on_error=False, formatter_class=_Formatter, **settings)
         self.register("type", int, _number(int, "a whole number"))
         self.register("type", float, _number(float, "a number"))
+        self.register("type", "local", _local)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unexpected = self.parse_known_args(args, namespace)

@@ -24,7 +24,7 @@ _SHOWN_TRIALS = 12  # of a plan
 def backend_options(parser: argparse._ActionsContainer) -> None:
     """Where jobs are stored."""
     add = parser.add_argument
-    add("--folder", default="runs/sweeps", metavar="FOLDER", help="Folder of this machine's jobs.")
+    add("--folder", type="local", default="runs/sweeps", metavar="FOLDER", help="Folder of this machine's jobs.")
     add("--prefix", default="ahx", help="Prefix of the stack of `ahx infra apply`.")
     add("--region", help="Region in AWS. Default: AWS_REGION, else the region of `aws configure`.")
 

@@ -35,7 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the server, and the actions `faults` and `interrupt` for a running server."""
     parser.add_argument("--port", type=int, default=4566, metavar="N", help="Port to listen on; 0 takes a free one.")
     parser.add_argument("--region", default="us-east-1", help="Region of the printed AWS_REGION.")
-    parser.add_argument("--state", metavar="DIR", help="Keep all state in this folder, and start from the state in it.")
+    parser.add_argument(
+        "--state", type="local", metavar="DIR", help="Keep all state in this folder, and start from the state in it."
+    )
     parser.add_argument("--durable", action="store_true", help="With --state: survive a loss of power too.")
     parser.add_argument(
         "--open",

@@ -76,7 +76,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="Longest answer, in tokens (default: twice the right answer's length).",
     )
     add("--failures", type=int, default=5, metavar="N", help="Show the first N failures.")
-    add("--csv", metavar="FILE", help="Write all predictions: input, expected, predicted, right, probability.")
+    add(
+        "--csv",
+        type="local",
+        metavar="FILE",
+        help="Write all predictions: input, expected, predicted, right, probability.",
+    )
     add(
         "--calibrate", action="store_true",
         help="Fit the model's probabilities to these lines (those of validation), and keep that in its config.json."

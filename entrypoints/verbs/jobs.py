@@ -51,7 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     action("attach", "Take over a sweep of another launcher: submit what is missing, and watch.", "SWEEP")
     action("leaderboard", "Rank the jobs by exact match, then by least margin and loss.", "SWEEP")
     collect = action("collect", "Fetch models and metrics, and verify them.", "SWEEP")
-    collect.add_argument("--to", metavar="FOLDER", help="Folder to write to (default: runs/ and the sweep's name).")
+    collect.add_argument(
+        "--to", type="local", metavar="FOLDER", help="Folder to write to (default: runs/ and the sweep's name)."
+    )
     collect.add_argument("--best", type=int, metavar="N", help="Fetch only the first N of the leaderboard.")
 
 

@@ -29,7 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--channel", action="append", default=[], metavar="NAME=PATH", help="Another channel: validation or model.")
     add("--hyperparameter", action="append", default=[], metavar="NAME=VALUE", help="A hyperparameter of `ahx train`.")
     add("--environment", action="append", default=[], metavar="NAME=VALUE", help="An environment variable of the job.")
-    add("--output", metavar="FOLDER", help="Folder of files and results (default: runs/local/ and the rule's name).")
+    add(
+        "--output",
+        type="local",
+        metavar="FOLDER",
+        help="Folder of files and results (default: runs/local/ and the rule's name).",
+    )
     add("--process", action="store_true", help="Run the job as a process of this machine, without Docker.")
     add("--image", metavar="IMAGE", help="Image to run (default: ahx-transformer:dev).")
     add("--memory", metavar="SIZE", help="Memory limit of the container, such as 2g.")

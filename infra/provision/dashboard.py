@@ -41,7 +41,12 @@ class Dashboard(Replaced):
         unless(_GONE, self.api.delete_dashboards, DashboardNames=[self.name])
 
     def put(self, values: Attributes, **more: Any) -> None:
-        self.api.put_dashboard(DashboardName=self.name, DashboardBody=json.dumps(values["body"]), **more)
+        """Where boto3 is older than 1.43.2, which has no tags here, they are set by a second call."""
+        known = self.api.meta.service_model.operation_model("PutDashboard").input_shape.members
+        with_tags = {name: value for name, value in more.items() if name in known}
+        self.api.put_dashboard(DashboardName=self.name, DashboardBody=json.dumps(values["body"]), **with_tags)
+        if more and not with_tags:
+            self.write_tags(values["tags"])
 
 
 def body(stack_id: StackId) -> dict[str, Any]:

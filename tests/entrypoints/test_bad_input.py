@@ -118,6 +118,17 @@ def test_bytes_that_are_no_text(capsys: pytest.CaptureFixture[str]) -> None:
         ("frobnicate", f"unknown verb 'frobnicate'; the verbs are {', '.join(VERBS)}"),
         ("--verison", f"unknown option '--verison'; the verbs are {', '.join(VERBS)}"),
         ("train --config missing.toml", "cannot read missing.toml: no such file or directory; check the path"),
+        *(
+            (
+                f"{words} s3://b/x",
+                f"{words.split()[-1]}: must be a path on this machine (got 's3://b/x'); see `ahx {verb} --help`",
+            )
+            for words, verb in (
+                ("jobs collect s1 --to", "jobs collect"),
+                ("eval x --csv", "eval"),
+                ("aws --state", "aws"),
+            )
+        ),
     ],
 )
 def test_ahx(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
