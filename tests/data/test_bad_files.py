@@ -43,6 +43,11 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "the first is 'AAAAA' -> 'AAAAAAAAAA'",
     ),
     (
+        "a header that shares letters with one column",
+        b"year,name\n" + b"".join(b"%d,year %d\n" % (n, n) for n in range(32)), {},
+        "data.txt: 32 samples, comma-separated, no quotes, a header (year, name); the first is '0' -> 'year 0'",
+    ),
+    (
         "a header that looks like data", b"AB,AB\n" + GOOD * 2, {"header": "yes"},
         "data.txt: 64 samples, comma-separated, no quotes, a header (AB, AB); the first is 'AAAAA' -> 'AAAAAAAAAA'",
     ),

@@ -207,11 +207,12 @@ def _has_header(first: Sequence[str], rows: Sequence[Sequence[str]], reading: Re
         return True
     if _usual([name.lower() for name in first]):
         return True
-    # Words, none of whose letters comes up again in their columns.
+    # Words, and in all columns, or in one and with ASCII letters, none of these letters comes up again.
     others = [row for row in rows[1:] if len(row) == len(first)]
     if len(others) < _ENOUGH_LINES or not all(len(name) > 1 and name.replace("_", "").isalpha() for name in first):
         return False
-    return all(set(name).isdisjoint("".join([row[at] for row in others])) for at, name in enumerate(first))
+    new = [set(name).isdisjoint("".join([row[at] for row in others])) for at, name in enumerate(first)]
+    return all(new) or (any(new) and all(map(str.isascii, first)))
 
 
 def _usual(names: Sequence[str]) -> tuple[str, str] | tuple[()]:
