@@ -19,7 +19,8 @@ _DOUBT = 0.1  # how many times a view is taken to have been wrong, beyond what w
 _HELD_OUT = 5  # every fifth pair
 _SAME = 1.02, 1e-4  # errors that exceed the least ones by this factor and share are no worse
 _NOISE, _MARGIN = 0.001, 2  # from this share of wrong chunks on, a window is so much wider than the list needs
-_FAR = 0.8  # times the errors, or less: where the list also sees the ends of the input, or cells farther away
+_FAR = 0.8  # times the errors, or less: where the list also sees the ends of the input
+_FALLING = 0.95  # times the errors with narrower windows, or less
 
 
 class Places(NamedTuple):
@@ -56,7 +57,7 @@ def gather(places: Places) -> Evidence:
             break
     ends_tell = min(far)[0] < _FAR * min(near)[0] - _SAME[1]
     # Where errors still fall at the widest window, cells beyond it matter too.
-    too_narrow = len(near) > WIDEST and _NOISE < near[-1][0] < _FAR * near[-1 - _MARGIN][0] - _SAME[1]
+    too_narrow = len(near) > WIDEST and _NOISE < near[-1][0] < _FALLING * near[-1 - _MARGIN][0] - _SAME[1]
     whole = ends_tell or too_narrow
     lists = far if ends_tell else near
     most = min(lists)[0] * _SAME[0] + _SAME[1]
