@@ -37,7 +37,8 @@ class Study:
         folder: Path, fixed: Sequence[str],
     ) -> None:  # fmt: skip
         self.args, self.hp, self.start, self.name, self.folder, self.fixed = args, hp, start, name, folder, fixed
-        self.record = Record(self.folder)
+        # In S3 another machine may have gone on since this one.
+        self.record = Record(self.folder, locations.contents(f"{args.to.rstrip('/')}/{FILES[0]}") if args.to else None)
         self.findings = [Findings(pos) for pos in schemes]
         self.curve: Curve | None = None
         self.digest = ""

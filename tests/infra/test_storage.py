@@ -314,6 +314,10 @@ def test_a_study_in_s3_is_reported_and_continued_elsewhere(
     assert main(study) == 0
     record = storage.read(storage.client(), Location(BUCKET, "studies/da/study.json"))
     assert len(json.loads(record or "")["trials"]) == 2
+    os.chdir(tmp_path)  # the first machine again, whose own copy has one trial
+    assert main(study) == 0
+    record = storage.read(storage.client(), Location(BUCKET, "studies/da/study.json"))
+    assert len(json.loads(record or "")["trials"]) == 3
     assert main(["report", place, "--to", f"s3://{BUCKET}/page.html"]) == 0
     assert b"Study of double_a" in (storage.read(storage.client(), Location(BUCKET, "page.html")) or b"")
     assert not (another / "s3:").exists()

@@ -17,18 +17,21 @@ FILES = ("study.json", "study.csv")
 class Record:
     """The trials of a study by their keys, and the exact match by length of its models."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read what an earlier call has left. Raises InputError."""
+    def __init__(self, folder: Path, shared: bytes | None = None) -> None:
+        """Read what earlier calls have left here and, in `shared`, those of other machines. Raises InputError."""
         self.folder = folder
         self.trials: dict[str, tuple[Config, Result]] = {}
         self.lengths: dict[str, dict[str, float]] = {}
         path = folder / FILES[0]
-        if not path.exists():
-            return
-        told = json_of(text_of(str(path)), str(path))
+        for text in (shared, text_of(str(path)) if path.exists() else None):
+            if text is not None:
+                self._add(text, path)
+
+    def _add(self, text: str | bytes, path: Path) -> None:
+        told = json_of(text, str(path))
         try:
-            self.lengths = told["lengths"]
-            self.trials = {key: (one["config"], Result(**one["result"])) for key, one in told["trials"].items()}
+            self.lengths |= told["lengths"]
+            self.trials |= {key: (one["config"], Result(**one["result"])) for key, one in told["trials"].items()}
         except (LookupError, TypeError, AttributeError):
             raise InputError(f"{path} is not the record of a study; choose another folder with --to") from None
 
