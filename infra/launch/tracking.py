@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ahx.errors import InputError
-from ahx.training.tracking.choice import MLFLOW, SQLITE, URI_VARIABLE, check, fault, is_arn, mlflow_uri
+from ahx.training.tracking.choice import MLFLOW, SQLITE, URI_VARIABLE, check, is_arn, mlflow_uri, tracker_fault
 from infra.provision.role import Role
 from infra.provision.stack_id import StackId
 
@@ -26,7 +26,7 @@ def for_jobs(track: str, on: str) -> str:
             f"track: {uri} is a file of this machine, which jobs on {on} do not have; give the address of a server: "
             "mlflow:http(s)://HOST or mlflow:ARN"
         )
-    if why := fault(f"{MLFLOW}:{uri}"):
+    if why := tracker_fault(f"{MLFLOW}:{uri}"):
         raise InputError(f"track: {URI_VARIABLE}: {why}")
     if on != "embedded" and urlsplit(uri).hostname in _LOOPBACK:
         raise InputError(f"track: in a container {uri} is the container itself; give an address that jobs can reach")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ahx.model.positions.schemes import SCHEMES
 from ahx.rules.parse import interpreter_kind
-from ahx.training.tracking.choice import fault
+from ahx.training.tracking.choice import tracker_fault
 
 if TYPE_CHECKING:
     from ahx.training.hyperparameters import Hyperparameters
@@ -34,7 +34,7 @@ def faults(hp: "Hyperparameters") -> list[str]:
         wrong.append(f"warmup_steps ({hp.warmup_steps}) must be smaller than max_steps ({hp.max_steps})")
     if hp.heads is not None:
         wrong += _wrong_heads(hp, hp.heads)
-    if why := fault(hp.track):
+    if why := tracker_fault(hp.track):
         wrong.append(f"track: {why}")
     return wrong
 

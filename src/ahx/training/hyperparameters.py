@@ -55,7 +55,7 @@ SECTIONS = {
 }
 
 
-_LONG = 150  # seconds
+_LONG = 150  # seconds of training on files, from which a wider model gets further than the usual one
 _KINDS, _FORMS = "|".join(KINDS), "|".join(FORMS)
 _TOKENS = f"{', '.join(KINDS)}, or two of them with a comma"
 _NORMALIZE = f"{', '.join(FORMS)}, or several with commas"
@@ -90,7 +90,7 @@ def _certified(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callab
 
 
 def _long(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
-    """A default that is another one for files with so much time that a wider model gets further (docs/LOG.md)."""
+    """A default that is another one for files without a rule and at least `_LONG` seconds (docs/LOG.md)."""
 
     def usual(earlier: dict[str, Any]) -> int:
         long = earlier.get("infile") and not earlier.get("rule") and (earlier.get("max_seconds") or 0) >= _LONG

@@ -26,7 +26,7 @@ _HTTP = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#]*)?")
 _FORMS = f"http(s)://HOST, {SQLITE}FILE or {ARN_FORM}"
 
 
-def fault(track: str) -> str:
+def tracker_fault(track: str) -> str:
     """What is wrong with a value, in a sentence that holds no password; "" for a valid one."""
     kind, _, uri = track.partition(":")
     if track in (NONE, TENSORBOARD, MLFLOW):
