@@ -92,16 +92,17 @@ def test_the_role_may_track_only_when_asked(here: Path, aws: Any, capsys: pytest
     capsys.readouterr()
     track = ["--name", "s1", "--on", "embedded", "--track", f"mlflow:{ARN}", "--dry-run"]
 
+    before = sweep(capsys, *track)
+    role = before["requests"][0]["RoleArn"].rpartition("/")[2]
+
     def statements() -> list[dict[str, Any]]:
-        iam = boto3.client("iam")
-        (role,) = [name for one in iam.list_roles()["Roles"] if (name := one["RoleName"]).startswith("ahx-training-")]
-        policy = iam.get_role_policy(RoleName=role, PolicyName="ahx-training")["PolicyDocument"]
+        policy = boto3.client("iam").get_role_policy(RoleName=role, PolicyName="ahx-training")["PolicyDocument"]
         return [one for one in policy["Statement"] if "mlflow" in json.dumps(one)]
 
     assert statements() == []
     grant = f"`ahx infra apply --mlflow {ARN}`"
     lacking = f"the role of jobs may not write to {ARN}, so nothing would be tracked; run {grant} first"
-    assert lacking in sweep(capsys, *track)["notes"]
+    assert lacking in before["notes"]
     for options in (["--mlflow", ARN], []):  # the choice is kept
         assert main(["infra", "apply", "--yes", *options]) == 0
         (granted,) = statements()
