@@ -184,7 +184,7 @@ def _lines(
     from ahx.evaluation.samples import alternatives, lines_of
 
     lines = partial(lines_of, trained, paths, n, format=args.format, columns=args.columns, header=args.header)
-    return lines(), alternatives(lines) if all(path.is_file() for path in paths) else {}  # a pipe can be read once
+    return lines(), alternatives(lines)
 
 
 def _calibrate(args: argparse.Namespace, trained: "Trained") -> int:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -53,6 +54,27 @@ def test_the_inputs_of_a_data_file(ahx: Ahx, folder: Path, tmp_path: Path) -> No
 def test_standard_input(ahx: Ahx, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nCA\n" * 300), encoding="utf-8"))
     assert ahx("predict", folder, "--data", "-") == (0, "AA\nCAA\n" * 300, "ahx: 600 inputs: 600 answered\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "end"),
+    [
+        ("predict", (), (0, "AAAA\n")),
+        ("predict", ("--format", "plain"), (1, "is not a regular file, so it can be read only once")),
+        ("eval", (), (1, "is not a regular file, so it can be read only once")),
+    ],
+)
+def test_a_pipe_is_read_once_or_refused(
+    ahx: Ahx, folder: Path, verb: str, option: tuple[str, ...], end: tuple[int, str]
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"ABA\n")
+    os.close(writing)
+    model = [folder] if verb == "predict" else ["--model", folder]
+    code, out, err = ahx(verb, *model, "--data", f"/dev/fd/{reading}", *option)
+    os.close(reading)
+    assert code == end[0]
+    assert end[1] in out + err
 
 
 def test_json_with_the_best_answers(ahx: Ahx, folder: Path, inputs: Path) -> None:

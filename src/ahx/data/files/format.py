@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from ahx.data.files.names import refuse_pipe
 from ahx.data.files.open import compressed, open_data
 from ahx.errors import InputError
 from ahx.text.suggest import did_you_mean
@@ -101,6 +102,7 @@ class Format:
 
 def guess(path: Path, reading: Reading = Reading()) -> Format:
     """The format of `path`. Raises InputError where it cannot be read or two columns cannot be told; StorageError."""
+    refuse_pipe(path)
     with open_data(path) as file:
         data = file.read(_SAMPLE_BYTES)
     for magic, what in _NOT_TEXT.items():

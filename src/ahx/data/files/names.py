@@ -22,6 +22,12 @@ def shown(paths: Iterable[Path]) -> str:
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
+def refuse_pipe(path: Path) -> None:
+    """Raises StorageError for a pipe or a device. What must be read twice, to find out its format, cannot be one."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(f"{path} is not a regular file, so it can be read only once; write it to a file first")
+
+
 def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
     """The files that `infile` stands for.
 
@@ -44,6 +50,7 @@ def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
         named = [one for one in path.parent.iterdir() if _is_data(one) and set_name(one) == path.name]
         if own := data_sets(named):
             return _one_set(text, own)
+    refuse_pipe(path)
     raise StorageError(f"there is no {train} and no file {infile}; make them with `ahx gen-data`, or check the path")
 
 

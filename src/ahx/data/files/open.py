@@ -17,7 +17,7 @@ _GZIP = b"\x1f\x8b"
 class _Told(io.RawIOBase):
     """A file that tells which bytes are read."""
 
-    def __init__(self, file: io.FileIO, on_bytes: Callable[[bytes], None]) -> None:
+    def __init__(self, file: IO[bytes], on_bytes: Callable[[bytes], None]) -> None:
         self._file, self._on_bytes = file, on_bytes
 
     def readable(self) -> bool:
@@ -36,9 +36,8 @@ def open_data(path: Path, on_bytes: Callable[[bytes], None] = lambda data: None)
     Raises StorageError when it is missing, a folder, or cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as raw:
-            packed = raw.read(2) == _GZIP
-            raw.seek(0)
+        with open(path, "rb") as raw:
+            packed = raw.peek(2)[:2] == _GZIP  # without going back, which pipes cannot
             told = cast("IO[bytes]", _Told(raw, on_bytes))
             yield cast("IO[bytes]", gzip.GzipFile(fileobj=told)) if packed else told
     except FileNotFoundError:
