@@ -80,7 +80,8 @@ def measure(name: str, model: str, seconds: int, seed: int, folder: Path) -> Res
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if model == OURS:
         run = f"{stem}-{seconds}-{seed}"
-        shutil.rmtree(run, ignore_errors=True)  # what was stopped
+        for old in (run, f"{stem}_train.txt.ahxcache", f"{stem}_val.txt.ahxcache"):  # reading and aligning count too
+            shutil.rmtree(old, ignore_errors=True)
         train = ["train", "--infile", stem, "--model-out", run, "--max-seconds", seconds, "--seed", seed]
         said = command([sys.executable, "-c", _AHX, *train, "--threads", 1])
         used = cpu_seconds(before)

@@ -183,7 +183,7 @@ def test_a_mark_far_away_calls_for_heads_that_see_everything() -> None:
     pairs = [(f"{tag}:{t}", t.lower() + tag * 2) for tag in "PQ" for t, _ in pairs_of(str, "ABCD", 1_000) if len(t) > 3]
     found = find_monotone(pairs)
     assert isinstance(found, MonotoneAlignment)
-    assert found.evidence.whole
+    assert (found.evidence.whole, found.evidence.narrow) == (True, False)
     assert default_heads(2, 4, sees_all=MonotoneTeacher(found).sees_all) == ("sccg", "cccg")
 
 
@@ -199,7 +199,7 @@ def test_a_window_that_would_have_to_be_wider_calls_for_them_too() -> None:
     texts = ["".join(draw.choices("ABC", k=draw.randint(4, 16))) for _ in range(3_000)]
     found = find_monotone([(text, shouted(text)) for text in texts])
     assert isinstance(found, MonotoneAlignment)
-    assert found.evidence.whole
+    assert (found.evidence.whole, found.evidence.narrow) == (True, True)
     assert found.evidence.reads == (-6, 6)
 
 

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ahx.data.monotone.alignment import MonotoneAlignment
+from ahx.data.monotone.chunks import Chunks
+from ahx.data.monotone.evidence import Evidence
+from ahx.data.teacher import MonotoneTeacher
 from ahx.model import checkpoint
 from ahx.training import choose, run
 from ahx.training.data import prepare
@@ -65,3 +69,28 @@ def test_a_resumed_run_does_not_choose_again(sorting: dict[str, object], monkeyp
     saved = checkpoint.load(Path(str(sorting["model_out"])))
     assert (saved.config["step"], saved.model.config.pos, saved.model.config.n_embd) == (8, "none", 8)
     assert saved.config["hyperparameters"]["pos"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("settled", "falling", "tried"),
+    [
+        (0.9, 1.0, []), (0.4, 1.0, []), (0.9, 0.97, []),
+        (0.3, 1.0, ["coupled", "rope"]), (0.4, 0.97, ["coupled", "rope"]), (0.9, 0.9, ["rope"]),
+    ],
+)  # fmt: skip
+def test_a_weak_alignment_is_compared_and_a_narrow_one_left(
+    sorting: dict[str, object], settled: float, falling: float, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{n},{str(n).replace('1', '23')}\n" for n in range(1000, 9000, 37)]
+    for part in ("train", "val"):
+        Path(f"{sorting['infile']}_{part}.txt").write_text("".join(lines), "utf-8")
+    hp = Hyperparameters.model_validate({**sorting, "max_steps": 100})
+    data = prepare(hp, RunPaths.of(hp))
+    evidence = Evidence((-1, 1), False, settled, falling)
+    alignment = MonotoneAlignment("left", Chunks(3, 1, {}, {}, {}), evidence)
+    monkeypatch.setattr(data.source, "teacher", MonotoneTeacher(alignment))
+    assert [option.changes["pos"] for option in choose.candidates(hp, data)] == tried
+    if tried == ["rope"]:
+        chosen, why = choose.choose(hp, data, lambda hp: data, CPU)
+        assert chosen == {"pos": "rope"}
+        assert why.startswith("pos rope: a monotone alignment was found, but")

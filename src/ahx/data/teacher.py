@@ -218,7 +218,7 @@ class MonotoneTeacher(Teacher):
         return self.alignment.evidence.whole
 
     def note(self, shown: Callable[[str], str] = str) -> str:
-        reads, whole, settled = self.alignment.evidence
+        reads, whole, settled, _ = self.alignment.evidence
         far = "; symbols farther away matter too" if whole else ""
         return (
             f"found in the data: a monotone alignment, read from the {self.start}, with 0 to "

@@ -104,6 +104,7 @@ _TEACHER = _fields(
         **dict.fromkeys(("alone", "after", "before"), _dict(_dict({"type": "float", "ge": 0, "le": 1}))),
         "whole": {"type": "bool"},
         "settled": {"type": "float", "ge": 0, "le": 1},
+        "falling": {"type": "float", "ge": 0, "le": 1},
     },
 )
 _HYPERPARAMETERS = _fields(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ahx.data.monotone.evidence import WIDEST
 from ahx.data.teacher import MonotoneTeacher
 from ahx.model.positions.schemes import SCHEMES
 from ahx.model.scoring import score
@@ -27,7 +28,14 @@ _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
 _CLEARLY = 0.8  # times the loss of the default, or less
-_DOUBTFUL = 0.35  # share of held-out lines that an alignment settles, below which it is compared with a plain decoder
+_MOST_SECONDS = 10.0  # for each candidate
+#: Share of held-out lines that an alignment settles, below which it is compared with a plain decoder. Where errors
+#: still fall a little at the widest window, it must settle more.
+_DOUBTFUL, _DOUBTFUL_FALLING, _FALLING = 0.35, 0.5, 0.985
+_TOO_NARROW = (
+    f"pos rope: a monotone alignment was found, but symbols farther from its cursor than {WIDEST} decide as well "
+    "(--pos coupled follows it, with heads that see all)"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Candidate:
 
     name: str  # as the sentence about the comparison names it: "pos rope"
     changes: Mapping[str, Any]  # hyperparameters that it sets, such as {"pos": "rope"}
+    why: str = ""  # a sentence
 
 
 class _Result(NamedTuple):
@@ -51,10 +60,17 @@ def candidates(hp: Hyperparameters, data: TrainingData) -> list[Candidate]:
     Hyperparameters that the user gave are never changed.
     """
     teacher = data.source.teacher
-    doubtful = isinstance(teacher, MonotoneTeacher) and teacher.alignment.evidence.settled < _DOUBTFUL
-    if not hp.infile or hp.model_in or hp.pos != "auto" or not (doubtful or teacher.kind == "plain"):
+    found = teacher.alignment.evidence if isinstance(teacher, MonotoneTeacher) else None
+    narrow = found is not None and found.narrow
+    least = _DOUBTFUL if found is None or found.falling > _FALLING else _DOUBTFUL_FALLING
+    doubtful = found is not None and not narrow and found.settled < least
+    if not (narrow or doubtful or teacher.kind == "plain"):
+        return []
+    if not hp.infile or hp.model_in or hp.pos != "auto" or "c" in (hp.heads or ""):
         return []
     pairs, rows_fit = hp.n_embd // hp.n_head % 2 == 0, not 0 < hp.block_size < data.source.longest_row
+    if narrow:
+        return [Candidate("pos rope", {"pos": "rope"}, _TOO_NARROW)] * pairs
     fitting = ["coupled"] * doubtful + ["rope"] * pairs + ["learned"] * (rows_fit and not doubtful)
     return [Candidate(f"pos {pos}", {"pos": pos}) for pos in fitting]
 
@@ -72,7 +88,7 @@ def choose(
         return {}, ""
     steps, seconds = _budget(hp, data, len(options))
     if len(options) == 1 or not (steps or seconds) or not alone:
-        return dict(options[0].changes), ""
+        return dict(options[0].changes), options[0].why
     results = {option.name: _try(hp, data, option, prepare, device, steps, seconds) for option in options}
     default, *others = options
     best = min(others, key=lambda option: results[option.name].loss)
@@ -98,7 +114,7 @@ def suited(hp: Hyperparameters, data: TrainingData, prepare: Prepare) -> Trainin
 def _budget(hp: Hyperparameters, data: TrainingData, options: int) -> tuple[int, float]:
     """Steps or seconds for each of the candidates; 0 and 0 where they are too few."""
     if hp.max_seconds is not None:
-        seconds = _SHARE * hp.max_seconds / options
+        seconds = min(_SHARE * hp.max_seconds / options, _MOST_SECONDS)
         return (UNLIMITED, seconds) if seconds >= _LEAST_SECONDS else (0, 0)
     steps = int(_SHARE * planned_steps(hp, data.steps_per_epoch)[0] / options)
     return (steps, 0) if steps >= _LEAST_STEPS else (0, 0)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-CACHE_VERSION = 4  # increase it when the same file and settings would give other rows
+CACHE_VERSION = 5  # increase it when the same file and settings would give other rows
 CACHE_SUFFIX = ".ahxcache"
 
 

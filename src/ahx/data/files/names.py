@@ -24,7 +24,7 @@ def shown(paths: Iterable[Path]) -> str:
 
 def refuse_pipe(path: Path) -> None:
     """Raises StorageError for a pipe or a device. What must be read twice, to find out its format, cannot be one."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if os.path.exists(path) and not path.is_file() and not path.is_dir():  # false too for a name that is too long
         raise StorageError(f"{path} is not a regular file, so it can be read only once; write it to a file first")
 
 

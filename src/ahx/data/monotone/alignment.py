@@ -49,7 +49,8 @@ class MonotoneAlignment:
         if not -WIDEST <= low <= high <= WIDEST:
             raise ValueError(data["reads"])
         chunks.check(_LONGEST)
-        return cls(data["start"], chunks, Evidence((low, high), whole, settled))
+        falling = float(data.get("falling", 1))
+        return cls(data["start"], chunks, Evidence((low, high), whole, settled, falling))
 
     @property
     def move(self) -> int:

@@ -20,7 +20,7 @@ _HELD_OUT = 5  # every fifth pair
 _SAME = 1.02, 1e-4  # errors that exceed the least ones by this factor and share are no worse
 _NOISE, _MARGIN = 0.001, 2  # from this share of wrong chunks on, a window is so much wider than the list needs
 _FAR = 0.8  # times the errors, or less: where the list also sees the ends of the input
-_FALLING = 0.95  # times the errors with narrower windows, or less
+_NARROW = 0.95  # times the errors with narrower windows, or less
 
 
 class Places(NamedTuple):
@@ -37,6 +37,12 @@ class Evidence(NamedTuple):
     reads: tuple[int, int]  # the window: first and last offset from the cursor
     whole: bool  # whether symbols decide as well that are farther away
     settled: float  # share of held-out pairs whose chunks are all predicted
+    falling: float = 1.0  # errors with the widest windows, as a share of those with narrower ones
+
+    @property
+    def narrow(self) -> bool:
+        """Whether even the widest windows are too narrow: errors still fall there, so symbols beyond them decide."""
+        return self.falling < _NARROW
 
 
 def gather(places: Places) -> Evidence:
@@ -56,16 +62,16 @@ def gather(places: Places) -> Evidence:
         if not near[-1][0]:
             break
     ends_tell = min(far)[0] < _FAR * min(near)[0] - _SAME[1]
-    # Where errors still fall at the widest window, cells beyond it matter too.
-    too_narrow = len(near) > WIDEST and _NOISE < near[-1][0] < _FALLING * near[-1 - _MARGIN][0] - _SAME[1]
-    whole = ends_tell or too_narrow
+    falling = 1.0
+    if not ends_tell and len(near) > WIDEST and near[-1][0] > _NOISE:
+        falling = min(1.0, (near[-1][0] + _SAME[1]) / near[-1 - _MARGIN][0])
     lists = far if ends_tell else near
     most = min(lists)[0] * _SAME[0] + _SAME[1]
     radius = next(r for r, (errors, _) in enumerate(lists) if errors <= most)
     errors, settled = lists[radius]
     if errors > _NOISE:
         radius = min(radius + _MARGIN, WIDEST)
-    return Evidence((-radius, radius), whole, settled)
+    return Evidence((-radius, radius), ends_tell or falling < _NARROW, settled, falling)
 
 
 class _Views:
