@@ -134,7 +134,7 @@ def test_a_resumed_run_with_more_time_keeps_its_size(infile: str, tmp_path: Path
     run(Hyperparameters.model_validate({**limited, "max_steps": 6, "max_seconds": 200, "resume": True}))
     saved = checkpoint.load(tmp_path / "run")
     assert (saved.config["step"], saved.model.config.n_embd) == (6, 48)
-    assert saved.config["chosen"] == {"n_embd": 48, "batch_size": 32}
+    assert saved.config["chosen"] == {"n_embd": 48, "batch_size": 32, "muon_learning_rate": 0.02}
 
 
 def test_a_run_is_not_resumed_on_other_lines(infile: str, tmp_path: Path) -> None:

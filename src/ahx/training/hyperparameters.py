@@ -89,12 +89,12 @@ def _certified(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callab
     )
 
 
-def _long(given: int, otherwise: Callable[[dict[str, Any]], int]) -> Callable[[dict[str, Any]], int]:
-    """A default that is another one for files without a rule and at least `_LONG` seconds (docs/LOG.md)."""
+def _from_files(given: Any, otherwise: Callable[[dict[str, Any]], Any], seconds: float = 0) -> Any:
+    """A default that is another one for files without a rule and at least `seconds` of training (docs/LOG.md)."""
 
-    def usual(earlier: dict[str, Any]) -> int:
-        long = earlier.get("infile") and not earlier.get("rule") and (earlier.get("max_seconds") or 0) >= _LONG
-        return given if long else otherwise(earlier)
+    def usual(earlier: dict[str, Any]) -> Any:
+        long = (earlier.get("max_seconds") or 0) >= seconds
+        return given if earlier.get("infile") and not earlier.get("rule") and long else otherwise(earlier)
 
     return usual
 
@@ -188,7 +188,7 @@ class Hyperparameters(BaseModel):
     n_head: Annotated[int, Field(ge=1, le=1000, validation_alias="num_heads")] = 4
     """Attention heads of each layer."""
     n_embd: Annotated[int, Field(ge=1, le=65536, validation_alias="embed_sz")] = Field(
-        default_factory=_certified(32, _long(96, _usual(48, 64, 64, 64)))
+        default_factory=_certified(32, _from_files(96, _usual(48, 64, 64, 64), _LONG))
     )
     """Width of the embedding and of every layer; a multiple of n_head. Default: 48; 64 for an interpreter; else 32
     with certify; 96 with infile, without a rule, and max_seconds of 150 or more."""
@@ -200,20 +200,20 @@ class Hyperparameters(BaseModel):
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon for the matrices inside the blocks and AdamW for the rest, or adamw for everything."""
     batch_size: Annotated[Length, Field(validation_alias="batch_sz")] = Field(
-        default_factory=_long(64, _usual(32, 16, 16, 16))
+        default_factory=_from_files(64, _usual(32, 16, 16, 16), _LONG)
     )
     """Samples in a batch, over all processes together. Default: 32, or 16 programs for an interpreter; 64 where
     n_embd is 96 by default."""
     learning_rate: Positive = 3e-3
     """Peak learning rate of AdamW."""
-    muon_learning_rate: Positive = 0.02
-    """Peak learning rate of Muon."""
+    muon_learning_rate: Positive = Field(default_factory=_from_files(0.012, lambda _: 0.02, _LONG))
+    """Peak learning rate of Muon. Default: 0.02; 0.012 where n_embd is 96 by default."""
     lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls after the warm-up."""
     warmup_steps: Count = Field(default_factory=_usual_warmup)
     """Steps in which the learning rate rises from 0. Default: 30, or half of a smaller max_steps."""
-    weight_decay: NotNegative = 0.0
-    """Decoupled weight decay."""
+    weight_decay: NotNegative = Field(default_factory=_from_files(0.1, lambda _: 0.0))
+    """Decoupled weight decay. Default: 0; 0.1 with infile and without rule."""
     grad_clip: NotNegative = 1.0
     """Largest norm of the gradient; 0 does not clip."""
 

@@ -160,11 +160,11 @@ def _choice(
 
 
 def _sizes(hp: Hyperparameters, saved: checkpoint.Saved) -> dict[str, Any]:
-    """The sizes that a run began with, where they follow from a limit that has changed."""
+    """The defaults that a run began with, where they follow from a limit that has changed."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     return {
         name: before[name]
-        for name in ("n_embd", "batch_size")
+        for name in ("n_embd", "batch_size", "muon_learning_rate")
         if now[name] != before.get(name) == default_of(name, before) and now[name] == default_of(name, now)
     }
 
