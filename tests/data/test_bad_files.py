@@ -48,6 +48,11 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "data.txt: 32 samples, comma-separated, no quotes, a header (year, name); the first is '0' -> 'year 0'",
     ),
     (
+        "a header with spaces and digits",
+        b"Raw number,e164\n" + b"".join(b"0%d,+49%d\n" % (n, n) for n in range(30, 62)), {},
+        "data.txt: 32 samples, comma-separated, no quotes, a header (Raw number, e164); the first is '030' -> '+4930'",
+    ),
+    (
         "a header that looks like data", b"AB,AB\n" + GOOD * 2, {"header": "yes"},
         "data.txt: 64 samples, comma-separated, no quotes, a header (AB, AB); the first is 'AAAAA' -> 'AAAAAAAAAA'",
     ),

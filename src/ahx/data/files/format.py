@@ -10,6 +10,7 @@ Any of them may be compressed with gzip. Lines that begin with # are comments in
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _USUAL_NAMES = (
     ("input", "output"), ("source", "target"), ("src", "tgt"), ("prompt", "completion"), ("question", "answer"),
 )  # fmt: skip
 _ENOUGH_LINES = 20  # to see that the first is another kind of line
+_NAME = re.compile(r"[^\W\d_][\w ./()-]+")  # of a column: "e164", "Year of birth"
 _NOT_TEXT = {
     b"PK\x03\x04": "a ZIP or Excel file; unpack it, or save the sheet as CSV",
     b"PAR1": "a Parquet file; write it as CSV or JSONL",
@@ -209,11 +211,12 @@ def _has_header(first: Sequence[str], rows: Sequence[Sequence[str]], reading: Re
         return True
     if _usual([name.lower() for name in first]):
         return True
-    # Words, and in all columns, or in one and with ASCII letters, none of these letters comes up again.
+    # Names, and in all columns, or in one and with ASCII letters, none of their letters comes up again.
     others = [row for row in rows[1:] if len(row) == len(first)]
-    if len(others) < _ENOUGH_LINES or not all(len(name) > 1 and name.replace("_", "").isalpha() for name in first):
+    if len(others) < _ENOUGH_LINES or not all(map(_NAME.fullmatch, first)):
         return False
-    new = [set(name).isdisjoint("".join([row[at] for row in others])) for at, name in enumerate(first)]
+    letters = [set(filter(str.isalpha, name)) for name in first]
+    new = [own.isdisjoint("".join([row[at] for row in others])) for at, own in enumerate(letters)]
     return all(new) or (any(new) and all(map(str.isascii, first)))
 
 
