@@ -68,11 +68,9 @@ def candidates(hp: Hyperparameters, data: TrainingData) -> list[Candidate]:
         return []
     if not hp.infile or hp.model_in or hp.pos != "auto" or "c" in (hp.heads or ""):
         return []
-    pairs, rows_fit = hp.n_embd // hp.n_head % 2 == 0, not 0 < hp.block_size < data.source.longest_row
-    if narrow:
-        return [Candidate("pos rope", {"pos": "rope"}, _TOO_NARROW)] * pairs
-    fitting = ["coupled"] * doubtful + ["rope"] * pairs + ["learned"] * (rows_fit and not doubtful)
-    return [Candidate(f"pos {pos}", {"pos": pos}) for pos in fitting]
+    default = [Candidate("pos coupled", {"pos": "coupled"})] * doubtful
+    rotates = hp.n_embd // hp.n_head % 2 == 0  # pairs of channels
+    return default + [Candidate("pos rope", {"pos": "rope"}, _TOO_NARROW * narrow)] * rotates
 
 
 def choose(
