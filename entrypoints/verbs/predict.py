@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"ahx: {sentence}", file=sys.stderr, flush=True)
 
     def answer(texts: Iterable[str]) -> None:
-        how = {"min_probability": args.min_probability, "as_json": args.json}
+        unit = "input" if args.format or args.columns else "line"  # a data file may have a header and comments
+        how = {"min_probability": args.min_probability, "as_json": args.json, "unit": unit}
         for answers in predict(rewriter, texts, counts, **how, complain=complain):
             data("\n".join(answers), flush=True)
 

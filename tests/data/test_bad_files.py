@@ -53,6 +53,22 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "data.txt: 32 samples, comma-separated, no quotes, a header (Raw number, e164); the first is '030' -> '+4930'",
     ),
     (
+        "a first line that may be a header",
+        b"Wort,Plural\n" + b"".join(b"%s,%ss\n" % (w, w) for w in b"ortal plu war lurap Wal".split()), {},
+        "data.txt: 6 samples, comma-separated, no quotes, no header; the first is 'Wort' -> 'Plural'; "
+        "if these are names of columns, say --header yes",
+    ),
+    (
+        "an index without a name, as pandas writes it", b",word,sounds\n" + b"".join(b"1,%s\n" % row for row in ROWS),
+        {"columns": "2,3"},
+        "data.txt: 32 samples, comma-separated, no quotes, a header (, word, sounds), columns word and sounds of 3; "
+        "the first is 'AAAAA' -> 'AAAAAAAAAA'",
+    ),
+    (
+        "missing values", GOOD + b"A,\nNaN,B\n", {},
+        r"data.txt: 2 lines (first: line 33) with a field that is empty, NaN, None, NULL or \N, learnt as it is",
+    ),
+    (
         "a header that looks like data", b"AB,AB\n" + GOOD * 2, {"header": "yes"},
         "data.txt: 64 samples, comma-separated, no quotes, a header (AB, AB); the first is 'AAAAA' -> 'AAAAAAAAAA'",
     ),
@@ -98,8 +114,17 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "text after a closing quote", b'"A"x,AA\n' + GOOD, {"format": "csv"},
         MALFORMED + "line 1: text after a closing quote; a quote inside a field is written twice",
     ),
+    (
+        "quotes in a field that has quotes", b'"""A""",AA\n' + GOOD, {},
+        "data.txt: 1 line (first: line 1) with a field in quotes, learnt as symbols",
+    ),
     ("a comma inside a field without quotes", b"A,B,AA\n" + GOOD, {}, MALFORMED + "line 1: 2 commas in 'A,B,AA'"),
     ("a line without a comma", b"A AA\n" + GOOD, {}, MALFORMED + "line 1: no comma in 'A AA'"),
+    (
+        "spaces instead of commas", GOOD.replace(b",", b"  "), {},
+        "data.txt: most lines have nothing between input and output that separates them, such as 'AAAAA  AAAAAAAAAA'; "
+        "put a comma there",
+    ),
     (
         "three columns", b"".join(b"1,%s\n" % row for row in ROWS), {},
         "data.txt has 3 columns (1 to 3); say which are input and output, such as --columns 1,2",
@@ -165,6 +190,11 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
     ),
     ("a spreadsheet", b"PK\x03\x04", {}, "data.txt is a ZIP or Excel file; unpack it, or save the sheet as CSV"),
     ("Parquet", b"PAR1", {}, "data.txt is a Parquet file; write it as CSV or JSONL"),
+    (
+        "a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 12\n", {},
+        "data.txt is a pointer of Git LFS; fetch the file with `git lfs pull`",
+    ),
+    ("an HTML page", b"<!DOCTYPE html>\n", {}, "data.txt is an HTML page; give a text file"),
     ("zstd", b"\x28\xb5\x2f\xfd", {}, "data.txt is compressed with zstd; unpack it, or compress it with gzip"),
     ("gzip, whatever the name", gzip.compress(GOOD), {}, "data.txt: " + READ),
     (
@@ -177,6 +207,16 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "a comment among the data", GOOD + b"#,#\n" + GOOD, {},
         "data.txt: 1 line (first: line 33) among the data with # at its begin, left out as a comment; "
         "--format csv reads it as data",
+    ),
+    (
+        "a comment before the data", b"#A,A\n" + GOOD, {},
+        "data.txt: 1 line (first: line 1) before the data with # at its begin, left out as a comment; "
+        "a header above it with --format csv reads it as data",
+    ),
+    (
+        "comments and nothing else", b"#A,A\n#B,B\n", {},
+        "data.txt has no data lines but 2 comments, a line that begins with #; "
+        "give a file with one input,output per line",
     ),
     (
         "one input", b"A,AA\n" * 50, {},

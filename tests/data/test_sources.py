@@ -137,6 +137,23 @@ def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Pa
         open_files(tmp_path / "nothing")
 
 
+def test_the_names_of_columns_hold_for_all_files(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n}\n" for n in range(30))
+    (tmp_path / "n_train.csv").write_text(f"number,same\n{rows}")
+    (tmp_path / "n_val.csv").write_text("same,number\nX,7\n")  # too short to tell a header by its letters
+    data = open_files(tmp_path / "n_train.csv")
+    assert (data.validation(5), data.columns) == ([("7", "X")], ("number", "same"))
+    for part, line in (("train", '{"a": "1", "b": "2"}'), ("val", '{"b": "X", "a": "7"}')):
+        (tmp_path / f"j_{part}.jsonl").write_text(f"{line}\n")
+    assert open_files(tmp_path / "j_train.jsonl").validation(5) == [("7", "X")]
+
+
+def test_a_folder_may_hold_other_files(infile: Path) -> None:
+    (infile.parent / "README.md").write_text("about, the data")
+    (infile.parent / "_SUCCESS").touch()
+    assert len(open_files(infile.parent).train) == 200
+
+
 def test_a_symbol_of_the_validation_file_alone_is_in_the_vocabulary(infile: Path) -> None:
     Path(f"{infile}_val.txt").write_text("AZ,AAZ\nB,B\n", encoding="utf-8")
     data = open_files(infile)

@@ -51,6 +51,13 @@ def test_the_inputs_of_a_data_file(ahx: Ahx, folder: Path, tmp_path: Path) -> No
     assert said == (0, "AAAA\nCAA\n", "ahx: 2 inputs: 2 answered\n")
 
 
+def test_inputs_of_a_data_file_are_numbered_without_its_header(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("input,output\nA,\nX,\n", "utf-8")
+    code, _, err = ahx("predict", folder, "--data", path, "--format", "auto")
+    assert (code, err[:35]) == (1, "ahx: input 2: the symbol 'X' in 'X'")
+
+
 def test_standard_input(ahx: Ahx, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"A\nCA\n" * 300), encoding="utf-8"))
     assert ahx("predict", folder, "--data", "-") == (0, "AA\nCAA\n" * 300, "ahx: 600 inputs: 600 answered\n")

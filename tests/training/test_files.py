@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ahx.errors import InputError
+from ahx.evaluation.samples import lines_of
+from ahx.evaluation.trained import load_trained
 from ahx.model import checkpoint
 from ahx.training import loop, time_limit
 from ahx.training.hyperparameters import Hyperparameters
@@ -29,6 +31,16 @@ def infile(tmp_path: Path) -> str:
 
 def settings(infile: str, folder: Path, **others: object) -> Hyperparameters:
     return Hyperparameters.model_validate({**SMALL, "infile": infile, "model_out": str(folder), **others})
+
+
+def test_a_model_remembers_the_names_of_columns(tmp_path: Path) -> None:
+    train, other = tmp_path / "train.csv", tmp_path / "other.csv"
+    train.write_text("number,same\n" + "".join(f"{n},{n}\n" for n in range(30)))
+    other.write_text("same,number\n1,2\n")
+    run(settings(str(train), tmp_path / "run", max_steps=1, warmup_steps=0), quiet=True)
+    trained = load_trained(tmp_path / "run", trusted=None)
+    assert list(lines_of(trained, [other])) == [("2", "1")]
+    assert list(lines_of(trained, [other], columns="1,2")) == [("1", "2")]
 
 
 def test_the_learning_rate_falls_with_steps_or_time_whichever_is_further() -> None:

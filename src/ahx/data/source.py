@@ -32,6 +32,7 @@ class Source(ABC):
     validation_lines: int = 0  # of files, all of them; 0 for drawn samples
     notes: Sequence[str] = ()  # sentences for the user, printed before training
     seen: Seen | None = None  # the inputs that are trained on; None for drawn samples
+    columns: Sequence[str] = ()  # the names that input and output have in files
     content: str = ""  # identifies the data of files, and how they are read; "" for drawn samples
 
     @property

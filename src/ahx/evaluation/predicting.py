@@ -38,12 +38,14 @@ def predict(
     *,
     min_probability: float = 0.0,
     as_json: bool = False,
+    unit: str = "line",
     complain: Callable[[str], None],
 ) -> Iterator[list[str]]:
     """Lines of output for `texts`, a chunk at a time: the best answers separated by tabs, or with `as_json` objects.
 
     The line is empty (null in JSON) where the model cannot answer, which `complain` gets a sentence about, and where
-    the best answer is less probable than `min_probability`. `counts` is kept up to date.
+    the best answer is less probable than `min_probability`. `unit` is what an input is in its file. `counts` is kept up
+    to date.
     """
     for chunk in _chunks(texts):
         lines = []
@@ -54,7 +56,7 @@ def predict(
             if isinstance(found, InputError):
                 counts.failed += 1
                 if counts.failed <= _SENTENCES:
-                    complain(f"line {counts.inputs:,}: {found}")
+                    complain(f"{unit} {counts.inputs:,}: {found}")
                 elif counts.failed == _SENTENCES + 1:
                     complain("further inputs without an answer are only counted; --json says why for each")
             if as_json:

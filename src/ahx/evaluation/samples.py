@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,7 +124,8 @@ def data_files(path: str) -> tuple[Path, ...]:
 def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **said: str | None) -> Iterator[Pair]:
     """The first `n` lines of files, read as in training, but for the format, columns or header that are said."""
     reader = trained.reader
-    reader.reading = replace(reader.reading, **{name: value for name, value in said.items() if value})
+    changes: dict[str, Any] = {name: value for name, value in said.items() if value}
+    reader.reading = replace(reader.reading, **changes)
     return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), n)
 
 

@@ -1,7 +1,7 @@
 """A trained model with its tokenizer, teacher and rule."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ class Trained:
     folder: Path
     steps: int = 0  # of training
     seen: Seen | None = None  # the inputs of files that it was trained on
+    columns: Sequence[str] = ()  # the names that input and output had in these files
     lost: AhxError | None = None  # why the rule that the model names could not be read
     calibration: float = 1.0  # logits are divided by it before probabilities are taken
 
@@ -53,9 +54,10 @@ class Trained:
 
     @property
     def reader(self) -> Reader:
-        """Reads files as the user said in training."""
+        """Reads files as the user said in training, and by the names that columns had there."""
         hp = self.hyperparameters
-        reading = Reading(hp.get("format") or "auto", hp.get("columns") or "", hp.get("header") or "auto")
+        said = (hp.get("format") or "auto", hp.get("columns") or "", hp.get("header") or "auto")
+        reading = Reading(*said, tuple(self.columns))
         return Reader(reading, self.tokenizer.segmentation)
 
     @property
@@ -122,6 +124,7 @@ def load_trained(path: str | Path | None, device: str = "cpu", *, trusted: str |
         folder=saved.folder,
         steps=saved.config.get("step", 0),
         seen=saved.seen,
+        columns=saved.config.get("columns", ()),
         lost=lost,
         calibration=saved.config.get("calibration", 1.0),
     )

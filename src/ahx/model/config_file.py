@@ -132,6 +132,7 @@ _CONFIG = SchemaValidator(
             "rule": _or_null(_text()),
             "teacher": _TEACHER,
             "hyperparameters": _HYPERPARAMETERS,
+            "columns": _list(_text(), 0, 2),
             "calibration": {"type": "float", "ge": 0.01, "le": 100, "allow_inf_nan": False},
             "metrics": _dict({"type": "float", "allow_inf_nan": True}),
         },

@@ -220,6 +220,7 @@ def _about(hp: Hyperparameters, data: TrainingData) -> dict[str, Any]:
         "rule": data.rule.spec if data.rule else None,
         "teacher": data.source.teacher.to_json(),
         "data": data.source.content,
+        "columns": list(data.source.columns),
         "hyperparameters": hp.to_json(),
         "seen": data.source.seen,
     }

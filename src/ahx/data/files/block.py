@@ -88,13 +88,26 @@ class Problems:
     form: str = "input,output"  # what each line must read
     count: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
-    comments: list[int] = field(default_factory=lambda: [0, 0])  # how many among the data, and the first one's number
+    # Comments that hold a separator, before the data and among them: how many, and the first one's number.
+    before: list[int] = field(default_factory=lambda: [0, 0])
+    comments: list[int] = field(default_factory=lambda: [0, 0])
 
     def add(self, line: int, what: str) -> None:
         """Note that line number `line` is malformed."""
         self.count += 1
         if len(self.first) < _SHOWN_PROBLEMS:
             self.first.append((line, what))
+
+    def comment(self, line: int, among: bool) -> None:
+        """Note that line number `line` is a comment, and whether it is among the data."""
+        tally = self.comments if among else self.before
+        tally[:] = tally[0] + 1, tally[1] or line
+
+    def empty(self) -> InputError:
+        """The error of a file without data."""
+        count = self.before[0] + self.comments[0]
+        comments = f" but {counted(count, 'comment')}, a line that begins with #" if count else ""
+        return InputError(f"{self.path} has no data lines{comments}; give a file with one input,output per line")
 
     def raise_if_any(self) -> None:
         """Raises InputError that lists the first malformed lines and counts the others."""

@@ -40,7 +40,7 @@ def read_blocks(
         head, pending, first = form.kind != "plain" or form.header, b"", 1
         for number, lines in _whole_lines(handle, problems):
             if head:
-                number, lines, head = _behind_head(number, lines, form.header)
+                number, lines, head = _behind_head(number, lines, form, problems)
             first, data = (first if pending else number), pending + lines
             pending = b""
             if not data:
@@ -90,13 +90,15 @@ def _whole_lines(handle: IO[bytes], problems: Problems) -> Iterator[tuple[int, b
             return
 
 
-def _behind_head(number: int, lines: bytes, header: bool) -> tuple[int, bytes, bool]:
+def _behind_head(number: int, lines: bytes, form: Format, problems: Problems) -> tuple[int, bytes, bool]:
     """`lines` without the comments, blank lines and header at their begin; whether more of these may follow."""
     while lines:
         line, _, rest = lines.partition(b"\n")
         comment = line.startswith(b"#") or not line.strip(b" \r")
-        if not comment and not header:
+        if not comment and not form.header:
             return number, lines, False
+        if line.startswith(b"#") and form.separator.encode() in line:
+            problems.comment(number, among=False)
         number, lines = number + 1, rest
         if not comment:
             return number, lines, False
@@ -140,8 +142,8 @@ def _parse(data: bytes, first_line: int, problems: Problems, form: Format) -> Bl
         if not line.strip(blank):
             continue
         if comments and line.startswith(b"#"):
-            if b"," in line and (good or first_line > 1):
-                problems.comments = [problems.comments[0] + 1, problems.comments[1] or number]
+            if b"," in line:
+                problems.comment(number, among=bool(good) or first_line > 1)
             continue
         wrong = _fault(line, form)
         if wrong:

@@ -158,7 +158,7 @@ def _scan(
                 return against
         problems.raise_if_any()
         if not lines:
-            raise InputError(f"{path} has no data lines; give a file with one input,output per line")
+            raise problems.empty()
     return []
 
 

@@ -40,6 +40,8 @@ _NOT_TEXT = {
     b"%PDF": "a PDF file; give a text file",
     b"\xff\xfe": "text in UTF-16; save it as UTF-8",
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file with `git lfs pull`",
+    b"<!DOCTYPE html": "an HTML page; give a text file",
 }
 
 
@@ -50,6 +52,7 @@ class Reading:
     format: str = "auto"
     columns: str = ""  # two names, or two numbers from 1
     header: str = "auto"  # yes, no
+    names: tuple[str, ...] = ()  # of the columns of input and output in a file that was read before
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,15 @@ class Format:
     header: bool = False
     fields: int = 2
     columns: tuple[int, int] | tuple[str, str] = (0, 1)  # positions from 0, or the names of JSON fields
-    names: tuple[str, ...] = ()  # of all columns, from the header
+    names: tuple[str, ...] = ()  # of all columns: the header, or a first line that may be one
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names of the columns or fields of input and output; () if they have none."""
+        if self.kind != "jsonl" and not self.header:
+            return ()
+        found = tuple(at if isinstance(at, str) else self.names[at] for at in self.columns)
+        return found if found[0] != found[1] else ()
 
     @property
     def two_columns(self) -> bool:
@@ -93,9 +104,7 @@ class Format:
         if self.kind == "jsonl":
             return f"JSONL, fields {self.columns[0]!r} and {self.columns[1]!r}"
         shown = [self.names[at] if self.names else str(at + 1) for at in self.columns if isinstance(at, int)]
-        columns = (
-            f", columns {' and '.join(shown)} of {self.fields}" if self.fields > 2 or self.columns != (0, 1) else ""
-        )
+        columns = "" if self.two_columns else f", columns {' and '.join(shown)} of {self.fields}"
         return (
             f"{self.separator_name}-separated, {'quotes removed' if self.quoted else 'no quotes'}, "
             f"{'a header (' + ', '.join(self.names) + ')' if self.header else 'no header'}{columns}"
@@ -128,7 +137,9 @@ def _name(path: Path) -> str:
     """The ending of a file's name, without .gz: tsv, jsonl, ...; "txt" for an unknown one."""
     name = path.name.lower()
     ending = (name.removesuffix(".gz") if compressed(path) else name).rpartition(".")[2]
-    return {"ndjson": "jsonl", "tab": "tsv"}.get(ending, ending if ending in ("tsv", "csv", "jsonl") else "txt")
+    return {"ndjson": "jsonl", "tab": "tsv", "json": "jsonl"}.get(
+        ending, ending if ending in ("tsv", "csv", "jsonl") else "txt"
+    )
 
 
 def _is_object(lines: Sequence[str]) -> bool:
@@ -152,7 +163,7 @@ def _jsonl(path: Path, lines: Sequence[str], reading: Reading) -> Format:
     if reading.columns:
         return Format("jsonl", columns=_wanted(reading.columns))
     text = [name for name in names if isinstance(first[name], str)]
-    found = _usual(names) or (tuple(text) if len(text) == 2 else tuple(names) if len(names) == 2 else ())
+    found = _usual(names, reading) or (tuple(text) if len(text) == 2 else tuple(names) if len(names) == 2 else ())
     if len(found) != 2 and lines:
         raise InputError(
             f"{path} has the fields {', '.join(map(repr, names[:10]))}; name those of input and output: --columns A,B"
@@ -162,7 +173,7 @@ def _jsonl(path: Path, lines: Sequence[str], reading: Reading) -> Format:
 
 def _separated(path: Path, lines: Sequence[str], reading: Reading, name: str) -> Format:
     order = {"csv": ",;|", "tsv": "\t"}.get(reading.format, "\t,;|" if name == "tsv" else ",\t;|")
-    best, most = None, 0.5
+    best, most, separated = None, 0.5, False
     for separator in order:
         quoted = reading.format != "tsv" and (name == "csv" or _quoted(lines, separator))
         spaced = quoted and any(f'{separator} "' in line for line in lines)
@@ -171,18 +182,26 @@ def _separated(path: Path, lines: Sequence[str], reading: Reading, name: str) ->
             quoted = spaced = False
             rows = [line.split(separator) for line in lines]
         fields, times = Counter(map(len, rows)).most_common(1)[0]
+        separated |= fields > 1 or len(rows[0]) == 2
         if fields > 1 and times / len(rows) > most:
             best, most = (separator, quoted, spaced, rows, fields), times / len(rows)
+    if not separated:
+        without = next(line for line in lines if not any(separator in line for separator in order))
+        raise InputError(
+            f"{path}: most lines have nothing between input and output that separates them, such as "
+            f"{without[:40] + '...' * (len(without) > 40)!r}; put a {_SEPARATORS[order[0]]} there"
+        )
     if best is None:
         return Format("tsv", "\t") if reading.format == "tsv" else Format()
     separator, quoted, spaced, rows, fields = best
     first = [field.strip() for field in rows[0]] if len(rows[0]) == fields else []
-    names = first if _has_header(first, rows, reading) else []
-    columns = _columns(path, names, fields, reading)
+    header = _has_header(first, rows, reading)
+    columns = _columns(path, first if header else [], fields, reading)
+    names = first if header or (reading.header == "auto" and _may_be_header(first, rows)) else []
     kind = "tsv" if separator == "\t" else "csv" if quoted or separator != "," or fields != 2 else "plain"
     if reading.format == "csv":
         kind, quoted = "csv", True
-    return Format(kind, separator, quoted, spaced, bool(names), fields, columns, tuple(names))
+    return Format(kind, separator, quoted, spaced, header, fields, columns, tuple(names))
 
 
 def _quoted(lines: Sequence[str], separator: str) -> bool:
@@ -209,20 +228,38 @@ def _has_header(first: Sequence[str], rows: Sequence[Sequence[str]], reading: Re
         return reading.header == "yes" and bool(first)
     if any(not name.isdecimal() for name in _wanted(reading.columns)) and reading.columns:
         return True
-    if _usual([name.lower() for name in first]):
+    if _usual(first, reading):
         return True
     # Names, and in all columns, or in one and with ASCII letters, none of their letters comes up again.
+    found = _new_letters(first, rows)
+    new = [own == all_ for own, all_ in found]
+    return len(rows) > _ENOUGH_LINES and bool(new) and (all(new) or (any(new) and all(map(str.isascii, first))))
+
+
+def _may_be_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line has names, and some letter of them does not come up again in its column."""
+    return len(rows) > 1 and any(new for new, _ in _new_letters(first, rows))
+
+
+def _new_letters(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+    """How many letters of each name do not come up again in its column, of how many; [] if these are no names.
+
+    A name may be missing, as pandas leaves that of its index.
+    """
     others = [row for row in rows[1:] if len(row) == len(first)]
-    if len(others) < _ENOUGH_LINES or not all(map(_NAME.fullmatch, first)):
-        return False
-    letters = [set(filter(str.isalpha, name)) for name in first]
-    new = [own.isdisjoint("".join([row[at] for row in others])) for at, own in enumerate(letters)]
-    return all(new) or (any(new) and all(map(str.isascii, first)))
+    named = [(set(filter(str.isalpha, name)), at) for at, name in enumerate(first) if name]
+    if len(named) < 2 or not all(_NAME.fullmatch(name) for name in first if name):
+        return []
+    return [(len(own - set("".join([row[at] for row in others]))), len(own)) for own, at in named]
 
 
-def _usual(names: Sequence[str]) -> tuple[str, str] | tuple[()]:
-    found = [pair for pair in _USUAL_NAMES if set(pair) <= set(names)]
-    return found[0] if len(found) == 1 else ()
+def _usual(names: Sequence[str], reading: Reading) -> tuple[str, str] | tuple[()]:
+    """The names of input and output among `names`: those of a file that was read before, or usual ones."""
+    lower = [name.lower() for name in names]
+    if reading.names and set(reading.names) <= set(names):
+        return reading.names[0], reading.names[1]
+    found = [pair for pair in _USUAL_NAMES if set(pair) <= set(lower)]
+    return (names[lower.index(found[0][0])], names[lower.index(found[0][1])]) if len(found) == 1 else ()
 
 
 def _wanted(columns: str) -> tuple[str, str]:
@@ -239,15 +276,13 @@ def _columns(path: Path, names: Sequence[str], fields: int, reading: Reading) ->
     """The positions of input and output."""
     shown = ", ".join(names[:10]) if names else f"1 to {fields}"
     if not reading.columns:
-        usual = _usual([name.lower() for name in names])
-        if usual:
-            lower = [name.lower() for name in names]
-            return lower.index(usual[0]), lower.index(usual[1])
+        if usual := _usual(names, reading):
+            return list(names).index(usual[0]), list(names).index(usual[1])
         if fields == 2:
             return 0, 1
         raise InputError(
             f"{path} has {fields} columns ({shown}); say which are input and output, such as --columns "
-            f"{','.join(names[:2]) if names else '1,2'}"
+            f"{','.join(list(filter(None, names))[:2]) if names else '1,2'}"
         )
     found = []
     for one in _wanted(reading.columns):

@@ -32,15 +32,17 @@ def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
     """The files that `infile` stands for.
 
     `data/da` stands for data/da_train.txt and data/da_val.txt; so does data/da_train.txt. The endings .csv, .tsv and
-    .jsonl, with .gz behind them, are as good. A folder, or a pattern such as data/part-*.csv, stands for its files:
-    those with `val` or `test` in their names are not for training. Any other file stands for itself. Raises InputError
-    for the files of several data sets, and StorageError when there is nothing to train on.
+    .jsonl, with .gz behind them, are as good. A pattern such as data/part-*.csv stands for its files, a folder for
+    those with such an ending, or for all if none has one: files with `val` or `test` in their names are not for
+    training. Any other file stands for itself. Raises InputError for the files of several data sets, and StorageError
+    when there is nothing to train on.
     """
     path, text = Path(infile), os.fspath(infile)
     if path.is_file():
         return _with_siblings(path)
     if path.is_dir() and path.name:
-        return _one_set(text, data_sets(filter(_is_data, path.iterdir())))
+        files = list(filter(_is_data, path.iterdir()))
+        return _one_set(text, data_sets([one for one in files if stem(one) != one.name.removesuffix(".gz")] or files))
     if glob.has_magic(text):
         return _one_set(text, data_sets(filter(_is_data, map(Path, glob.glob(text)))))
     train = path.with_name(path.name + TRAIN_SUFFIX) if path.name else path / TRAIN_SUFFIX

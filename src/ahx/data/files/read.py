@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ahx.data.files.block import Problems
 from ahx.data.files.reader import Reader
-from ahx.errors import InputError
 
 
 def check(path: str | os.PathLike[str], reader: Reader | None = None) -> int:
@@ -19,7 +18,7 @@ def check(path: str | os.PathLike[str], reader: Reader | None = None) -> int:
     lines = sum(len(block) for block in (reader or Reader()).texts(Path(path), problems))
     problems.raise_if_any()
     if not lines:
-        raise InputError(f"{path} has no data lines; give a file with one input,output per line")
+        raise problems.empty()
     return lines
 
 

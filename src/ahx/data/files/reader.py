@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +21,11 @@ from ahx.data.split import VALIDATION_FRACTION, Hashes, held_out
 from ahx.text.plural import counted
 
 _SPACES = (9, 32, 0xA0, 0x3000)
-_QUOTES = (34, 0x201C, 0x201D)
+_QUOTE = 34
+_MISSING = ("", "NaN", "nan", "None", "NULL", r"\N")
 _HASHES_AT_ONCE = 1 << 18
 _EXAMPLES = 3
-_NOTED = ("share", "lines", "first", "spaced", "quoted", "comments", "odd", "examples")
+_NOTED = ("share", "lines", "first", "spaced", "quoted", "missing", "before", "comments", "odd", "examples")
 
 
 class Reader:
@@ -46,7 +47,8 @@ class Reader:
     def format_of(self, path: Path) -> Format:
         """The format of `path`. Raises InputError and StorageError."""
         if path not in self._formats:
-            self._formats[path] = guess(path, self.reading)
+            form = self._formats[path] = guess(path, self.reading)
+            self.reading = replace(self.reading, names=self.reading.names or form.named)
         return self._formats[path]
 
     def recipe(self, path: Path) -> list[object]:
@@ -96,13 +98,13 @@ class Reader:
 class Survey:
     """What is odd about the lines of one file, and sketches of its inputs: of `share` of them, and of the others.
 
-    `spaced`, `quoted` and `comments` are how many lines have that, and the number of the first of them. `odd` lines do
-    not fit what all others do; `examples` are the first of these.
+    `spaced`, `quoted`, `missing`, `before` and `comments` are how many lines have that, and the number of the first.
+    `odd` lines do not fit what all others do; `examples` are the first of these.
     """
 
     def __init__(self, share: float) -> None:
         self.share, self.lines, self.first, self.seen, self.held = share, 0, ["", ""], Seen(), Seen()
-        self.spaced, self.quoted, self.comments = [0, 0], [0, 0], [0, 0]
+        self.spaced, self.quoted, self.missing, self.before, self.comments = ([0, 0] for _ in range(5))
         self.odd, self.examples = 0, list[str]()
         self._pending: list[Hashes] = []
 
@@ -117,12 +119,17 @@ class Survey:
         if sum(map(len, self._pending)) > _HASHES_AT_ONCE:
             self._sketch()
         fields = [(block.start, block.comma, block.input_lengths), (block.comma + 1, block.end, block.output_lengths)]
-        spaced = quoted = np.zeros(len(block), dtype=np.bool_)
+        spaced, quoted, missing = np.zeros((3, len(block)), dtype=np.bool_)
         for start, end, length in fields:
             first, last = block.codes[np.minimum(start, len(block.codes) - 1)], block.codes[end - 1]
             spaced = spaced | ((_among(first, _SPACES) | _among(last, _SPACES)) & (length > 0))
-            quoted = quoted | (_among(first, _QUOTES) & _among(last, _QUOTES) & (length > 1))
-        for rows, tally in ((spaced, self.spaced), (quoted, self.quoted)):
+            quoted = quoted | ((first == _QUOTE) & (last == _QUOTE) & (length > 1))
+            for word in _MISSING:
+                same = np.flatnonzero(length == len(word))
+                for at, symbol in enumerate(word):
+                    same = same[block.codes[start[same] + at] == ord(symbol)]
+                missing[same] = True
+        for rows, tally in ((spaced, self.spaced), (quoted, self.quoted), (missing, self.missing)):
             if rows.any():
                 tally[:] = tally[0] + int(rows.sum()), tally[1] or int(block.number[rows.argmax()])
 
@@ -137,7 +144,7 @@ class Survey:
     def closed(self, problems: Problems) -> Self:
         """This survey, once the file has been read."""
         self._sketch()
-        self.comments = problems.comments
+        self.before, self.comments = problems.before, problems.comments
         return self
 
     def _sketch(self) -> None:
@@ -148,20 +155,25 @@ class Survey:
 
     def notes(self, path: Path, form: Format) -> list[str]:
         """Sentences for the user."""
-        notes = [f"{path}: {counted(self.lines, 'sample')}, {form}; the first is {_shown(self.first)}"]
-        for (count, first), what in (
-            (self.spaced, "with a space at an end of a field, learnt as a symbol; --normalize strip removes it"),
-            (self.quoted, "with a field in quotes, learnt as symbols; --format csv removes them"),
-            (self.comments, "among the data with # at its begin, left out as a comment; --format csv reads it as data"),
-        ):
-            if count:
-                notes.append(f"{path}: {counted(count, 'line')} (first: line {first:,}) {what}")
+        doubt = "; if these are names of columns, say --header yes" if form.names and not form.header else ""
+        notes = [f"{path}: {counted(self.lines, 'sample')}, {form}; the first is {_shown(self.first)}{doubt}"]
         if self.odd:
             more = ", ..." if self.odd > len(self.examples) else ""
             notes.append(
                 f"{path}: {self.odd:,} of {counted(self.lines, 'line')} do not fit what all others do, and are left "
                 f"out ({', '.join(self.examples)}{more}); correct them, or learn them too with --pos alibi"
             )
+        removed = "" if form.quoted else "; --format csv removes them"
+        below = "a header above it" + " with --format csv" * (form.kind == "plain")
+        for (count, first), what in (
+            (self.missing, r"with a field that is empty, NaN, None, NULL or \N, learnt as it is"),
+            (self.spaced, "with a space at an end of a field, learnt as a symbol; --normalize strip removes it"),
+            (self.quoted, f"with a field in quotes, learnt as symbols{removed}"),
+            (self.before, f"before the data with # at its begin, left out as a comment; {below} reads it as data"),
+            (self.comments, "among the data with # at its begin, left out as a comment; --format csv reads it as data"),
+        ):
+            if count:
+                notes.append(f"{path}: {counted(count, 'line')} (first: line {first:,}) {what}")
         return notes
 
     def to_json(self) -> dict[str, object]:

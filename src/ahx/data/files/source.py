@@ -64,10 +64,10 @@ class FileSource(Source):
 
     def __init__(
         self, train: Rows, val: Rows, teacher: Teacher, tokenizer: Tokenizer, seed: int, notes: Sequence[str] = (),
-        content: str = "", seen: Seen | None = None,
+        content: str = "", seen: Seen | None = None, columns: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.train, self.val, self.teacher, self.tokenizer = train, val, teacher, tokenizer
-        self.seed, self.content, self.seen = seed, content, seen or Seen()
+        self.seed, self.content, self.seen, self.columns = seed, content, seen or Seen(), columns
         self.longest_row, self.validation_lines = max(train.longest, val.longest), len(val)
         self.notes = [sentence for sentence in (*notes, teacher.note(tokenizer.segmentation.shown)) if sentence]
         self.fresh: Source | None = None  # where new rows can be drawn
@@ -143,12 +143,13 @@ def open_files(
         notes.append(_overlap(seen, held, files))
         if files.test:
             notes.append(f"{shown(files.test)} is not read: evaluate on it with `ahx eval --data`")
-        return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen)
+        return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen, reader.reading.names)
     train, val = cached(files.train, "train"), cached(files.train, "validation")
     held = joined(surveys[path].held for path in files.train)
     if len(train) and len(val):
         notes.append(
-            f"there is no validation file for {shown(files.train)}: {len(val):,} of its lines are held out instead"
+            f"there is no validation file for {shown(files.train)}: {len(val):,} of its lines "
+            f"{'is' if len(val) == 1 else 'are'} held out instead"
         )
     else:
         where = "to validate on" if len(train) else "to train on"
@@ -158,7 +159,7 @@ def open_files(
             f"there is no validation file for {shown(files.train)}, and holding out {reader.share:.0%} of its "
             f"{counted(seen.count, 'different input')} leaves none {where}: validation is on all lines, as training is"
         )
-    return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen)
+    return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen, reader.reading.names)
 
 
 def _overlap(train: Seen, val: Seen, files: DataFiles) -> str:
