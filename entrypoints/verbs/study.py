@@ -73,12 +73,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _usual(args: argparse.Namespace, schemes: Sequence[str]) -> tuple["Hyperparameters", "Config"]:
     """The usual hyperparameters with what was typed, and the configuration that the search starts from."""
+    from ahx.rules import parse_rule
     from ahx.study.trial import SIZE
     from ahx.training.hyperparameters import spellings
     from ahx.training.settings import from_sources
 
     if bool(args.rule) == bool(args.data):
         raise InputError("what is to be studied? Give a rule, such as double_a, or --data FILE, and not both")
+    if args.rule:
+        parse_rule(args.rule)  # refused now, not by each trial
     known = {name: own for name, own in spellings().items() if name not in ("rule", "problem", "pos")}
     typed = {known[name]: value for name, value in vars(args).items() if name in known and value is not None}
     subject = {"rule": args.rule} if args.rule else {"infile": args.data}

@@ -194,3 +194,12 @@ def test_a_folder_is_no_name_for_files(out: str, tmp_path: Path, monkeypatch, ca
 def test_programs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gen-data", "--rule", "markov-interpreter", str(tmp_path / "x")]) == 2
     assert "markov-interpreter reads programs, which data files cannot hold" in capsys.readouterr().err
+
+
+def test_files_of_others_are_kept(double_a, tmp_path: Path) -> None:
+    (tmp_path / "da_val.txt").write_text("A,AA\n")
+    with pytest.raises(InputError, match=r"da_val\.txt was not written by gen-data; choose another name"):
+        generate(double_a, Sampler("AB", 1, 5), tmp_path / "da", 10)
+    assert (tmp_path / "da_val.txt").read_text() == "A,AA\n"
+    generate(double_a, Sampler("AB", 1, 5), tmp_path / "own", 10)
+    generate(double_a, Sampler("AB", 1, 5), tmp_path / "own", 20)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ahx.data.files.blocks import MAX_LINE_BYTES
 from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX
+from ahx.data.files.open import open_data
 from ahx.data.samples.enumeration import listable, repeat, split_all, spread
 from ahx.data.samples.sampler import Sampler
 from ahx.data.split import Hashes, hash_texts, held_out
@@ -30,6 +31,7 @@ _LEAST_SHARE = 1e-5  # of either part; drawing strings of a smaller one takes to
 _FEWEST_EXPECTED = 20  # strings in either part, where they are drawn: the chance that there are none is e^-20
 _BATCH = 20_000
 _BATCH_SYMBOLS = 4_000_000
+_HEAD = "# rule: "
 _UNWRITABLE = {",": "a comma", "\n": "a line feed", "\r": "a carriage return", "\0": "a NUL"}
 
 
@@ -57,15 +59,20 @@ def generate(
     """Write `out`_train.txt and `out`_val.txt with `num_samples` lines together; `on_progress` gets finished lines.
 
     The same arguments give the same bytes on every platform. Raises InputError when a data file cannot hold the
-    symbols, or when there are fewer than two strings; StorageError when the files cannot be written.
+    symbols, when there are fewer than two strings, or in place of files that are not its own; StorageError when the
+    files cannot be written.
     """
     _check(sampler, num_samples, seed, val_fraction)
     train, val = (Path(os.fspath(out) + suffix) for suffix in (TRAIN_SUFFIX, VAL_SUFFIX))
     val_lines = min(max(1, round(num_samples * val_fraction)), num_samples - 1)
     batches, note = _plan(sampler, num_samples - val_lines, val_lines, seed, val_fraction)
     spec = rule.spec.replace("\n", "; ").replace("\r", "")
+    for path in filter(Path.is_file, (train, val)):
+        with open_data(path) as old:
+            if old.read(len(_HEAD)) not in (_HEAD.encode(), b""):
+                raise InputError(f"{path} was not written by gen-data; choose another name, or move it away")
     header = (
-        f"# rule: {spec}, alphabet: {sampler.alphabet}, lengths: {sampler.min_len} to {sampler.max_len}, "
+        f"{_HEAD}{spec}, alphabet: {sampler.alphabet}, lengths: {sampler.min_len} to {sampler.max_len}, "
         f"samples: {num_samples}, validation: {val_fraction}, seed: {seed}\n"
     )
     lines = [0, 0]

@@ -88,7 +88,7 @@ class Problems:
     form: str = "input,output"  # what each line must read
     count: int = 0
     first: list[tuple[int, str]] = field(default_factory=list)
-    # Comments that hold a separator, before the data and among them: how many, and the first one's number.
+    # Comments that may be data, before the data and among them: how many, and the first one's number.
     before: list[int] = field(default_factory=lambda: [0, 0])
     comments: list[int] = field(default_factory=lambda: [0, 0])
 

@@ -97,7 +97,7 @@ def _behind_head(number: int, lines: bytes, form: Format, problems: Problems) ->
         comment = line.startswith(b"#") or not line.strip(b" \r")
         if not comment and not form.header:
             return number, lines, False
-        if line.startswith(b"#") and form.separator.encode() in line:
+        if line.startswith(b"#") and line.count(form.separator.encode()) == form.fields - 1:
             problems.comment(number, among=False)
         number, lines = number + 1, rest
         if not comment:
@@ -142,8 +142,9 @@ def _parse(data: bytes, first_line: int, problems: Problems, form: Format) -> Bl
         if not line.strip(blank):
             continue
         if comments and line.startswith(b"#"):
-            if b"," in line:
-                problems.comment(number, among=bool(good) or first_line > 1)
+            among = bool(good) or first_line > 1
+            if line.count(b",") == 1 or (among and b"," in line):
+                problems.comment(number, among)
             continue
         wrong = _fault(line, form)
         if wrong:

@@ -53,6 +53,8 @@ def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
         if own := data_sets(named):
             return _one_set(text, own)
     refuse_pipe(path)
+    if stem(path) != path.name:
+        raise StorageError(f"there is no file {infile}; check the path")
     raise StorageError(f"there is no {train} and no file {infile}; make them with `ahx gen-data`, or check the path")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile, shown
+from ahx.data.files.names import TRAIN_SUFFIX, VAL_SUFFIX, resolve_infile, set_name, shown, stem
 from ahx.data.files.read import read_pairs
 from ahx.data.files.reader import Reader
 from ahx.errors import InputError
@@ -24,7 +24,10 @@ def write_shares(
     """
     train, val, _ = resolve_infile(infile)
     if not val:
-        raise InputError(f"{infile} has no file that ends in {VAL_SUFFIX}; `ahx gen-data` writes both")
+        name, ending = set_name(train[0]), train[0].name.removeprefix(stem(train[0]))
+        raise InputError(
+            f"{infile} has no file that ends in _val{ending}; name the two {name}_train{ending} and {name}_val{ending}"
+        )
     names = [f"1of{part}" for part in sorted(parts, reverse=True)]
     places = [folder / f"{name}{suffix}" for name in names for suffix in (TRAIN_SUFFIX, VAL_SUFFIX)]
     lines = dict.fromkeys((str(folder / name) for name in names), 0)
