@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from ahx.evaluation.leaks import LeakCounter
     from ahx.evaluation.render import Group, as_json, as_text, by_length
     from ahx.evaluation.report import merged
-    from ahx.evaluation.samples import alphabet_of, data_files, draw, rule_to_draw
+    from ahx.evaluation.samples import alphabet_of, data_files, draw, reader_of, rule_to_draw
     from ahx.evaluation.trained import load_trained
 
     trained = load_trained(
@@ -118,7 +118,9 @@ def run(args: argparse.Namespace) -> int:
     with _csv(args.csv) as how["on_sample"]:
         if args.data:
             paths = data_files(locations.data(args.data))
-            about["data"] = source = shown(paths)
+            about["data"] = shown(paths)
+            form = reader_of(trained, **_said(args)).format_of(paths[0])
+            source = f"{shown(paths)} ({form})"
             lines, several = _lines(args, trained, paths, args.num_samples)
             report = evaluate(trained, counter.watch(lines), alternatives=several, **how)
             groups = by_length(report)
@@ -183,8 +185,13 @@ def _lines(
     """The first `n` lines of the data, and the inputs that have several outputs there."""
     from ahx.evaluation.samples import alternatives, lines_of
 
-    lines = partial(lines_of, trained, paths, n, format=args.format, columns=args.columns, header=args.header)
+    lines = partial(lines_of, trained, paths, n, **_said(args))
     return lines(), alternatives(lines)
+
+
+def _said(args: argparse.Namespace) -> dict[str, str | None]:
+    """How the user says that files are read."""
+    return {"format": args.format, "columns": args.columns, "header": args.header}
 
 
 def _calibrate(args: argparse.Namespace, trained: "Trained") -> int:

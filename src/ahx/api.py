@@ -7,6 +7,7 @@ Nothing here handles signals or ends the process.
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,7 +22,16 @@ from ahx.evaluation.evaluate import evaluate
 from ahx.evaluation.render import Group, as_json, by_length
 from ahx.evaluation.report import Report
 from ahx.evaluation.rewriter import Rewriter, usual_beam
-from ahx.evaluation.samples import Series, alphabet_of, data_files, draw, lengths_to_try, lines_of, rule_to_draw
+from ahx.evaluation.samples import (
+    Series,
+    alphabet_of,
+    alternatives,
+    data_files,
+    draw,
+    lengths_to_try,
+    lines_of,
+    rule_to_draw,
+)
 from ahx.evaluation.trained import SHIPPED, Trained, load_trained
 from ahx.model import checkpoint
 from ahx.rules import Rule
@@ -105,7 +115,8 @@ class Model:
         if n is not None and n < 1:
             raise InputError(f"n: must be at least 1 (got {n})")
         if data is not None:
-            groups = by_length(evaluate(trained, lines_of(trained, data_files(str(data)), n), decode=decode))
+            lines = partial(lines_of, trained, data_files(str(data)), n)
+            groups = by_length(evaluate(trained, lines(), alternatives=alternatives(lines), decode=decode))
         else:
             drawn = rule_to_draw(trained, rule.spec if isinstance(rule, Rule) else rule)
             alphabet = alphabet_of(trained, drawn)

@@ -95,6 +95,10 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
         "data.txt: 32 lines (first: line 1) with a field in quotes, learnt as symbols; --format csv removes them",
     ),
     (
+        "columns of a plain file", GOOD, {"format": "plain", "columns": "2,1"},
+        "data.txt: format plain has no columns to name and no header; take --format csv, or auto",
+    ),
+    (
         "a comma inside quotes", b'"A,B","AA,B"\n' + GOOD, {},
         "data.txt: 33 samples, comma-separated, quotes removed, no header; the first is 'A,B' -> 'AA,B'",
     ),
@@ -163,6 +167,10 @@ CASES: list[tuple[str, bytes, dict[str, Any], str]] = [
     (
         "JSON objects of three fields", b'{"id":"1","a":"A","b":"AA"}\n', {},
         "data.txt has the fields 'id', 'a', 'b'; name those of input and output: --columns A,B",
+    ),
+    (
+        "a field of JSON that is not there", b'{"text":"A","upper":"AA"}\n', {"columns": "text,uper"},
+        "columns: data.txt has no field 'uper'; did you mean upper?",
     ),
     (
         "a JSON object without a field", b'{"a":"A","b":"AA"}\n{"a":"B"}\n', {},

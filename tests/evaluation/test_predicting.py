@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ahx import load
 from ahx.data.files.read import read_pairs
 from ahx.evaluation.calibrating import fit
 from ahx.evaluation.evaluate import Judged, evaluate
@@ -143,6 +144,14 @@ def test_predict_refuses(ahx: Ahx, options: str, sentence: str) -> None:
     assert ahx("predict", *options.split()) == (2, "", f"ahx: error: {sentence}\n")
 
 
+def test_eval_says_how_its_file_was_read(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("output,input\nAA,A\n", "utf-8")
+    code, out, _ = ahx("eval", "--model", folder, "--data", path)
+    read = "comma-separated, quotes removed, a header (output, input), columns input and output of 2"
+    assert (code, out.splitlines()[0]) == (0, f"{folder} on {path} ({read})")
+
+
 def test_any_of_several_outputs_is_right(ahx: Ahx, folder: Path, tmp_path: Path) -> None:
     path, to = tmp_path / "several.txt", tmp_path / "predictions.csv"
     path.write_text("A,XX\nC,C\nA,AA\nB,\nA,AA\nCA,CAAC\nCA,ACC\nB,\n", "utf-8")
@@ -160,6 +169,7 @@ def test_any_of_several_outputs_is_right(ahx: Ahx, folder: Path, tmp_path: Path)
         ["B", "", "", "1"],
     ]  # fmt: skip
     assert all(0.5 < float(row[4]) <= 1 for row in rows[1:])
+    assert sum(row["exact"] for row in load(folder).evaluate(data=path)) == 4
 
 
 def test_probabilities_of_decoding_and_of_teacher_forcing_agree(trained: Trained) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ahx.data.files.names import resolve_infile
 from ahx.data.files.read import read_pairs
+from ahx.data.files.reader import Reader
 from ahx.data.samples.sampler import Sampler
 from ahx.data.split import hash_texts
 from ahx.errors import InputError, StorageError
@@ -121,11 +122,17 @@ def data_files(path: str) -> tuple[Path, ...]:
     return (Path(path),)
 
 
-def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **said: str | None) -> Iterator[Pair]:
-    """The first `n` lines of files, read as in training, but for the format, columns or header that are said."""
+def reader_of(trained: Trained, **said: str | None) -> Reader:
+    """What reads files as in training, but for the format, columns or header that are said."""
     reader = trained.reader
     changes: dict[str, Any] = {name: value for name, value in said.items() if value}
     reader.reading = replace(reader.reading, **changes)
+    return reader
+
+
+def lines_of(trained: Trained, paths: Iterable[Path], n: int | None = None, **said: str | None) -> Iterator[Pair]:
+    """The first `n` lines of files, read by `reader_of`."""
+    reader = reader_of(trained, **said)
     return islice(chain.from_iterable(read_pairs(path, reader) for path in paths), n)
 
 

@@ -128,6 +128,8 @@ def guess(path: Path, reading: Reading = Reading()) -> Format:
     lines, name = lines[head:], _name(path)
     if reading.format == "jsonl" or (reading.format == "auto" and (name == "jsonl" or _is_object(lines))):
         return _jsonl(path, lines, reading)
+    if reading.format == "plain" and (reading.columns or reading.header == "yes"):
+        raise InputError(f"{path}: format plain has no columns to name and no header; take --format csv, or auto")
     if reading.format == "plain" or not lines:
         return Format()
     return _separated(path, [line for line in lines if reading.format != "auto" or line[:1] != "#"], reading, name)
@@ -161,7 +163,11 @@ def _jsonl(path: Path, lines: Sequence[str], reading: Reading) -> Format:
         )
     names = list(first)
     if reading.columns:
-        return Format("jsonl", columns=_wanted(reading.columns))
+        for one in (wanted := _wanted(reading.columns)):
+            if lines and one not in names:
+                it_has = f"it has {', '.join(names[:10])}"
+                raise InputError(f"columns: {path} has no field {one!r}{did_you_mean(one, names, it_has)}")
+        return Format("jsonl", columns=wanted)
     text = [name for name in names if isinstance(first[name], str)]
     found = _usual(names, reading) or (tuple(text) if len(text) == 2 else tuple(names) if len(names) == 2 else ())
     if len(found) != 2 and lines:
