@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ahx.data.files.names import data_sets, set_name, stem
+from ahx.data.files.names import data_sets, likely, set_name, stem
 from ahx.data.source import DataFiles
 from ahx.errors import CheckpointError, InputError, StorageError
 from ahx.safe_files.archive import unpack
@@ -141,7 +141,7 @@ def copied(source: Path, folder: Path, again: bool = True) -> Path:
 def _pick(channel: Channel, name: str | None) -> DataFiles:
     """The data set to use: the one that is named, the only one, or the only one with `train` or `val` in its names."""
     files = channel.files()
-    sets = data_sets(files)
+    sets = data_sets(files if name is not None else likely(files))
     if name is not None:
         named = sets.get(set_name(Path(name))) or sets.get(name)
         if named is not None or len(files) == 1:

@@ -50,7 +50,7 @@ def test_two_channels(tmp_path):
 
 def test_parts_are_one_data_set(tmp_path):
     (tmp_path / "data").mkdir()
-    for name in ("part-0.csv", "part-1.csv", "part-2.csv"):
+    for name in ("part-0.csv", "part-1.csv", "part-2.csv", "README", "_SUCCESS"):
         (tmp_path / "data" / name).write_text(DATA)
     found = given(tmp_path, {"train": tmp_path / "data"})
     assert [path.name for path in data_files(found, None, tmp_path).train] == ["part-0.csv", "part-1.csv", "part-2.csv"]

@@ -262,7 +262,7 @@ def _new_letters(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tu
 def _usual(names: Sequence[str], reading: Reading) -> tuple[str, str] | tuple[()]:
     """The names of input and output among `names`: those of a file that was read before, or usual ones."""
     lower = [name.lower() for name in names]
-    if reading.names and set(reading.names) <= set(names):
+    if len(reading.names) == 2 and set(reading.names) <= set(names):
         return reading.names[0], reading.names[1]
     found = [pair for pair in _USUAL_NAMES if set(pair) <= set(lower)]
     return (names[lower.index(found[0][0])], names[lower.index(found[0][1])]) if len(found) == 1 else ()

@@ -41,8 +41,7 @@ def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
     if path.is_file():
         return _with_siblings(path)
     if path.is_dir() and path.name:
-        files = list(filter(_is_data, path.iterdir()))
-        return _one_set(text, data_sets([one for one in files if stem(one) != one.name.removesuffix(".gz")] or files))
+        return _one_set(text, data_sets(likely(list(filter(_is_data, path.iterdir())))))
     if glob.has_magic(text):
         return _one_set(text, data_sets(filter(_is_data, map(Path, glob.glob(text)))))
     train = path.with_name(path.name + TRAIN_SUFFIX) if path.name else path / TRAIN_SUFFIX
@@ -60,6 +59,11 @@ def resolve_infile(infile: str | os.PathLike[str]) -> DataFiles:
 
 def _is_data(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
+
+
+def likely(files: list[Path]) -> list[Path]:
+    """Those of the files in a folder that have an ending of data files; all if none has one."""
+    return [path for path in files if stem(path) != path.name.removesuffix(".gz")] or files
 
 
 def data_sets(paths: Iterable[Path]) -> dict[str, DataFiles]:
