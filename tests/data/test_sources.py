@@ -151,6 +151,8 @@ def test_the_names_of_columns_hold_for_all_files(tmp_path: Path) -> None:
 def test_a_folder_may_hold_other_files(infile: Path) -> None:
     (infile.parent / "README.md").write_text("about, the data")
     (infile.parent / "_SUCCESS").touch()
+    (infile.parent / "da_TEST.TXT").write_text("A,AA")
+    (infile.parent / "da test.txt").write_text("A,AA")
     assert len(open_files(infile.parent).train) == 200
 
 

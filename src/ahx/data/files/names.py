@@ -11,7 +11,7 @@ from ahx.errors import InputError, StorageError
 
 TRAIN_SUFFIX, VAL_SUFFIX = "_train.txt", "_val.txt"
 _ENDINGS = ("txt", "csv", "tsv", "tab", "jsonl", "ndjson", "json")
-_MARK = re.compile(r"(?:^|(?<=[_.\-]))(train|training|val|valid|validation|dev|test)(?=[_.\-]|$)")
+_MARK = re.compile(r"(?:^|(?<=[_.\- ]))(train|training|val|valid|validation|dev|test)(?=[_.\- ]|$)", re.IGNORECASE)
 _NUMBER = re.compile(r"[_.\-]*(?:part)?[_.\-]*\d+(?:[_.\-]of[_.\-]\d+)?$")
 _PART = {"train": "train", "training": "train", "test": "test"}  # all other marks are of validation
 
@@ -71,7 +71,7 @@ def data_sets(paths: Iterable[Path]) -> dict[str, DataFiles]:
     found: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(paths):
         mark = _MARK.search(stem(path))
-        part = _PART.get(mark[1], "val") if mark else "train"
+        part = _PART.get(mark[1].lower(), "val") if mark else "train"
         found.setdefault(set_name(path), {}).setdefault(part, []).append(path)
     return {
         name: DataFiles(*(tuple(own.get(part, ())) for part in ("train", "val", "test"))) for name, own in found.items()
@@ -81,7 +81,7 @@ def data_sets(paths: Iterable[Path]) -> dict[str, DataFiles]:
 def set_name(path: Path) -> str:
     """The name of the data set that a file belongs to: da for da_train.txt, da_val.csv.gz and da-00001-of-00010.tsv."""
     name = _NUMBER.sub("", _MARK.sub("", stem(path)))
-    return re.sub(r"([_.\-])[_.\-]+", r"\1", name).strip("_.-")
+    return re.sub(r"([_.\-])[_.\-]+", r"\1", name).strip("_.- ")
 
 
 def stem(path: Path) -> str:
@@ -94,7 +94,7 @@ def stem(path: Path) -> str:
 def _with_siblings(path: Path) -> DataFiles:
     """A file, and those beside it whose names differ in the word train alone."""
     mark = _MARK.search(stem(path))
-    if mark is None or _PART.get(mark[1]) != "train":
+    if mark is None or _PART.get(mark[1].lower()) != "train":
         return DataFiles((path,))
     own = data_sets(one for one in path.parent.iterdir() if _is_data(one) and _unmarked(one) == _unmarked(path))
     return DataFiles((path,), *own[set_name(path)][1:])
