@@ -1,5 +1,6 @@
 """The search, asked and told by an oracle that knows what every model can do."""
 
+import time
 from collections.abc import Callable
 from itertools import product
 
@@ -89,6 +90,18 @@ def test_no_more_is_asked_for_once_the_money_is_spent() -> None:
     one.tell(configs := one.ask(), [result(config, enough) for config in configs])
     one.usd = 5.0
     assert one.ask() == []
+
+
+def test_no_more_is_asked_for_than_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    searches = [search.study({**START, "pos": pos}, range(9), Findings(pos)) for pos in ("coupled", "rope")]
+    one, asked = Session(search.together(searches), {}, Budget.parse("10s")), list[int]()
+    while configs := one.ask():
+        asked.append(len(configs))
+        now += 0.7 * len(configs)
+        one.tell(configs, [result(config, enough) for config in configs])
+    assert asked == [3, 11, 1]
 
 
 def test_what_the_usual_model_does_not_learn_is_not_made_smaller() -> None:

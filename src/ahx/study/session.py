@@ -11,6 +11,7 @@ from ahx.study.trial import Config, Result, key
 
 #: A search asks for a batch of trials, is sent their results in the same order, and so on until it returns.
 Search = Generator[list[Config], list[Result], Any]
+_FIRST = 3  # trials that are tried before what they take is known
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,12 @@ class Session:
             self._batch, self.ended = [], True
 
     def _left(self) -> int | None:
-        return None if self.budget.trials is None else self.budget.trials - self.spent
+        """How many more trials the budget is for, by what those before took; None for any number."""
+        left = [] if self.budget.trials is None else [self.budget.trials - self.spent]
+        for most, used in ((self.budget.seconds, time.monotonic() - self.began), (self.budget.usd, self.usd)):
+            if most is not None:
+                left.append(max(1, int((most - used) * self.spent / used)) if self.spent and used else _FIRST)
+        return min(left, default=None)
 
     def _spent(self) -> bool:
         limits = [

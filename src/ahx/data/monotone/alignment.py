@@ -14,6 +14,7 @@ from ahx.data.monotone.lattice import hash_chunks
 from ahx.data.ragged import Codes, Ints, codes_of, offsets_of, positions_of
 from ahx.data.split import hash_texts, mix
 from ahx.rules.transducer import SILENT, STOP, Step
+from ahx.text.plural import counted
 
 A = TypeVar("A", Codes, Ints)
 
@@ -95,7 +96,7 @@ def find_monotone(pairs: Sequence[tuple[str, str]]) -> MonotoneAlignment | str:
     """The alignment that explains `pairs`, or why there is none."""
     pairs = list({text: (text, output) for text, output in pairs if text}.values())
     if len(pairs) < _FEWEST_PAIRS:
-        return f"there are only {len(pairs)} pairs with an input"
+        return f"there are only {counted(len(pairs), 'different input')}"
     ratio = sum(len(output) for _, output in pairs) / sum(len(text) for text, _ in pairs)
     if ratio > _MOST_RATIO:
         return f"outputs are {ratio:.0f} times as long as inputs"
