@@ -30,8 +30,8 @@ _LINES = 500  # of validation that are looked at
 _CLEARLY = 0.8  # times the loss of the default, or less
 _MOST_SECONDS = 10.0  # for each candidate
 #: Share of held-out lines that an alignment settles, below which it is compared with a plain decoder. Where errors
-#: still fall a little at the widest window, it must settle more.
-_DOUBTFUL, _DOUBTFUL_FALLING, _FALLING = 0.35, 0.5, 0.985
+#: still fall at the widest window, it must settle more.
+_DOUBTFUL, _DOUBTFUL_FALLING = 0.35, 0.5
 _TOO_NARROW = (
     f"pos rope: a monotone alignment was found, but symbols farther from its cursor than {WIDEST} decide as well "
     "(--pos coupled follows it, with heads that see all)"
@@ -61,9 +61,9 @@ def candidates(hp: Hyperparameters, data: TrainingData) -> list[Candidate]:
     """
     teacher = data.source.teacher
     found = teacher.alignment.evidence if isinstance(teacher, MonotoneTeacher) else None
-    narrow = found is not None and found.narrow
-    least = _DOUBTFUL if found is None or found.falling > _FALLING else _DOUBTFUL_FALLING
-    doubtful = found is not None and not narrow and found.settled < least
+    narrow, doubtful = found is not None and found.narrow, False
+    if found is not None and not narrow:
+        doubtful = found.settled < (_DOUBTFUL_FALLING if found.falling < 1 else _DOUBTFUL)
     if not (narrow or doubtful or teacher.kind == "plain"):
         return []
     if not hp.infile or hp.model_in or hp.pos != "auto" or "c" in (hp.heads or ""):
