@@ -156,7 +156,7 @@ def test_steps_of_a_monotone_alignment_follow_from_windows(function: Callable[[s
     [
         (pairs_of(lambda text: "".join(sorted(text)), "ABCDEFGH", 2_000), "settle only"),
         ([(f"{a}+{b * 7 % 97}", sum_of(f"{a}+{b * 7 % 97}")) for a in range(90) for b in range(30)], "settle only"),
-        ([("A", "B")], "there are only 1 pairs"),
+        ([("A", "B")], "there are only 1 different input"),
         ([(f"{n}", "x" * 50) for n in range(100)], "26 times as long"),
         ([("A" * n, "A" * n) for n in range(1_000, 1_100)], "too long"),
     ],

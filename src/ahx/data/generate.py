@@ -67,7 +67,7 @@ def generate(
     val_lines = min(max(1, round(num_samples * val_fraction)), num_samples - 1)
     batches, note = _plan(sampler, num_samples - val_lines, val_lines, seed, val_fraction)
     spec = rule.spec.replace("\n", "; ").replace("\r", "")
-    for path in filter(Path.is_file, (train, val)):
+    for path in filter(os.path.isfile, (train, val)):
         with open_data(path) as old:
             if old.read(len(_HEAD)) not in (_HEAD.encode(), b""):
                 raise InputError(f"{path} was not written by gen-data; choose another name, or move it away")
