@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from small_runs import SMALL, settings, weights
 
 from ahx.errors import AhxError, CheckpointError, InputError, StorageError
 from ahx.model import checkpoint
@@ -21,19 +22,6 @@ from ahx.training import lock
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.metrics import METRIC_DEFINITIONS, metric_line
 from ahx.training.run import run
-
-SMALL = {
-    "rule": "double_a", "n_embd": 16, "n_head": 2, "max_len": 6, "epoch_size": 128, "max_steps": 12, "val_samples": 20,
-    "checkpoint_interval": 0.75, "warmup_steps": 2, "dropout": 0.1, "threads": 1, "device": "cpu",
-}  # fmt: skip
-
-
-def settings(folder: Path, **others: object) -> Hyperparameters:
-    return Hyperparameters.model_validate({**SMALL, "model_out": str(folder), **others})
-
-
-def weights(folder: Path) -> bytes:
-    return (folder / checkpoint.WEIGHTS).read_bytes()
 
 
 @pytest.fixture(scope="module")

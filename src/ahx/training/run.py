@@ -149,7 +149,7 @@ def _choice(
 ) -> tuple[dict[str, Any], str]:
     """What is chosen for a data file, and why; what a resumed run chose at its start. The first process chooses."""
     if resumed is not None:
-        chosen, why = {**_sizes(hp, resumed), **resumed.config.get("chosen", {})}, ""
+        chosen, why = {**_defaults_then(hp, resumed), **resumed.config.get("chosen", {})}, ""
     else:
         chosen, why = choose(hp, data, prepare, device, alone=not dist.is_initialized())
     if dist.is_initialized():
@@ -159,7 +159,7 @@ def _choice(
     return chosen, why
 
 
-def _sizes(hp: Hyperparameters, saved: checkpoint.Saved) -> dict[str, Any]:
+def _defaults_then(hp: Hyperparameters, saved: checkpoint.Saved) -> dict[str, Any]:
     """The defaults that a run began with, where they follow from a limit that has changed."""
     before, now = saved.config.get("hyperparameters", {}), hp.to_json()
     return {
