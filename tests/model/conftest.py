@@ -25,6 +25,9 @@ SCHEMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "coupled, heads apart": ("coupled", ("cscg", "gcsc")),
     "rope+sequence": ("rope", ("gsgg", "ssgg")),
     "alibi+sequence": ("alibi", ("ssgg", "sggs")),
+    "coupled, n-grams": ("coupled", ()),
+    "coupled+global, n-grams": ("coupled", ("scgg", "ccgg")),
+    "rope, n-grams": ("rope", ("gsgg", "ssgg")),
     "hard-alibi+sequence": ("hard-alibi", ("sssg", "gsgg")),
 }
 
@@ -54,8 +57,9 @@ def make_model(tokenizer: Tokenizer) -> MakeModel:
         pos, heads = SCHEMES[scheme]
         torch.manual_seed(seed)
         config = configure(
-            tokenizer, pos=pos, heads=heads, n_layer=2, n_head=4, n_embd=16, block_size=block_size, reads=(-1, 2)
-        )
+            tokenizer, pos=pos, heads=heads, n_layer=2, n_head=4, n_embd=16, block_size=block_size, reads=(-1, 2),
+            ngrams=7 * scheme.endswith("n-grams"),
+        )  # fmt: skip
         model = Transformer(config)
         with torch.no_grad():
             for parameter in model.parameters():

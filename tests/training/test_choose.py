@@ -14,6 +14,7 @@ from ahx.training import choose, run
 from ahx.training.data import prepare
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.run_paths import RunPaths
+from ahx.training.start import first_model
 
 CPU = torch.device("cpu")
 
@@ -36,9 +37,7 @@ def compared(given: dict[str, object], **others: object) -> tuple[dict[str, obje
     return choose.choose(hp, prepare(hp, paths), lambda hp: prepare(hp, paths), CPU)
 
 
-def test_a_clearly_better_candidate_is_chosen_every_time(
-    sorting: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_candidate_is_chosen_every_time(sorting: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     tried = ["rope", "alibi", "none"]
     options = [choose.Candidate(f"pos {pos}", {"pos": pos}) for pos in tried]
     options.append(choose.Candidate("no learning", {"pos": "rope", "learning_rate": 1e-9, "muon_learning_rate": 1e-9}))
@@ -59,6 +58,18 @@ def test_where_nothing_is_open_nothing_is_chosen(sorting: dict[str, object], giv
     (Path(str(sorting["infile"]) + "_train.txt")).write_text("".join(f"AB{n},{n}BA\n" for n in "ABCDE"), "utf-8")
     (Path(str(sorting["infile"]) + "_val.txt")).write_text("BBA,ABB\n", "utf-8")
     assert compared(sorting, **given, max_steps=10**6) == ({}, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"), [({}, 2048), ({"pos": "rope"}, 0), ({"pos": "rope", "ngrams": 5}, 5), ({"rule": "reverse"}, 0)]
+)
+def test_outputs_of_files_that_follow_a_cursor_have_ngrams(
+    sorting: dict[str, object], given: dict[str, object], rows: int
+) -> None:
+    for part in ("train", "val"):
+        Path(f"{sorting['infile']}_{part}.txt").write_text("".join(f"AB{n},{n}BA\n" for n in "ABCDE"), "utf-8")
+    hp = Hyperparameters.model_validate({**sorting, **given})
+    assert first_model(hp, prepare(hp, RunPaths.of(hp)), None).config.ngrams == rows
 
 
 def test_a_resumed_run_does_not_choose_again(sorting: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:

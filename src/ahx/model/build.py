@@ -90,6 +90,7 @@ def configure(
     lookups: int = 2,
     sees_all: bool = False,
     offsets: tuple[int, ...] | None = None,
+    ngrams: int = 0,
 ) -> TransformerConfig:
     """The configuration of a model over `tokenizer`'s tokens.
 
@@ -112,5 +113,6 @@ def configure(
         window=2 if tokenizer.has_program else 4,  # an action and its key stand side by side
         offsets=usual if offsets is None else offsets,
         table=token_table(tokenizer) if coupled else None,
+        ngrams=ngrams,
         features=token_features(tokenizer),
     )

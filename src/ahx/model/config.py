@@ -21,6 +21,7 @@ class TransformerConfig:
     window: int = 4  # K of the `s` heads
     offsets: tuple[int, ...] = (0, 1, -1, 2)  # around the cursor: K of the `c` heads is their number
     table: TokenTable | None = None  # needed by `c` and `p` heads
+    ngrams: int = 0  # rows in each table of hashed n-grams (see positions/ngrams.py); 0 for no tables
     features: tuple[tuple[int, ...], ...] = ()  # the features of each token; () gives each token one of its own
     # These follow from the others.
     scheme: Scheme = field(init=False, repr=False)
@@ -41,6 +42,8 @@ class TransformerConfig:
             raise ValueError(f"{min(odd)!r} is not a kind of head; use the letters g, s, c and p")
         if {"c", "p"} & self.kinds and self.table is None:
             raise ValueError("coupled heads and program heads need a token table")
+        if self.ngrams and "c" in self.kinds and not {-1, 0, 1} <= set(self.offsets):
+            raise ValueError(f"n-grams need the offsets -1, 0 and 1 (got {self.offsets})")
 
 
 def neighbours(heads: str) -> list[tuple[str, int, int]]:

@@ -73,7 +73,8 @@ _ARCHITECTURE = _fields(
         "heads": _list(_text(1000, pattern="^[gscp]+$"), 1, 1000),
         "window": _whole(1, 10_000),
         "offsets": _list(_MOVE, 1, 10_000),
-    }
+    },
+    {"ngrams": _whole(0, 10**6)},
 )
 _TOKEN = {"type": "tuple", "items_schema": [_text(1000), _or_null(_MOVE), _text(1000)], "strict": False}
 _SEGMENTATION = _fields(
@@ -155,6 +156,8 @@ def _unfit(config: Mapping[str, Any]) -> str:
         return f"heads of the kinds c and p need pos coupled (got {pos})"
     if "c" not in kinds and len(of["offsets"]) > 1000:  # otherwise the weights determine their number
         return f"there are {len(of['offsets']):,} offsets and no heads of the kind c"
+    if of.get("ngrams") and "c" in kinds and not {-1, 0, 1} <= set(of["offsets"]):
+        return "n-grams need the offsets -1, 0 and 1"
     if len(set(tokens)) < len(tokens):
         return "a token of the tokenizer stands there twice"
     if tokens[:3] != [(mark, None, "") for mark in (PAD, BEGIN, SEPARATOR)]:
@@ -163,6 +166,8 @@ def _unfit(config: Mapping[str, Any]) -> str:
     if len(set(words)) < len(words):
         return "a word of the tokenizer stands there twice"
     has_program = config["tokenizer"]["start"].startswith("program")
+    if of.get("ngrams") and (has_program or config["tokenizer"]["start"] == "queue"):
+        return "there are n-grams, and a machine's tokens stand for themselves"
     if words and (has_program or config["tokenizer"]["start"] == "queue"):
         return "there are words, and a machine's tokens are characters"
     needed = [(NEXT, 0, ""), (CONFIGURATION, None, "")] if has_program else [(STOP, 0, "")]

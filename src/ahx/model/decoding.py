@@ -69,7 +69,8 @@ class Decoder:
         prompt_BT = prompt_BT[:, : self.column]
         self.steps = Steps(model.config, model.coupling, prompt_BT, length_B, self.S)
         at_T = torch.arange(self.column, device=prompt_BT.device)
-        self._blocks(model.embed(prompt_BT, at_T), self.steps.prompt, 0, self.column, asked_R=length_B[:0])
+        x_BTC = model.embed(prompt_BT, at_T, self.steps.prompt.grams)
+        self._blocks(x_BTC, self.steps.prompt, 0, self.column, asked_R=length_B[:0])
         return self.step(last_B)
 
     def step(self, token_B: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class Decoder:
         # Global heads read the keys so far. Windows name theirs, so they get the whole memory.
         used = max(column + 1, self.least_used) if "g" in model.config.kinds else self.S
         at_B1, pattern = self.steps.step(token_B, column, used)
-        x_B1C = self._blocks(model.embed(token_B[:, None], at_B1), pattern, column, used)
+        x_B1C = self._blocks(model.embed(token_B[:, None], at_B1, pattern.grams), pattern, column, used)
         self.column += 1
         return model.score(x_B1C[:, 0])
 

@@ -38,7 +38,7 @@ def fast_logits(model: "Transformer", tokens_BT: Tensor, scored_R: Tensor | None
         # lie end to end, as one long row.
         tokens_BT, begin_BT, scored_R = pack(tokens_BT, scored_R)
     pattern = whole_rows(model.config, model.coupling, tokens_BT, begin_BT)
-    x_BTC = model.embed(tokens_BT, torch.arange(tokens_BT.shape[1], device=tokens_BT.device))
+    x_BTC = model.embed(tokens_BT, torch.arange(tokens_BT.shape[1], device=tokens_BT.device), pattern.grams)
     return model.score(blocks(model, x_BTC, pattern, tokens_BT.shape[1], scored_R))
 
 

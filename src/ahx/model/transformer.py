@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ahx.model.config import TransformerConfig, neighbours
 from ahx.model.fast_path import fast_logits
+from ahx.model.positions import ngrams
 from ahx.model.positions.coupling import Coupling
 from ahx.model.positions.pattern import Pattern, causal, first_bias, whole_rows
 
@@ -152,6 +153,7 @@ class Transformer(nn.Module):
         self.config = config
         self.tokens = Embedding(config)
         self.positions = nn.Embedding(config.block_size, config.n_embd) if config.scheme.trained else None
+        self.ngrams = nn.Embedding(*ngrams.shape(config)) if config.ngrams else None
         self.blocks = nn.ModuleList(Block(config, heads) for heads in config.heads)
         self.norm = nn.LayerNorm(config.n_embd, bias=False)
         self.head = Embedding(config)
@@ -172,26 +174,25 @@ class Transformer(nn.Module):
     def forward(self, tokens_BT: Tensor, scored_R: Tensor | None = None, reference: bool = False) -> Tensor:
         """Logits for the token after each token: (B, T) -> (B, T, V), or (R, V) for tokens of the flattened B * T.
 
-        Rows are padded on the right; no token sees what comes after it, so padding needs no mask. Raises ValueError for
-        a row that is longer than the position scheme allows.
+        Rows are padded on the right: no token sees later ones. Raises ValueError for rows longer than the limit.
         """
         if not reference:
             return fast_logits(self, tokens_BT, scored_R)
-        x_BTC = self.embed(tokens_BT, torch.arange(tokens_BT.shape[1], device=tokens_BT.device))
-        pattern = whole_rows(
-            self.config, self.coupling, tokens_BT
-        )  # depends on the tokens only, so all layers share it
+        pattern = whole_rows(self.config, self.coupling, tokens_BT)  # depends on tokens only, so all layers share it
+        x_BTC = self.embed(tokens_BT, torch.arange(tokens_BT.shape[1], device=tokens_BT.device), pattern.grams)
         for block in self.blocks:
             x_BTC = block(x_BTC, pattern)
         logits_BTV = self.score(x_BTC)
         return logits_BTV if scored_R is None else logits_BTV.flatten(0, 1)[scored_R]
 
-    def embed(self, tokens: Tensor, at: Tensor) -> Tensor:
-        """A vector for each token, with its position `at` where the scheme adds one: (B, T) -> (B, T, C)."""
+    def embed(self, tokens: Tensor, at: Tensor, grams: Tensor | None = None) -> Tensor:
+        """A vector for each token, with its n-grams, and with its position where the scheme adds one: (B, T, C)."""
         limit, vector = self.config.limit, self.config.scheme.vector
         if limit is not None and limit < tokens.shape[1]:
             raise ValueError(f"a row of {tokens.shape[1]} tokens is longer than block_size {limit}")
         x_BTC = F.embedding(tokens, self.tokens.table())
+        if self.ngrams is not None and grams is not None:
+            x_BTC = x_BTC + self.ngrams(grams).flatten(-2)[..., : self.config.n_embd]
         return x_BTC if vector is None else x_BTC + vector(at, self.config.n_embd, self.positions)
 
     def score(self, x: Tensor) -> Tensor:

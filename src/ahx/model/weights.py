@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ahx.errors import CheckpointError
 from ahx.model.config import TransformerConfig, neighbours
+from ahx.model.positions import ngrams
 
 # The model has one table that is not in the file: which token has which feature. It may have _TABLE bytes, and
 # _TABLE_GROWTH for each byte of weights, which is enough for vocabularies of 10,000 symbols.
@@ -25,6 +26,8 @@ def shapes(config: TransformerConfig) -> Iterator[tuple[str, list[int]]]:
     yield "norm.weight", [C]
     if config.scheme.trained:
         yield "positions.weight", [config.block_size, C]
+    if config.ngrams:
+        yield "ngrams.weight", list(ngrams.shape(config))
     for layer, heads in enumerate(config.heads):
         block = f"blocks.{layer}."
         yield f"{block}norm_attention.weight", [C]

@@ -1,9 +1,8 @@
 """Chooses what suits a data file where its lines alone do not tell: a short comparison on held-out lines.
 
-Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end. The first one is
-taken unless another has a clearly smaller validation loss per line: short runs mislead (docs/LOG.md). A run that is
-limited by steps compares after equal numbers of steps, so it chooses the same again; one that is limited by time
-compares after equal times. What was chosen is in config.json.
+Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end, and the one with
+the least validation loss per line is taken. A run that is limited by steps compares after equal numbers of steps, so it
+chooses the same again; one that is limited by time compares after equal times. What was chosen is in config.json.
 """
 
 import time
@@ -27,7 +26,6 @@ Prepare = Callable[[Hyperparameters], TrainingData]
 _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
-_CLEARLY = 0.8  # times the loss of the default, or less
 _MOST_SECONDS = 10.0  # for each candidate
 #: Share of held-out lines that an alignment settles, below which it is compared with a plain decoder. Where errors
 #: still fall at the widest window, it must settle more.
@@ -88,16 +86,13 @@ def choose(
     if len(options) == 1 or not (steps or seconds) or not alone:
         return dict(options[0].changes), options[0].why
     results = {option.name: _try(hp, data, option, prepare, device, steps, seconds) for option in options}
-    default, *others = options
-    best = min(others, key=lambda option: results[option.name].loss)
-    taken = best if results[best.name].loss <= _CLEARLY * results[default.name].loss else default
-    unclear = taken is default and results[best.name].loss < results[default.name].loss
+    taken = min(options, key=lambda option: results[option.name].loss)
     first = results[taken.name]
     after = f"{first.seconds:.0f} s" if seconds else f"{first.steps:,} steps"
     rest = (f"{one.exact:.0%} ({one.loss:.2f}) with {name}" for name, one in results.items() if name != taken.name)
     return dict(taken.changes), (
         f"{taken.name}: {first.exact:.0%} of held-out lines right after {after} (loss {first.loss:.2f} per line) "
-        f"against {' and '.join(rest)}" + ", which is not clearly better" * unclear
+        f"against {' and '.join(rest)}"
     )
 
 

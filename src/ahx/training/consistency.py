@@ -19,6 +19,10 @@ def faults(hp: "Hyperparameters") -> list[str]:
         wrong.append("epoch_size: 0 means the whole file, but there is no infile; give a number of samples")
     if hp.tokens != "characters" and (hp.rule or not hp.infile):
         wrong.append(f"tokens: {hp.tokens} is for files without a rule, and a rule rewrites characters; leave it out")
+    if hp.ngrams and (hp.rule or not hp.infile):
+        wrong.append(
+            f"ngrams: {hp.ngrams} is for files without a rule, whose machine reads symbols one by one; leave it out"
+        )
     if hp.certify:
         wrong += _not_certifiable(hp)
     if hp.min_len > hp.max_len:

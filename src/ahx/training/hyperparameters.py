@@ -194,6 +194,9 @@ class Hyperparameters(BaseModel):
     with certify; 96 with infile, without a rule, and max_seconds of 150 or more."""
     block_size: Annotated[int, Field(ge=0, le=1_000_000, validation_alias="block_sz")] = 0
     """Longest row of tokens; 0 is as long as the data needs."""
+    ngrams: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    """Rows of each table of n-grams: neighbouring tokens have vectors of their own. 0 for no tables. Default: 2048 for
+    files without a rule whose outputs follow a cursor, else 0."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability."""
 

@@ -11,12 +11,15 @@ from ahx.data.tokenizer import Tokenizer
 from ahx.errors import CheckpointError, InputError
 from ahx.model import checkpoint
 from ahx.model.build import configure
+from ahx.model.positions.schemes import SCHEMES
 from ahx.model.transformer import Transformer
 from ahx.rules.parse import interpreter_kind
 from ahx.training.data import TrainingData
 from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.step import CompiledStep, TrainingStep
+
+_NGRAMS = 2048  # rows in a table, where it pays
 
 
 def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:
@@ -28,6 +31,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
         heads=_heads(hp), reads=source.teacher.reads, lookups=source.teacher.lookups,
         sees_all=source.teacher.sees_all,
         offsets=(0,) if hp.certify and interpreter_kind(hp.rule) == "substitution" else None,
+        ngrams=_ngrams(hp, data, given),
     )  # fmt: skip
     if given is None:
         torch.manual_seed(hp.seed)
@@ -39,7 +43,7 @@ def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved
         )
     unlike = [
         f"{name} {getattr(given.model.config, name)}"
-        for name in ("pos", "n_layer", "n_head", "n_embd", "heads")
+        for name in ("pos", "n_layer", "n_head", "n_embd", "heads", "ngrams")
         if getattr(given.model.config, name) != getattr(config, name)
     ]
     if unlike:
@@ -85,6 +89,15 @@ def _difference(given: Tokenizer, needed: Tokenizer, most: int = 5) -> str:
     names = sorted(token.symbol + ("" if token.move is None else f"{token.move:+}") for token in lacking)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"with no token for {', '.join(map(repr, names[:most]))}{more}"
+
+
+def _ngrams(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> int:
+    """Rows that hp.ngrams gives, or those of the given model; else what suits the data (docs/LOG.md)."""
+    if hp.ngrams is not None:
+        return hp.ngrams
+    if given is not None:
+        return given.model.config.ngrams
+    return _NGRAMS if hp.infile and not hp.rule and SCHEMES[data.pos].coupled else 0
 
 
 def _heads(hp: Hyperparameters) -> tuple[str, ...]:

@@ -10,18 +10,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ahx.model.config import TransformerConfig
+from ahx.model.positions import ngrams
 from ahx.model.positions.coupling import Coupling
 
 
 class Pattern(NamedTuple):
-    """Windows for heads of the kinds `s` and `c`, masks for `g` and `p`, angles for all of them."""
+    """Windows for heads of the kinds `s` and `c`, masks for `g` and `p`, angles for all of them, and n-grams."""
 
     windows: Mapping[str, Tensor] = {}  # the keys of each token (B, T, K), places in its row; -1 stands for no key
     masks: Mapping[str, Tensor] = {}  # added to scores: (H, T, S) or (B, H, T, S), where H may be 1; none means causal
     rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine, for queries and keys
+    grams: Tensor | None = None  # the n-grams of each token (B, T, G), for the embedding
 
     def mask(self, kind: str, a: int, b: int, dtype: torch.dtype) -> Tensor | None:
         """The mask of the heads from `a` to before `b`. It ends where its kind of heads sees nothing more."""
@@ -58,7 +61,11 @@ def whole_rows(
         masks["p"] = coupling.program(tokens_BT)
     if config.scheme.bias:
         masks["g"] = _bias(config, at_T, at_T)
-    return Pattern(windows, masks, _rotation(config, at_T))
+    grams = None
+    if config.ngrams:
+        last_BTK = _last_tokens(at_T.expand_as(tokens_BT), ngrams.LAST, begin_BT)
+        grams = ngrams.numbers(config, tokens_BT, last_BTK, windows.get("c"))
+    return Pattern(windows, masks, _rotation(config, at_T), grams)
 
 
 class Steps:
@@ -79,6 +86,7 @@ class Steps:
         self.mask_BS[:, : self.T].masked_fill_(known_BT, 0.0)
         self.cursor = coupling.begin(B, S) if coupling is not None else None
         padded_BT = prompt_BT * known_BT  # padding (token 0) neither writes nor moves: it changes nothing
+        self.tokens_BS = F.pad(padded_BT, (0, S - self.T)) if config.ngrams else padded_BT
         for t in range(self.T if self.cursor is not None else 0):
             self._advance(padded_BT[:, t], at_T[t].expand(B))
         self.prompt = whole_rows(config, coupling, prompt_BT)
@@ -95,9 +103,7 @@ class Steps:
         if config.limit is not None:
             at_B1 = at_B1.clamp_max(config.limit - 1)
         if "s" in config.kinds:
-            key_at_B1K = _last_tokens(at_B1, config.window)
-            own_B1K = key_at_B1K >= (self.T - gap_B1)[:, None]  # what the row wrote stands behind the padding
-            windows["s"] = key_at_B1K + own_B1K * gap_B1[:, None]
+            windows["s"] = self._last(at_B1, config.window)
         if (keys_B1K := self._advance(token_B, torch.full_like(token_B, column))) is not None:
             windows["c"] = keys_B1K
         if self.program is not None:
@@ -109,15 +115,25 @@ class Steps:
                 key_S = torch.arange(used, device=token_B.device)
                 key_at_BS = torch.where(key_S < self.T, key_S, key_S - gap_B1)
                 masks["g"] = masks["g"] + _bias(config, at_B1[:, None], key_at_BS[:, None, None])
-        return at_B1, Pattern(windows, masks, _rotation(config, at_B1))
+        grams = None
+        if config.ngrams:
+            self.tokens_BS[:, column] = token_B
+            grams = ngrams.numbers(config, self.tokens_BS, self._last(at_B1, ngrams.LAST), windows.get("c"))
+        return at_B1, Pattern(windows, masks, _rotation(config, at_B1), grams)
 
     def keep(self, rows: Tensor) -> None:
         """Continue with some of the rows only."""
-        self.gap_B1, self.mask_BS = self.gap_B1[rows], self.mask_BS[rows]
+        self.gap_B1, self.mask_BS, self.tokens_BS = self.gap_B1[rows], self.mask_BS[rows], self.tokens_BS[rows]
         if self.cursor is not None:
             self.cursor = type(self.cursor)(*(part[rows] for part in self.cursor))
         if self.program is not None:
             self.program = self.program[rows]
+
+    def _last(self, at_B1: Tensor, size: int) -> Tensor:
+        """The columns of the last `size` tokens: (B, 1, K)."""
+        key_at_B1K = _last_tokens(at_B1, size)
+        own_B1K = key_at_B1K >= (self.T - self.gap_B1)[:, None]  # what the row wrote stands behind the padding
+        return key_at_B1K + own_B1K * self.gap_B1[:, None]
 
     def _advance(self, token_B: Tensor, at_B: Tensor) -> Tensor | None:
         """Moves the cursor: the cells around it (B, 1, K)."""
