@@ -137,6 +137,16 @@ def test_without_a_validation_file_lines_are_held_out(infile: Path, tmp_path: Pa
         open_files(tmp_path / "nothing")
 
 
+def test_validation_inputs_with_several_outputs_are_said(tmp_path: Path) -> None:
+    words = ["tear", "read", "lead", "bow", "row", "wind"]
+    (tmp_path / "a_train.txt").write_text("".join(f"{word}s,{word[::-1]}\n" for word in words))
+    (tmp_path / "a_val.txt").write_text("".join(f"{word},{word[::-1]}\n" for word in words) + "bow,bo\n")
+    said = "1 of the 7 validation lines have the input of another one"
+    assert any(note.startswith(said) for note in open_files(tmp_path / "a").notes)
+    (tmp_path / "a_val.txt").write_text("bow,bo\nrow,ro\n")
+    assert not any("the input of another" in note for note in open_files(tmp_path / "a").notes)
+
+
 def test_the_names_of_columns_hold_for_all_files(tmp_path: Path) -> None:
     rows = "".join(f"{n},{n}\n" for n in range(30))
     (tmp_path / "n_train.csv").write_text(f"number,same\n{rows}")

@@ -140,7 +140,7 @@ def open_files(
     if files.val:
         train, val = cached(files.train, "all"), cached(files.val, "all")
         held = joined(surveys[path].seen for path in files.val)
-        notes.append(_overlap(seen, held, files))
+        notes += [_overlap(seen, held, files), _repeated(val, held)]
         if files.test:
             notes.append(f"{shown(files.test)} is not read: evaluate on it with `ahx eval --data`")
         return FileSource(train, val, teacher, tokenizer, seed, notes, content, seen, reader.reading.names)
@@ -151,6 +151,7 @@ def open_files(
             f"there is no validation file for {shown(files.train)}: {len(val):,} of its lines "
             f"{'is' if len(val) == 1 else 'are'} held out instead"
         )
+        notes.append(_repeated(val, held))
     else:
         where = "to validate on" if len(train) else "to train on"
         train = val = cached(files.train, "all")
@@ -171,6 +172,17 @@ def _overlap(train: Seen, val: Seen, files: DataFiles) -> str:
     return (
         f"{share} of the {val.count:,} different inputs in {shown(files.val)} are in training too: "
         "for these, validation shows what was memorised"
+    )
+
+
+def _repeated(val: Rows, held: Seen) -> str:
+    """A sentence about validation inputs with several outputs; "" if there are none."""
+    more = len(val) - held.count
+    if more <= 0 or not held.whole:
+        return ""
+    return (
+        f"{more:,} of the {len(val):,} validation lines have the input of another one: training judges each by its own "
+        "output, and `ahx eval` accepts that of any"
     )
 
 
