@@ -1,8 +1,10 @@
 """Chooses what suits a data file where its lines alone do not tell: a short comparison on held-out lines.
 
-Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end, and the one with
-the least validation loss per line is taken. A run that is limited by steps compares after equal numbers of steps, so it
-chooses the same again; one that is limited by time compares after equal times. What was chosen is in config.json.
+Each candidate is trained for a small, equal share of the budget, its learning rate falling to the end. The first one
+follows a cursor, which is quick to learn what windows show and no more (docs/LOG.md): it is taken if its validation
+loss per line is clearly smaller, else the best of the others. A run that is limited by steps compares after equal
+numbers of steps, so it chooses the same again; one that is limited by time compares after equal times. What was chosen
+is in config.json.
 """
 
 import time
@@ -26,6 +28,7 @@ Prepare = Callable[[Hyperparameters], TrainingData]
 _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
+_CLEARLY = 0.8  # times the loss of the others, or less
 _MOST_SECONDS = 10.0  # for each candidate
 #: Share of held-out lines that an alignment settles, below which it is compared with a plain decoder. Where errors
 #: still fall at the widest window, it must settle more.
@@ -86,7 +89,9 @@ def choose(
     if len(options) == 1 or not (steps or seconds) or not alone:
         return dict(options[0].changes), options[0].why
     results = {option.name: _try(hp, data, option, prepare, device, steps, seconds) for option in options}
-    taken = min(options, key=lambda option: results[option.name].loss)
+    quick, *others = options
+    best = min(others, key=lambda option: results[option.name].loss)
+    taken = quick if results[quick.name].loss <= _CLEARLY * results[best.name].loss else best
     first = results[taken.name]
     after = f"{first.seconds:.0f} s" if seconds else f"{first.steps:,} steps"
     rest = (f"{one.exact:.0%} ({one.loss:.2f}) with {name}" for name, one in results.items() if name != taken.name)
