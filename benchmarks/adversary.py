@@ -85,7 +85,7 @@ class Attacker:
         table_VC = model.tokens.table().detach()
         x_BTC = table_VC[batch.tokens_BT].requires_grad_()
         twin = copy.copy(model)  # the same weights; its embeddings have a gradient
-        twin.embed = lambda tokens, at: x_BTC  # type: ignore[method-assign]
+        twin.embed = lambda tokens, at, grams=None: x_BTC  # type: ignore[method-assign]
         logits_RV, right_R1 = twin(batch.tokens_BT, batch.scored_R, reference=True), batch.target_R[:, None]
         margin_R = logits_RV.gather(1, right_R1)[:, 0] - logits_RV.scatter(1, right_R1, -torch.inf).amax(1)
         row_R = batch.scored_R // batch.tokens_BT.shape[1]
