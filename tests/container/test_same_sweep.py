@@ -12,11 +12,11 @@ max_parallel = 2
 
 [hyperparameters]
 infile = "data/da"
-max_steps = 8
+max_steps = 6
 val_samples = 200
 
 [grid]
-learning_rate = [1e-3, 4e-3, 1e-2]
+learning_rate = [1e-3, 3e-3, 4e-3]
 """
 
 
@@ -39,7 +39,7 @@ def leaderboard(on, image, capsys):
     for job in jobs:
         assert main(["jobs", "logs", job["name"], "--on", on, "--folder", on, "--json"]) == 0
         lines = json.loads(capsys.readouterr().out)["lines"]
-        assert [line for line in lines if line.startswith("step=8;")], lines
+        assert [line for line in lines if line.startswith("step=6;")], lines
     return [(job["config"], job["metrics"]["val_exact"], job["metrics"]["step"], job["sha256"]) for job in jobs]
 
 
