@@ -28,7 +28,7 @@ Prepare = Callable[[Hyperparameters], TrainingData]
 _SHARE = 0.15  # of the budget, for all candidates together
 _LEAST_SECONDS, _LEAST_STEPS = 2.0, 200  # for each candidate; with less, nothing is compared
 _LINES = 500  # of validation that are looked at
-_CLEARLY = 0.8  # times the loss of the others, or less
+_CLEARLY = 0.6  # times the loss of the others, or less
 _MOST_SECONDS = 10.0  # for each candidate
 #: Share of held-out lines that an alignment settles, below which it is compared with a plain decoder. Where errors
 #: still fall at the widest window, it must settle more.
