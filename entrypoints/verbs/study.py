@@ -88,8 +88,10 @@ def _usual(args: argparse.Namespace, schemes: Sequence[str]) -> tuple["Hyperpara
     ours = {"max_steps": "500", "threads": "1", "checkpoint_interval": "25", "keep_checkpoints": "1"}
     if args.rule and typed.get("certify") not in ("true", ""):
         ours |= {"until_exact": "2000"}
-    # Tables of n-grams would be most of a small model.
-    ours |= {"val_samples": "500"} if args.rule else {"ngrams": "0"}
+    if args.rule:
+        ours |= {"val_samples": "500"}
+    else:
+        ours |= {"ngrams": "0"}  # their tables would be most of a small model
     asked = {**ours, **typed, **subject}
     if "epoch_size" not in typed:  # training evaluates after each epoch: after ten batches
         asked["epoch_size"] = str(10 * from_sources(asked).batch_size)

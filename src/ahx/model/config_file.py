@@ -166,9 +166,10 @@ def _unfit(config: Mapping[str, Any]) -> str:
     if len(set(words)) < len(words):
         return "a word of the tokenizer stands there twice"
     has_program = config["tokenizer"]["start"].startswith("program")
-    if of.get("ngrams") and (has_program or config["tokenizer"]["start"] == "queue"):
-        return "there are n-grams, and a machine's tokens stand for themselves"
-    if words and (has_program or config["tokenizer"]["start"] == "queue"):
+    is_machine = has_program or config["tokenizer"]["start"] == "queue"
+    if of.get("ngrams") and is_machine:
+        return "there are n-grams, and a machine reads its tokens one by one"
+    if words and is_machine:
         return "there are words, and a machine's tokens are characters"
     needed = [(NEXT, 0, ""), (CONFIGURATION, None, "")] if has_program else [(STOP, 0, "")]
     return "".join(f"there is no token {token[0]}" for token in needed if token not in tokens)

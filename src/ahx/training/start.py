@@ -19,7 +19,7 @@ from ahx.training.hyperparameters import Hyperparameters
 from ahx.training.optimizers import FlatParameters, Optimizer, OptimizerSettings
 from ahx.training.step import CompiledStep, TrainingStep
 
-_NGRAMS = 2048  # rows in a table, where it pays
+_NGRAMS = 2048  # rows in each table by default, where tables pay
 
 
 def first_model(hp: Hyperparameters, data: TrainingData, given: checkpoint.Saved | None) -> Transformer:

@@ -176,13 +176,13 @@ def _overlap(train: Seen, val: Seen, files: DataFiles) -> str:
 
 
 def _repeated(val: Rows, held: Seen) -> str:
-    """A sentence about validation inputs with several outputs; "" if there are none."""
-    more = len(val) - held.count
-    if more <= 0 or not held.whole:
+    """A sentence about validation lines with the same input; "" if there are none, or too many inputs to count."""
+    repeats = len(val) - held.count
+    if repeats <= 0 or not held.whole:
         return ""
     return (
-        f"{more:,} of the {len(val):,} validation lines have the input of another one: training judges each by its own "
-        "output, and `ahx eval` accepts that of any"
+        f"{repeats:,} of the {len(val):,} validation lines have the input of another one: training judges each by its "
+        "own output, and `ahx eval` accepts that of any"
     )
 
 

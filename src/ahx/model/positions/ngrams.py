@@ -10,25 +10,24 @@ from torch import Tensor
 
 from ahx.model.config import TransformerConfig
 
-LAST = 2  # tokens that n-grams look back, the token itself included
-_BACK = ((1, 0),)  # places in the window of the last tokens: the one before, and the token itself
-_AROUND = ((-1, 0), (0, 1), (-1, 0, 1))  # offsets from the cursor
+LAST = 2  # every token has an n-gram of itself and the one before it
+_AROUND = ((-1, 0), (0, 1), (-1, 0, 1))  # offsets from the cursor, of the n-grams where there is one
 _FACTOR, _PRIME = 1_000_003, 2**31 - 1
 
 
 def shape(config: TransformerConfig) -> tuple[int, int]:
     """Of all G tables, one below the other. Their rows side by side are as wide as the model, or a little wider."""
-    G = len(_BACK) + len(_AROUND) * ("c" in config.kinds)
+    G = 1 + len(_AROUND) * ("c" in config.kinds)
     return G * config.ngrams, -(-config.n_embd // G)
 
 
 def numbers(config: TransformerConfig, tokens_BS: Tensor, last_BTK: Tensor, cells_BTK: Tensor | None) -> Tensor:
     """The rows of the n-grams in the tables, which lie one below the other: (B, T, G).
 
-    `last_BTK` are the places of the last tokens among `tokens_BS`, and `cells_BTK` of those around the cursor.
+    `last_BTK` are the places of the last tokens among `tokens_BS`, the newest first, and `cells_BTK` of those around
+    the cursor.
     """
-    last, members = _read(tokens_BS, last_BTK).unbind(-1), []
-    members += [[last[i] for i in places] for places in _BACK]
+    members = [list(_read(tokens_BS, last_BTK).flip(-1).unbind(-1))]  # from left to right, as around the cursor
     if cells_BTK is not None:
         cells = dict(zip(config.offsets, _read(tokens_BS, cells_BTK).unbind(-1), strict=True))
         members += [[cells[offset] for offset in offsets] for offsets in _AROUND]

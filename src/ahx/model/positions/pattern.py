@@ -86,7 +86,8 @@ class Steps:
         self.mask_BS[:, : self.T].masked_fill_(known_BT, 0.0)
         self.cursor = coupling.begin(B, S) if coupling is not None else None
         padded_BT = prompt_BT * known_BT  # padding (token 0) neither writes nor moves: it changes nothing
-        self.tokens_BS = F.pad(padded_BT, (0, S - self.T)) if config.ngrams else padded_BT
+        # Only n-grams look up tokens. Without them nothing is kept, as `keep` copies it.
+        self.tokens_BS = F.pad(padded_BT, (0, S - self.T)) if config.ngrams else padded_BT[:, :0]
         for t in range(self.T if self.cursor is not None else 0):
             self._advance(padded_BT[:, t], at_T[t].expand(B))
         self.prompt = whole_rows(config, coupling, prompt_BT)
